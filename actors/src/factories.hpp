@@ -1,0 +1,61 @@
+#pragma once
+
+#include "troupe/byte_budget.hpp"
+#include "troupe/catalog_actor.hpp"
+#include "troupe/group_actor.hpp"
+#include "troupe/queue_actor.hpp"
+#include "troupe/retention_actor.hpp"
+#include "troupe/shard.hpp"
+#include "troupe/store_actor.hpp"
+
+#include <caf/fwd.hpp>
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+/// How the node's actors are started. Each function is defined in <actor>.cpp; nothing else of an actor is visible to another.
+namespace troupe {
+
+/// What all actors of a node share: read-only after start, safe from every thread.
+struct node_context {
+  /// By shard number.
+  std::vector<std::shared_ptr<shard>> shards;
+  std::vector<store_actor> stores;
+  std::vector<reader_actor> readers;
+  std::vector<retention_actor> retentions;
+  /// Bytes of batches between QUEUEs and STOREs (default limit 64 MiB), and of hot tails (default 64 MiB).
+  std::shared_ptr<byte_budget> in_flight;
+  std::shared_ptr<byte_budget> tails;
+  /// Wall clock; tests put their own.
+  std::function<timestamp()> now;
+
+  std::size_t shard_of(queue_id q) const { return q.value % shards.size(); }
+};
+using context_ptr = std::shared_ptr<const node_context>;
+
+struct store_config {
+  std::shared_ptr<shard> data;
+  std::shared_ptr<byte_budget> in_flight;
+  std::function<timestamp()> now;
+  /// Told when the storage failed for good; the node then ends, loudly.
+  std::function<void(const error&)> on_failure;
+  /// Where appended_queues go; may be empty. Set by the node after both were started, before any message.
+  std::function<retention_actor()> retention;
+};
+
+store_actor spawn_store(caf::actor_system& sys, store_config cfg);
+reader_actor spawn_reader(caf::actor_system& sys, std::shared_ptr<shard> data);
+retention_actor spawn_retention(caf::actor_system& sys, std::shared_ptr<shard> data, store_actor store,
+                                std::function<timestamp()> now);
+/// TOPIC; its QUEUEs are started (and owned, linked) by it on first use.
+topic_actor spawn_topic(caf::actor_system& sys, context_ptr ctx, topic_definition definition);
+/// QUEUE number `number` of a topic.
+queue_actor spawn_queue(caf::actor_system& sys, context_ptr ctx, const topic_definition& definition,
+                        std::uint32_t number);
+/// GROUP; starts and owns one SUBSCRIPTION per queue of its topics.
+group_actor spawn_group(caf::actor_system& sys, context_ptr ctx, group_changed start);
+/// CATALOG; loads the definitions from shard 0 before it answers anything.
+catalog_actor spawn_catalog(caf::actor_system& sys, context_ptr ctx);
+
+} // namespace troupe

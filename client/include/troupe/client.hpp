@@ -1,0 +1,80 @@
+#pragma once
+
+#include "troupe/definitions.hpp"
+#include "troupe/error.hpp"
+#include "troupe/ids.hpp"
+#include "troupe/message.hpp"
+#include "troupe/status.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace troupe {
+
+class node;
+
+struct tls_files {
+  /// PEM files; all three or none. Off loopback a node demands them.
+  std::string certificate;
+  std::string key;
+  std::string ca;
+};
+
+struct client_options {
+  /// "HOST:PORT" of a node.
+  std::string address = "127.0.0.1:7700";
+  /// Shown in logs and `node status`.
+  std::string name = "client";
+  tls_files tls;
+  /// How long a request (admin calls, joining, a producer's first route) may take.
+  milliseconds timeout{10'000};
+  /// Pause before the second attempt to reconnect; doubles up to max_backoff, with jitter.
+  milliseconds min_backoff{50};
+  milliseconds max_backoff{5'000};
+};
+
+/// A connection to a node, which producers and consumers share. It reconnects by itself; what is in flight is sent again
+/// without being done twice. Owns its threads; thread-safe. Producers and consumers keep it alive.
+class client {
+public:
+  /// Connects to a node in another process. `disconnected`, `timeout` or `unknown_version` when it cannot.
+  static result<client> connect(client_options options = {});
+  /// A client of a node in this process, without sockets. The node must outlive it.
+  static result<client> attach(node& embedded, client_options options = {});
+
+  // -- administration; each call blocks for at most `timeout` --------------------------------------------------------
+
+  result<topic_info> create_topic(const std::string& name, const topic_options& options = {});
+  result<topic_info> set_topic(const std::string& name, const topic_options& options);
+  result<topic_info> describe_topic(const std::string& name);
+  result<std::vector<std::string>> list_topics();
+  error delete_topic(const std::string& name);
+  /// Creates many topics with the requests in flight together; one result each, in order.
+  std::vector<result<topic_info>> create_topics(const std::vector<std::string>& names, const topic_options& options);
+
+  result<group_info> create_group(const std::string& name, const group_options& options = {});
+  result<group_info> describe_group(const std::string& name);
+  result<std::vector<std::string>> list_groups();
+  error delete_group(const std::string& name);
+
+  /// A message by its id.
+  result<received_message> get(const message_id& id);
+  result<node_info> node_status();
+  /// Asks the node to drain and stop.
+  error drain();
+
+  /// Ends the connection; producers and consumers of it fail with shutting_down. Idempotent; also done by the last copy.
+  void close();
+
+  struct impl;
+  explicit client(std::shared_ptr<impl> i);
+  const std::shared_ptr<impl>& internals() const { return impl_; }
+
+private:
+  std::shared_ptr<impl> impl_;
+};
+
+} // namespace troupe

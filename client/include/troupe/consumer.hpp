@@ -1,0 +1,132 @@
+#pragma once
+
+#include "troupe/client.hpp"
+#include "troupe/error.hpp"
+#include "troupe/message.hpp"
+#include "troupe/status.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace troupe {
+
+struct topic_subscription {
+  std::string topic;
+  /// "*" or tags joined by "||".
+  std::string filter = "*";
+};
+
+struct consumer_options {
+  std::string group;
+  /// Shown in `group describe`; must be unique in the group. Empty: made of host, pid and a random part.
+  std::string member;
+  std::vector<topic_subscription> topics;
+  /// Where the group begins on queues it has never seen.
+  start_position start;
+  /// Messages and body bytes held in this process, handled or waiting.
+  std::uint32_t max_messages = 1000;
+  std::uint32_t max_bytes = 8u << 20;
+};
+
+/// A delivered message in place: views into the delivery's block, which it keeps alive. Cheap to copy.
+class leased_message {
+public:
+  message_id id() const;
+  const std::string& topic() const;
+  std::uint32_t queue() const;
+  queue_offset offset() const;
+  /// 1 the first time it is delivered.
+  std::uint32_t attempt() const;
+  timestamp stored() const;
+  std::string_view body() const;
+  std::string_view tag() const;
+  std::string_view order_key() const;
+  /// Everything, properties and keys included.
+  message_view content() const;
+  /// An owning copy.
+  received_message copy() const;
+
+  struct impl;
+  std::shared_ptr<const impl> delivery;
+  std::uint32_t position = 0;
+};
+
+/// What a handler says of a message.
+struct outcome {
+  enum class kind : std::uint8_t { ack, retry };
+  kind what = kind::ack;
+  /// retry: pause before it comes again; zero: the group's own.
+  milliseconds delay{0};
+  static outcome ack() { return {}; }
+  static outcome retry(milliseconds after = milliseconds{0}) { return {kind::retry, after}; }
+};
+
+/// Receives messages of a group and settles them. Joins again by itself after reconnects.
+///
+/// Push: `consumer::start` with a handler that runs on `threads` threads; its answer settles the message; an exception
+/// counts as retry. Leases of running handlers are renewed by themselves.
+/// Pull: `pull_consumer::open`, fetch, settle.
+class consumer {
+public:
+  using handler = std::function<outcome(const leased_message&)>;
+  static result<consumer> start(const client& c, consumer_options options, std::size_t threads, handler h);
+  consumer(consumer&&) noexcept;
+  consumer& operator=(consumer&&) noexcept;
+  /// Stops (see there).
+  ~consumer();
+
+  /// Takes no more, waits for running handlers (at most `limit`), sends their settles, gives back what was not
+  /// handled, leaves the group. Idempotent.
+  error stop(milliseconds limit = milliseconds{10'000});
+
+  struct stats {
+    std::uint64_t received = 0;
+    std::uint64_t acked = 0;
+    std::uint64_t retried = 0;
+    std::uint64_t refused_settles = 0;
+    std::uint64_t rejoins = 0;
+  };
+  stats statistics() const;
+  /// Why it ended by itself (group deleted, subscription refused on rejoin, client closed); no error while it runs.
+  error ended() const;
+
+private:
+  struct impl;
+  explicit consumer(std::unique_ptr<impl> i);
+  std::unique_ptr<impl> impl_;
+};
+
+/// The pull interface. One program thread at a time may fetch; settle and renew may come from any.
+class pull_consumer {
+public:
+  static result<pull_consumer> open(const client& c, consumer_options options);
+  pull_consumer(pull_consumer&&) noexcept;
+  pull_consumer& operator=(pull_consumer&&) noexcept;
+  ~pull_consumer();
+
+  /// Up to `max` messages: returns as soon as there is at least one, or with none after `wait` (long poll: no polling
+  /// anywhere). Leases of fetched messages are the program's to renew; of buffered ones the consumer's.
+  result<std::vector<leased_message>> fetch(std::size_t max, milliseconds wait);
+  /// Settles are sent together with later ones; flush() makes sure.
+  error ack(const leased_message& m);
+  error ack(const std::vector<leased_message>& messages);
+  error retry(const leased_message& m, milliseconds delay = milliseconds{0});
+  /// Back to the group at once; no failure is recorded.
+  error give_back(const leased_message& m);
+  error renew(const leased_message& m);
+  /// Waits until all settles so far are durable at the broker; lease_lost when some came too late.
+  error flush(milliseconds limit = milliseconds{10'000});
+  /// Flushes, gives back what is unsettled, leaves the group. Idempotent.
+  error close();
+  consumer::stats statistics() const;
+
+private:
+  struct impl;
+  explicit pull_consumer(std::unique_ptr<impl> i);
+  std::unique_ptr<impl> impl_;
+};
+
+} // namespace troupe

@@ -1,0 +1,105 @@
+#pragma once
+
+#include "troupe/definitions.hpp"
+#include "troupe/ids.hpp"
+#include "troupe/message.hpp"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+/// What a client learns of topics, groups, messages and nodes: plain values.
+namespace troupe {
+
+struct queue_info {
+  std::uint32_t number = 0;
+  /// Messages [first, next) exist.
+  queue_offset first;
+  queue_offset next;
+  std::uint64_t bytes = 0;
+};
+struct topic_info {
+  std::string name;
+  topic_options options;
+  std::vector<queue_info> queues;
+};
+
+struct subscription_info {
+  std::string topic;
+  std::uint32_t queue = 0;
+  /// Everything below `floor` is settled; `next` is the queue's end.
+  queue_offset floor;
+  queue_offset next;
+  milliseconds lag_time{0};
+  std::uint64_t leased = 0;
+  std::uint64_t retrying = 0;
+};
+struct member_info {
+  std::string name;
+  std::string node;
+  timestamp since{};
+};
+struct filter_info {
+  std::string topic;
+  std::string filter;
+};
+struct group_info {
+  std::string name;
+  group_options options;
+  std::vector<filter_info> topics;
+  std::vector<member_info> members;
+  std::vector<subscription_info> queues;
+};
+
+struct shard_info {
+  shard_id shard;
+  std::uint64_t entries = 0;
+  log_index first;
+  log_index last;
+  std::uint64_t file = 0;
+  std::uint64_t commits = 0;
+  std::uint64_t commit_p50_us = 0;
+  std::uint64_t commit_p99_us = 0;
+};
+struct node_info {
+  std::string name;
+  std::string version;
+  /// "running", "draining" or "full".
+  std::string state;
+  std::string listen;
+  std::string data;
+  milliseconds uptime{0};
+  std::uint64_t topics = 0;
+  std::uint64_t groups = 0;
+  std::uint64_t connections = 0;
+  std::uint64_t rss = 0;
+  std::uint64_t disk_used = 0;
+  std::uint64_t disk_free = 0;
+  std::uint64_t disk_budget = 0;
+  std::vector<shard_info> shards;
+};
+
+/// Where an accepted message is. A buffered answer has neither offset nor id (`placed` is false).
+struct receipt {
+  std::string topic;
+  std::uint32_t queue = 0;
+  bool placed = false;
+  queue_offset offset;
+  message_id id;
+  /// The broker had it already: this was a resend whose first answer got lost.
+  bool duplicate = false;
+};
+
+/// A message that was read or delivered, with its place. Owns its bytes.
+struct received_message {
+  message_id id;
+  std::string topic;
+  std::uint32_t queue = 0;
+  queue_offset offset;
+  /// 1 the first time it is delivered.
+  std::uint32_t attempt = 1;
+  timestamp stored{};
+  message content;
+};
+
+} // namespace troupe

@@ -1,0 +1,97 @@
+#pragma once
+
+#include "troupe/error.hpp"
+#include "troupe/ids.hpp"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace troupe {
+
+/// What an operator may choose about a topic.
+struct topic_options {
+  /// Number of queues, 1 to 1024; it may grow later, never shrink.
+  std::uint32_t queues = 8;
+  /// Priority lanes per queue, 1 to 10. This version accepts 1.
+  std::uint8_t priorities = 1;
+  /// How long messages are kept, consumed or not (RocketMQ: fileReservedTime, 72 h). Zero: for ever.
+  milliseconds retention = std::chrono::hours{72};
+  /// Bytes kept per queue; 0 means no limit. The newest message is always kept.
+  std::uint64_t retention_bytes = 0;
+  /// Largest body in bytes, 1 to 4 MiB.
+  std::uint32_t max_message = 4u << 20;
+  bool operator==(const topic_options&) const = default;
+};
+
+/// Queues that came into being together: ids [first, first + count).
+struct queue_range {
+  queue_id first;
+  std::uint32_t count = 0;
+  bool operator==(const queue_range&) const = default;
+};
+
+/// A topic as the catalog holds it.
+struct topic_definition {
+  topic_id id;
+  std::string name;
+  topic_options options;
+  /// In the order of queue numbers 0, 1, 2, ...; the counts add up to options.queues.
+  std::vector<queue_range> queues;
+  timestamp created{};
+  /// Counts changes, from 1.
+  std::uint64_t version = 1;
+  bool operator==(const topic_definition&) const = default;
+
+  /// The id of queue number n (n < options.queues).
+  queue_id queue(std::uint32_t n) const;
+};
+
+/// How a group's members share its topics. Only shared exists in this version.
+enum class group_mode : std::uint8_t { shared = 0, ordered = 1, broadcast = 2 };
+
+/// What an operator may choose about a group.
+struct group_options {
+  group_mode mode = group_mode::shared;
+  /// How long a consumer may hold a message without settling or renewing (RocketMQ: invisible time, 60 s).
+  milliseconds lease = std::chrono::seconds{60};
+  /// Pause before a failed message is delivered again. A fixed one in this version.
+  milliseconds retry_delay = std::chrono::seconds{1};
+  /// Messages one member may hold unsettled.
+  std::uint32_t max_unsettled = 1000;
+  bool operator==(const group_options&) const = default;
+};
+
+/// Where a subscription begins when its group first meets a queue.
+struct start_position {
+  enum class kind : std::uint8_t { earliest = 0, latest = 1, time = 2 };
+  kind from = kind::earliest;
+  /// For kind::time: the first message stored at or after it.
+  timestamp at{};
+  bool operator==(const start_position&) const = default;
+};
+
+/// One topic that a group follows, with its filter ("*" or tags "A || B").
+struct group_subscription {
+  topic_id topic;
+  std::string filter = "*";
+  start_position start;
+  bool operator==(const group_subscription&) const = default;
+};
+
+/// A group as the catalog holds it.
+struct group_definition {
+  group_id id;
+  std::string name;
+  group_options options;
+  std::vector<group_subscription> subscriptions;
+  timestamp created{};
+  std::uint64_t version = 1;
+  bool operator==(const group_definition&) const = default;
+};
+
+/// No error when every option is within its documented range.
+error validate(const topic_options& options);
+error validate(const group_options& options);
+
+} // namespace troupe

@@ -1,0 +1,200 @@
+#pragma once
+
+#include "troupe/block.hpp"
+#include "troupe/definitions.hpp"
+#include "troupe/entry.hpp"
+#include "troupe/error.hpp"
+#include "troupe/ids.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace troupe {
+
+struct shard_options {
+  shard_id id;
+  std::uint16_t shards = 1;
+  /// Bytes the shard's file may use; 0: only the file system's limit. Beyond it, appends are refused with no_space.
+  std::uint64_t budget = 0;
+  /// Room kept in already written, free pages for settles, deletes and trims.
+  std::uint64_t reserve = 64u << 20;
+};
+
+/// What apply() decided about one batch.
+struct batch_verdict {
+  enum class outcome : std::uint8_t {
+    accepted = 0,
+    /// The broker had it: base, index and first_ordinal are those of the first time (absent when it is older than
+    /// the last 64 batches).
+    duplicate = 1,
+    /// `expected` is the sequence that must come next.
+    gap = 2,
+    unknown_producer = 3,
+    fenced = 4,
+    /// The batch's bytes contradict its header.
+    corrupt = 5,
+  };
+  outcome what = outcome::accepted;
+  /// Offset of the batch's first message.
+  queue_offset base;
+  log_index index;
+  std::uint32_t first_ordinal = 0;
+  batch_sequence expected;
+  bool known = true;
+  bool operator==(const batch_verdict&) const = default;
+};
+
+/// Where a subscription stands in the store.
+struct subscription_row {
+  generation gen;
+  /// Everything below is settled.
+  queue_offset floor;
+  bool operator==(const subscription_row&) const = default;
+};
+
+/// What apply() answers, by kind of entry. Deterministic.
+struct applied {
+  log_index index;
+  timestamp time{};
+  /// append: one per batch, in order.
+  std::vector<batch_verdict> verdicts;
+  /// append: the queue's offset after this entry. trim: unchanged.
+  queue_offset next;
+  /// settle: floors after it, one per section (gen 0: section ignored, its generation was not current).
+  std::vector<subscription_row> subscriptions;
+  /// trim: first offset that still exists. drop_queue: done when nothing was left.
+  queue_offset first;
+  bool done = true;
+};
+
+/// A batch as it lies in a queue.
+struct stored_batch {
+  batch_header header;
+  /// Offset of its first message.
+  queue_offset base;
+  log_index index;
+  std::uint32_t first_ordinal = 0;
+  /// Shard time of its entry.
+  timestamp stored{};
+  block data;
+};
+
+/// Extent of a queue.
+struct queue_extent {
+  queue_offset first;
+  queue_offset next;
+  /// Bytes of its records.
+  std::uint64_t bytes = 0;
+  /// Shard time of its oldest and newest message; epoch when empty.
+  timestamp oldest{};
+  timestamp newest{};
+};
+
+/// One subscription as it must be restored: what is settled above the floor, and what waits for a retry.
+struct subscription_state {
+  subscription_row row;
+  /// Half-open ranges of settled offsets above the floor, sorted, disjoint.
+  std::vector<std::pair<queue_offset, queue_offset>> settled;
+  struct retry {
+    queue_offset offset;
+    std::uint16_t attempts = 0;
+    timestamp due{};
+  };
+  std::vector<retry> retries;
+};
+
+/// A damaged place found by verify() or a read.
+struct damage {
+  shard_id shard;
+  log_index index;
+  queue_id queue;
+  /// Offsets [first, next) that cannot be read.
+  queue_offset first;
+  queue_offset next;
+  std::string what;
+};
+std::string to_string(const damage& d);
+
+/// What a read gave. `damaged` names what had to be left out; `next` is where to go on.
+struct read_result {
+  std::vector<stored_batch> batches;
+  queue_offset next;
+  std::vector<damage> damaged;
+};
+
+struct shard_stats {
+  std::uint64_t entries = 0;
+  log_index first;
+  log_index last;
+  /// Bytes of the file, of pages in use, and the budget (0: none).
+  std::uint64_t file = 0;
+  std::uint64_t used = 0;
+  std::uint64_t budget = 0;
+};
+
+/// One LMDB environment with one log. Reads may come from any thread at any time: each opens a read transaction,
+/// copies out what it answers, and ends it. Writes go through a shard_log (one thread).
+/// Knows no actor and no clock.
+class shard {
+public:
+  /// Opens `dir`/shard-<id>, making it when absent. `unknown_version` for a format it does not know (nothing is
+  /// touched), `corrupt` for files that are not a shard, `storage_failed` for I/O errors.
+  static result<std::unique_ptr<shard>> open(const std::filesystem::path& dir, const shard_options& options);
+  ~shard();
+  shard(const shard&) = delete;
+  shard& operator=(const shard&) = delete;
+
+  shard_id id() const;
+
+  /// Batches from the one that holds offset `from` (or the first after it) on: at most about `max_bytes` (at least one
+  /// batch), CRC-checked. One copy of the bytes.
+  result<read_result> read(queue_id queue, queue_offset from, std::uint32_t max_bytes) const;
+  /// The batch that holds a message; not_found when it is gone or is in no queue.
+  result<stored_batch> find(const message_id& id, queue_id* queue = nullptr) const;
+  result<queue_extent> extent(queue_id queue) const;
+  /// First offset stored at or after `time` (binary search over the index rows, then within the row by entry time).
+  result<queue_offset> offset_at(queue_id queue, timestamp time) const;
+  /// Rows of the oldest records for retention: offset after each of the first `max` index rows with newest time and
+  /// cumulative bytes, so that core can decide how far to trim.
+  struct index_row {
+    queue_offset next;
+    timestamp last_time{};
+    std::uint64_t bytes = 0;
+  };
+  result<std::vector<index_row>> oldest_rows(queue_id queue, std::size_t max) const;
+  result<std::optional<subscription_state>> subscription(group_id group, queue_id queue) const;
+  /// Subscriptions of a queue, for listing.
+  result<std::vector<std::pair<group_id, subscription_row>>> subscriptions(queue_id queue) const;
+
+  struct definitions {
+    std::vector<topic_definition> topics;
+    std::vector<group_definition> groups;
+    /// Highest ids ever given.
+    topic_id last_topic;
+    queue_id last_queue;
+    group_id last_group;
+  };
+  /// Shard 0 only.
+  result<definitions> load_definitions() const;
+  /// Shard time of the last applied entry.
+  timestamp last_time() const;
+  shard_stats stats() const;
+  /// Reads everything and checks every CRC, row and reference. `progress` gets entries done and in all.
+  std::vector<damage> verify(const std::function<void(std::uint64_t, std::uint64_t)>& progress) const;
+  /// A hash over all replicated tables: equal histories give equal hashes.
+  result<std::uint64_t> table_hash() const;
+
+private:
+  friend class local_log;
+  friend class delayed_log;
+  struct impl;
+  explicit shard(std::unique_ptr<impl> i);
+  std::unique_ptr<impl> impl_;
+};
+
+} // namespace troupe

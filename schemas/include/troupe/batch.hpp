@@ -1,0 +1,111 @@
+#pragma once
+
+#include "troupe/block.hpp"
+#include "troupe/error.hpp"
+#include "troupe/ids.hpp"
+#include "troupe/message.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace troupe {
+
+/// CRC-32C (Castagnoli) of `bytes`.
+std::uint32_t crc32c(std::span<const char> bytes);
+
+/// A batch's messages become visible at once (plain), when due (delayed) or at commit (transactional).
+enum class batch_kind : std::uint8_t { plain = 0, delayed = 1, transactional = 2 };
+
+/// What routing, deduplication and storage need to know of a batch without opening it. The producer fills
+/// it in; the broker keeps it, byte for byte, in the batch directory of the log entry (docs/disk-format.md).
+struct batch_header {
+  producer_id producer;
+  producer_epoch epoch;
+  batch_sequence sequence;
+  /// Messages in the batch. An empty batch takes the place of one that was refused for good.
+  std::uint32_t count = 0;
+  /// Bytes of the flat Cap'n Proto message, a multiple of 8.
+  std::uint32_t size = 0;
+  /// CRC-32C of those bytes, computed by the producer and checked wherever they are read.
+  std::uint32_t crc = 0;
+  std::uint8_t lane = 0;
+  batch_kind kind = batch_kind::plain;
+  bool operator==(const batch_header&) const = default;
+};
+
+/// A batch: its header and its flat, 8-byte aligned Cap'n Proto bytes (schemas/batch.capnp).
+struct batch {
+  batch_header header;
+  block data;
+};
+
+/// Most messages in one batch.
+inline constexpr std::uint32_t max_batch_count = 16384;
+/// Most bytes of one batch: a message of 4 MiB with all its attributes fits.
+inline constexpr std::uint32_t max_batch_size = (4u << 20) + (128u << 10);
+
+/// Builds one batch. Messages must have been validated. Not thread-safe; reuse one to avoid allocation.
+class batch_builder {
+public:
+  batch_builder();
+  ~batch_builder();
+  batch_builder(batch_builder&&) noexcept;
+  batch_builder& operator=(batch_builder&&) noexcept;
+
+  /// Appends a copy of the message.
+  void add(const message& m);
+  /// Appends a message out of another batch (repacking).
+  void add(const message_view& m);
+  std::uint32_t count() const;
+  /// About how many bytes finish() will give.
+  std::uint32_t size() const;
+  bool empty() const { return count() == 0; }
+  /// Encodes what was added and starts anew. Fills in count, size, crc and lane (0) of the header.
+  batch finish();
+
+private:
+  struct impl;
+  std::unique_ptr<impl> impl_;
+};
+
+/// What the broker may look at per message without opening the blob.
+struct message_meta {
+  std::uint32_t tag_hash = 0;
+  std::uint32_t order_key_hash = 0;
+  std::uint8_t priority = 0;
+  timestamp born{};
+  /// Epoch when the message does not expire.
+  timestamp expires{};
+};
+
+/// Reads a batch in place. Holds a share of the block. Safe for bytes from outside: open() and every
+/// accessor check bounds; a batch that is not what its header says is refused, never read out of range.
+class batch_reader {
+public:
+  /// Checks size, alignment (copies when misaligned), CRC, structure, and that count matches.
+  static result<batch_reader> open(const batch_header& header, block data);
+
+  std::uint32_t count() const;
+  /// i < count().
+  message_meta meta(std::uint32_t i) const;
+  /// The tag's bytes, for filters that need more than the hash.
+  std::string_view tag(std::uint32_t i) const;
+  /// The whole message; views stay valid as long as the block of this batch.
+  message_view at(std::uint32_t i) const;
+  /// Only the body (cheaper than at()).
+  std::string_view body(std::uint32_t i) const;
+  const block& data() const;
+
+  batch_reader(batch_reader&&) noexcept;
+  batch_reader& operator=(batch_reader&&) noexcept;
+  ~batch_reader();
+
+private:
+  struct impl;
+  explicit batch_reader(std::unique_ptr<impl> i);
+  std::unique_ptr<impl> impl_;
+};
+
+} // namespace troupe

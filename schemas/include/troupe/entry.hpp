@@ -1,0 +1,175 @@
+#pragma once
+
+#include "troupe/batch.hpp"
+#include "troupe/block.hpp"
+#include "troupe/definitions.hpp"
+#include "troupe/error.hpp"
+#include "troupe/ids.hpp"
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+/// Log entries: every durable change of a shard is one. docs/disk-format.md draws the bytes.
+namespace troupe {
+
+/// The kind of a log entry. On disk; append only. Kinds of later features have their number already.
+enum class entry_kind : std::uint16_t {
+  noop = 0,
+  configuration = 1,
+  append = 2,
+  settle = 3,
+  define = 4,
+  trim = 5,
+  drop_queue = 6,
+  reset = 7,
+  atomic = 8,
+  fire = 9,
+  transaction = 10,
+  redrive = 11,
+  purge = 12,
+};
+
+/// The fixed header of every entry, 56 bytes on disk, little-endian.
+struct entry_header {
+  static constexpr std::uint32_t magic = 0x50525431; // "1TRP" in memory order
+  static constexpr std::uint16_t version = 1;
+  static constexpr std::size_t size = 56;
+
+  entry_kind kind = entry_kind::noop;
+  std::uint64_t term = 0;
+  log_index index;
+  /// Shard time: never less than that of the entry before.
+  timestamp time{};
+  /// Bytes of the whole entry, header included; a multiple of 8.
+  std::uint32_t length = 0;
+  /// Batches in the directory (append), 0 otherwise.
+  std::uint32_t batches = 0;
+  /// The queue (append), else 0.
+  queue_id queue;
+  /// CRC-32C over the header (with this field 0) and the batch directory; over everything for other kinds.
+  std::uint32_t crc = 0;
+  bool operator==(const entry_header&) const = default;
+};
+
+/// Batches for one queue that were merged into one record.
+struct append_entry {
+  queue_id queue;
+  std::vector<batch> batches;
+};
+
+/// What becomes of a delivered message.
+enum class settle_action : std::uint8_t {
+  /// Done: never again for this group.
+  ack = 0,
+  /// Passed over by the group's filter: counts as done.
+  skip = 1,
+  /// Failed: again at `retry_at`, with `attempts` failures recorded.
+  retry = 2,
+  /// To the dead letters (a later version).
+  dead = 3,
+  /// Expired before delivery: counts as done.
+  expired = 4,
+};
+
+/// One run of offsets [first, first + count) with one outcome.
+struct settle_range {
+  queue_offset first;
+  std::uint32_t count = 0;
+  settle_action action = settle_action::ack;
+  /// retry only: failures recorded so far, and when it is due.
+  std::uint16_t attempts = 0;
+  timestamp retry_at{};
+  bool operator==(const settle_range&) const = default;
+};
+
+/// One subscription's settles.
+struct settle_section {
+  group_id group;
+  queue_id queue;
+  std::uint8_t lane = 0;
+  generation gen;
+  std::vector<settle_range> ranges;
+  bool operator==(const settle_section&) const = default;
+};
+struct settle_entry {
+  std::vector<settle_section> sections;
+  bool operator==(const settle_entry&) const = default;
+};
+
+/// Creates, replaces or removes definitions, all or nothing. Only in shard 0.
+struct define_entry {
+  std::vector<topic_definition> topics;
+  std::vector<group_definition> groups;
+  std::vector<topic_id> removed_topics;
+  std::vector<group_id> removed_groups;
+  bool operator==(const define_entry&) const = default;
+};
+
+/// Removes the messages below `first` from a queue.
+struct trim_entry {
+  queue_id queue;
+  queue_offset first;
+  bool operator==(const trim_entry&) const = default;
+};
+
+/// Removes a part of everything about a queue whose topic is gone (at most 64 records a commit; the proposer
+/// repeats it until apply() reports that nothing is left). With a group set: only that group's state of it.
+struct drop_queue_entry {
+  queue_id queue;
+  group_id group;
+  bool operator==(const drop_queue_entry&) const = default;
+};
+
+/// Begins a new generation of a subscription at `to`: its floor moves there, settled state is forgotten.
+/// Also how a subscription comes into being.
+struct reset_entry {
+  group_id group;
+  queue_id queue;
+  std::uint8_t lane = 0;
+  queue_offset to;
+  bool operator==(const reset_entry&) const = default;
+};
+
+/// The body of an entry as plain values.
+using entry_body = std::variant<std::monostate, append_entry, settle_entry, define_entry, trim_entry,
+                                drop_queue_entry, reset_entry>;
+
+/// An entry to be: the log gives it its index, term and shard time.
+struct proposal {
+  /// The proposer's wall-clock time.
+  timestamp time{};
+  entry_body body;
+};
+
+entry_kind kind_of(const entry_body& body);
+
+/// Bytes that encode() will write, a multiple of 8.
+std::size_t encoded_size(const entry_body& body);
+/// Writes header and body to `out` (exactly encoded_size(body) bytes, 8-aligned). `header` supplies term, index and
+/// time; kind, length, batches, queue and crc are computed.
+void encode(entry_header header, const entry_body& body, std::span<char> out);
+
+/// Reads and checks a header (magic, version, kind, length against `bytes`, CRC over header and directory).
+/// `unknown_version` for a version or kind this program does not know, `corrupt` otherwise.
+result<entry_header> decode_header(std::span<const char> bytes);
+/// The batch directory of an append entry whose header was decoded. Offsets are relative to the entry's start.
+struct batch_place {
+  batch_header header;
+  std::uint32_t at = 0;
+  /// Ordinal of the batch's first message in the entry.
+  std::uint32_t first_ordinal = 0;
+};
+result<std::vector<batch_place>> decode_directory(const entry_header& header, std::span<const char> bytes);
+/// The body of an entry of any other kind (checks the CRC). For append: batches that share `bytes`.
+result<entry_body> decode_body(const entry_header& header, block bytes);
+
+/// Definitions as values of the `definitions` table (flat Cap'n Proto).
+std::vector<char> encode(const topic_definition& topic);
+std::vector<char> encode(const group_definition& group);
+result<topic_definition> decode_topic(std::span<const char> bytes);
+result<group_definition> decode_group(std::span<const char> bytes);
+
+} // namespace troupe
