@@ -1,0 +1,86 @@
+#include "troupe/definitions.hpp"
+
+#include "troupe/message.hpp"
+#include "troupe/units.hpp"
+
+#include <string>
+
+namespace troupe {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::uint32_t max_queues = 1024;
+constexpr std::uint8_t max_priorities = 10;
+constexpr milliseconds min_retention = 1s;
+constexpr milliseconds min_lease = 1s;
+constexpr milliseconds max_lease = 12h;
+constexpr milliseconds min_retry_delay = 10ms;
+constexpr milliseconds max_retry_delay = 2h;
+constexpr std::uint32_t max_unsettled = 1'000'000;
+
+error out_of_range(const std::string& what, const std::string& value, const std::string& low,
+                   const std::string& high) {
+  return {errc::invalid_argument, what + " is " + value + "; it must be from " + low + " to " + high};
+}
+
+error check(const char* what, std::uint64_t value, std::uint64_t low, std::uint64_t high) {
+  if (value >= low && value <= high)
+    return {};
+  return out_of_range(what, std::to_string(value), std::to_string(low), std::to_string(high));
+}
+
+error check(const char* what, milliseconds value, milliseconds low, milliseconds high) {
+  if (value >= low && value <= high)
+    return {};
+  return out_of_range(what, format_duration(value), format_duration(low), format_duration(high));
+}
+
+} // namespace
+
+queue_id topic_definition::queue(std::uint32_t n) const {
+  for (const auto& range : queues) {
+    if (n < range.count)
+      return queue_id{range.first.value + n};
+    n -= range.count;
+  }
+  return {};
+}
+
+error validate(const topic_options& options) {
+  if (auto err = check("the number of queues", options.queues, 1, max_queues))
+    return err;
+  if (auto err = check("the number of priorities", options.priorities, 1, max_priorities))
+    return err;
+  if (options.priorities != 1)
+    return {errc::not_supported,
+            "this version has 1 priority per topic, not " + std::to_string(options.priorities),
+            "leave priorities at 1"};
+  if (options.retention != 0ms && options.retention < min_retention)
+    return {errc::invalid_argument,
+            "retention is " + format_duration(options.retention) + "; it must be at least " +
+                format_duration(min_retention),
+            "use 0 to keep messages for ever"};
+  if (options.retention > max_duration)
+    return {errc::invalid_argument,
+            "retention is " + format_duration(options.retention) + "; it must be at most " +
+                format_duration(max_duration),
+            "use 0 to keep messages for ever"};
+  if (auto err = check("the largest message in bytes", options.max_message, 1, limits{}.body))
+    return err;
+  return {};
+}
+
+error validate(const group_options& options) {
+  if (options.mode != group_mode::shared)
+    return {errc::not_supported, "this version has shared groups only",
+            "leave the mode at shared; ordered and broadcast groups come with a later version"};
+  if (auto err = check("the lease", options.lease, min_lease, max_lease))
+    return err;
+  if (auto err = check("the retry delay", options.retry_delay, min_retry_delay, max_retry_delay))
+    return err;
+  return check("the number of unsettled messages per member", options.max_unsettled, 1, max_unsettled);
+}
+
+} // namespace troupe

@@ -1,0 +1,187 @@
+#include "troupe/message.hpp"
+
+#include "troupe/units.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+namespace troupe {
+
+namespace {
+
+constexpr std::size_t max_topic_name = 127;
+constexpr std::size_t max_group_name = 120;
+
+/// What RocketMQ keeps for itself (TopicValidator, MixAll), so that a bridge to it stays possible.
+constexpr std::array reserved_names{
+    std::string_view{"TBW102"},          std::string_view{"SCHEDULE_TOPIC_XXXX"},
+    std::string_view{"BenchmarkTest"},   std::string_view{"TRANS_CHECK_MAX_TIME_TOPIC"},
+    std::string_view{"SELF_TEST_TOPIC"}, std::string_view{"OFFSET_MOVED_EVENT"}};
+constexpr std::array reserved_prefixes{std::string_view{"%RETRY%"}, std::string_view{"%DLQ%"},
+                                       std::string_view{"RMQ_SYS_"}, std::string_view{"rmq_sys_"},
+                                       std::string_view{"CID_RMQ_SYS_"}};
+
+bool is_name_char(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '%' || c == '|' ||
+         c == '_' || c == '-';
+}
+
+error check_name(const std::string& kind, std::string_view name, std::size_t longest) {
+  static constexpr auto letters = "use letters, digits, '_', '-', '%' and '|'";
+  if (name.empty())
+    return {errc::invalid_argument, "the " + kind + " name is empty", letters};
+  if (name.size() > longest)
+    return {errc::too_large, "the " + kind + " name has " + std::to_string(name.size()) +
+                                 " bytes; the limit is " + std::to_string(longest)};
+  auto bad = std::find_if_not(name.begin(), name.end(), is_name_char);
+  if (bad != name.end())
+    return {errc::invalid_argument,
+            "the " + kind + " name has a character that is not allowed, at position " +
+                std::to_string(bad - name.begin() + 1),
+            letters};
+  auto is_prefix = [&](std::string_view prefix) { return name.starts_with(prefix); };
+  if (std::find(reserved_names.begin(), reserved_names.end(), name) != reserved_names.end() ||
+      std::any_of(reserved_prefixes.begin(), reserved_prefixes.end(), is_prefix))
+    return {errc::invalid_argument, "the name '" + std::string(name) + "' is reserved",
+            "choose another name"};
+  return {};
+}
+
+error above(const std::string& what, std::size_t value, std::size_t limit, const char* unit = " bytes") {
+  return {errc::too_large,
+          what + " has " + std::to_string(value) + unit + "; the limit is " + std::to_string(limit)};
+}
+
+/// No limit can be above what the stored form has room for.
+limits within_format(limits l) {
+  const limits most;
+  l.body = std::min(l.body, most.body);
+  l.properties = std::min(l.properties, most.properties);
+  l.tag = std::min(l.tag, most.tag);
+  l.order_key = std::min(l.order_key, most.order_key);
+  l.all_keys = std::min(l.all_keys, most.all_keys);
+  return l;
+}
+
+error check_body(const message& m, const limits& l) {
+  if (m.body.empty())
+    return {errc::invalid_argument, "the body is empty", "a message needs a body of at least 1 byte"};
+  if (m.body.size() > l.body)
+    return above("the body", m.body.size(), l.body);
+  return {};
+}
+
+error check_tag(const message& m, const limits& l) {
+  if (m.tag.size() > l.tag)
+    return above("the tag", m.tag.size(), l.tag);
+  auto forbidden = [](unsigned char c) { return c <= 0x20 || c == 0x7f || c == '|'; };
+  if (m.tag == "*" || std::any_of(m.tag.begin(), m.tag.end(), forbidden))
+    return {errc::invalid_argument, "the tag is '*' or has white space, a control character or '|'",
+            "filters could not name such a tag; leave these out"};
+  return {};
+}
+
+error check_keys(const message& m, const limits& l) {
+  if (m.keys.size() > l.keys)
+    return above("the message", m.keys.size(), l.keys, " keys");
+  std::size_t all = 0;
+  for (const auto& key : m.keys) {
+    if (key.empty())
+      return {errc::invalid_argument, "a key is empty", "leave empty keys out"};
+    if (key.size() > l.key)
+      return above("a key", key.size(), l.key);
+    all += 2 + key.size();
+  }
+  if (all > l.all_keys)
+    return {errc::too_large, "all keys with 2 bytes each for their length have " + std::to_string(all) +
+                                 " bytes; the limit is " + std::to_string(l.all_keys)};
+  return {};
+}
+
+bool has_duplicates(const message& m) {
+  if (m.properties.size() < 2)
+    return false;
+  std::vector<std::string_view> names;
+  names.reserve(m.properties.size());
+  for (const auto& property : m.properties)
+    names.push_back(property.first);
+  std::sort(names.begin(), names.end());
+  return std::adjacent_find(names.begin(), names.end()) != names.end();
+}
+
+error check_properties(const message& m, const limits& l) {
+  std::size_t all = 0;
+  for (const auto& [name, value] : m.properties) {
+    if (name.empty())
+      return {errc::invalid_argument, "a property has no name", "give every property a name"};
+    all += 4 + name.size() + value.size();
+  }
+  if (all > l.properties)
+    return {errc::too_large, "all properties with 4 bytes each for their lengths have " +
+                                 std::to_string(all) + " bytes; the limit is " +
+                                 std::to_string(l.properties)};
+  if (has_duplicates(m))
+    return {errc::invalid_argument, "two properties have the same name", "give each name once"};
+  return {};
+}
+
+error check_times(const message& m) {
+  if (m.born < timestamp{} || m.born > max_time)
+    return {errc::invalid_argument, "the message's own time (born) is not between 1970 and 9999"};
+  if (m.ttl && (*m.ttl < milliseconds{1} || *m.ttl > max_duration))
+    return {errc::invalid_argument, "the time to live is " + format_duration(*m.ttl) +
+                                        "; it must be from 1ms to " + format_duration(max_duration)};
+  if (m.deliver_at)
+    return {errc::not_supported, "delayed messages belong to a later version", "publish without deliver_at"};
+  return {};
+}
+
+} // namespace
+
+message message_view::materialize() const {
+  message m;
+  m.body = body;
+  m.tag = tag;
+  m.order_key = order_key;
+  m.priority = priority;
+  m.born = born;
+  m.ttl = ttl;
+  m.deliver_at = deliver_at;
+  m.keys.assign(keys.begin(), keys.end());
+  m.properties.assign(properties.begin(), properties.end());
+  return m;
+}
+
+error validate(const message& m, const limits& wanted) {
+  auto l = within_format(wanted);
+  if (auto err = check_body(m, l))
+    return err;
+  if (auto err = check_tag(m, l))
+    return err;
+  if (m.order_key.size() > l.order_key)
+    return above("the order key", m.order_key.size(), l.order_key);
+  if (m.priority > l.priority)
+    return {errc::invalid_argument, "the priority is " + std::to_string(m.priority) + "; the highest is " +
+                                        std::to_string(l.priority)};
+  if (auto err = check_keys(m, l))
+    return err;
+  if (auto err = check_properties(m, l))
+    return err;
+  return check_times(m);
+}
+
+error validate_topic_name(std::string_view name) { return check_name("topic", name, max_topic_name); }
+
+error validate_group_name(std::string_view name) { return check_name("group", name, max_group_name); }
+
+std::uint32_t short_hash(std::string_view text) {
+  if (text.empty())
+    return 0;
+  std::uint32_t hash = 2166136261u;
+  for (unsigned char c : text)
+    hash = (hash ^ c) * 16777619u;
+  return hash;
+}
+
+} // namespace troupe
