@@ -137,7 +137,9 @@ struct settle_item {
 /// CONSUMER -> GROUP, plain send: credit and settles together.
 struct consume {
   std::uint64_t member = 0;
-  /// More messages and body bytes the consumer can take, on top of what it said before.
+  /// More messages and bytes the consumer can take, on top of what it said before. A delivery costs exactly
+  /// `delivery.messages` messages and `delivery.frame.size` bytes of it; so a consumer that is done with a delivery says
+  /// these numbers again (in parts, if it likes, that add up to them).
   std::uint32_t messages = 0;
   std::uint32_t bytes = 0;
   std::vector<settle_item> settles;
