@@ -80,6 +80,8 @@ struct message_meta {
   timestamp expires{};
 };
 
+struct batch_meta;
+
 /// Reads a batch in place. Holds a share of the block. Safe for bytes from outside: open() and every
 /// accessor check bounds; a batch that is not what its header says is refused, never read out of range.
 class batch_reader {
@@ -87,7 +89,7 @@ public:
   /// Checks size, alignment (copies when misaligned), CRC, structure, and that count matches.
   static result<batch_reader> open(const batch_header& header, block data);
 
-  std::uint32_t count() const;
+  std::uint32_t count() const { return count_; }
   /// i < count().
   message_meta meta(std::uint32_t i) const;
   /// The tag's bytes, for filters that need more than the hash.
@@ -96,16 +98,31 @@ public:
   message_view at(std::uint32_t i) const;
   /// Only the body (cheaper than at()).
   std::string_view body(std::uint32_t i) const;
-  const block& data() const;
-
-  batch_reader(batch_reader&&) noexcept;
-  batch_reader& operator=(batch_reader&&) noexcept;
-  ~batch_reader();
+  /// The bytes that the views point into: the block open() got, or its aligned copy.
+  const block& data() const { return data_; }
 
 private:
-  struct impl;
-  explicit batch_reader(std::unique_ptr<impl> i);
-  std::unique_ptr<impl> impl_;
+  batch_reader() = default;
+  batch_meta raw(std::uint32_t i) const;
+  std::uint32_t end_of(std::uint32_t i) const;
+  timestamp born(const batch_meta& m, std::uint32_t i) const;
+  milliseconds ttl(std::uint32_t i) const;
+  error check_messages() const;
+  error check_times() const;
+
+  // Everything below points into data_ and was checked by open().
+  block data_;
+  std::uint32_t count_ = 0;
+  /// Bytes from one message's description to the next.
+  std::uint32_t stride_ = 0;
+  const char* metas_ = nullptr;
+  const char* blob_ = nullptr;
+  std::uint32_t blob_size_ = 0;
+  std::int64_t born_base_ = 0;
+  // One 8-byte number per message, or null.
+  const char* ttls_ = nullptr;
+  const char* dues_ = nullptr;
+  const char* borns_ = nullptr;
 };
 
 } // namespace troupe

@@ -148,14 +148,15 @@ entry_kind kind_of(const entry_body& body);
 
 /// Bytes that encode() will write, a multiple of 8.
 std::size_t encoded_size(const entry_body& body);
-/// Writes header and body to `out` (exactly encoded_size(body) bytes, 8-aligned). `header` supplies term, index and
-/// time; kind, length, batches, queue and crc are computed.
+/// Writes header and body to `out` (exactly encoded_size(body) bytes, 8-aligned). `header` supplies term,
+/// index and time; kind, length, batches, queue and crc are computed.
 void encode(entry_header header, const entry_body& body, std::span<char> out);
 
 /// Reads and checks a header (magic, version, kind, length against `bytes`, CRC over header and directory).
 /// `unknown_version` for a version or kind this program does not know, `corrupt` otherwise.
 result<entry_header> decode_header(std::span<const char> bytes);
-/// The batch directory of an append entry whose header was decoded. Offsets are relative to the entry's start.
+/// The batch directory of an append entry whose header was decoded. Offsets are relative to the entry's
+/// start.
 struct batch_place {
   batch_header header;
   std::uint32_t at = 0;

@@ -1,0 +1,227 @@
+#include "batch_layout.hpp"
+#include "flat.hpp"
+
+#include "troupe/batch.hpp"
+#include "troupe/units.hpp"
+
+#include "batch.capnp.h"
+
+#include <capnp/any.h>
+
+#include <cassert>
+
+namespace troupe {
+
+namespace {
+
+error damaged(const std::string& why) { return {errc::corrupt, "the batch is damaged: " + why}; }
+
+/// Checks what the header says about the bytes, before they are looked into.
+error check_envelope(const batch_header& header, const block& data) {
+  if (header.size != data.size)
+    return damaged("its header says " + std::to_string(header.size) + " bytes, there are " +
+                   std::to_string(data.size));
+  if (header.size > max_batch_size || header.size % flat::word != 0)
+    return damaged("its size of " + std::to_string(header.size) + " bytes is not possible");
+  if (header.count > max_batch_count)
+    return damaged("its header says " + std::to_string(header.count) + " messages");
+  if ((header.count == 0) != (header.size == 0))
+    return damaged("it has bytes without messages, or messages without bytes");
+  if (crc32c(data.bytes()) != header.crc)
+    return damaged("its checksum differs");
+  return {};
+}
+
+/// The bytes of a list of `count` 8-byte numbers, or null when it is absent.
+result<const char*> numbers(capnp::AnyList::Reader list, std::uint32_t count) {
+  if (list.size() == 0)
+    return nullptr;
+  if (list.size() != count || list.getElementSize() != capnp::ElementSize::EIGHT_BYTES)
+    return damaged("a list of times does not fit its messages");
+  return reinterpret_cast<const char*>(list.getRawBytes().begin());
+}
+
+/// True when every number is a time between 1970 and 9999, so that sums of two never overflow.
+bool plausible_times(const char* at, std::uint32_t count) {
+  auto most = static_cast<std::uint64_t>(to_unix_ms(max_time));
+  for (std::uint32_t i = 0; at && i < count; ++i)
+    if (flat::load<std::uint64_t>(at + i * sizeof(std::uint64_t)) > most)
+      return false;
+  return true;
+}
+
+/// Keys: each a 2-byte length and its bytes, ending exactly at `end`.
+bool well_formed_keys(const char* p, const char* end) {
+  while (p != end) {
+    if (end - p < 2 || end - p - 2 < flat::load<std::uint16_t>(p))
+      return false;
+    p += 2 + flat::load<std::uint16_t>(p);
+  }
+  return true;
+}
+
+/// Properties: each two 2-byte lengths, name and value, ending exactly at `end`.
+bool well_formed_properties(const char* p, const char* end) {
+  while (p != end) {
+    if (end - p < 4 || end - p - 4 < flat::load<std::uint16_t>(p) + flat::load<std::uint16_t>(p + 2))
+      return false;
+    p += 4 + flat::load<std::uint16_t>(p) + flat::load<std::uint16_t>(p + 2);
+  }
+  return true;
+}
+
+} // namespace
+
+batch_meta batch_reader::raw(std::uint32_t i) const {
+  assert(i < count_);
+  return flat::load<batch_meta>(metas_ + std::size_t{i} * stride_);
+}
+
+std::uint32_t batch_reader::end_of(std::uint32_t i) const {
+  return i + 1 < count_ ? raw(i + 1).blob_begin : blob_size_;
+}
+
+timestamp batch_reader::born(const batch_meta& m, std::uint32_t i) const {
+  return from_unix_ms(borns_ ? flat::load<std::int64_t>(borns_ + i * sizeof(std::int64_t))
+                             : born_base_ + m.born_delta);
+}
+
+milliseconds batch_reader::ttl(std::uint32_t i) const {
+  return milliseconds{ttls_ ? flat::load<std::int64_t>(ttls_ + i * sizeof(std::int64_t)) : 0};
+}
+
+error batch_reader::check_messages() const {
+  std::uint8_t flags = 0;
+  std::uint32_t begin = 0;
+  for (std::uint32_t i = 0; i < count_; ++i) {
+    auto m = raw(i);
+    auto end = end_of(i);
+    if (m.blob_begin < begin || end > blob_size_ || end < m.blob_begin || end - m.blob_begin < m.attributes())
+      return damaged("message " + std::to_string(i) + " lies outside");
+    begin = end;
+    flags |= m.flags;
+    if (m.keys_length == 0 && m.properties_length == 0)
+      continue;
+    const auto* keys = blob_ + m.blob_begin + m.tag_length + m.order_key_length;
+    const auto* properties = keys + m.keys_length;
+    if (!well_formed_keys(keys, properties) ||
+        !well_formed_properties(properties, properties + m.properties_length))
+      return damaged("the keys or properties of message " + std::to_string(i) + " contradict their lengths");
+  }
+  if (raw(0).blob_begin != 0)
+    return damaged("its first message does not begin the blob");
+  if (flags != 0)
+    return {errc::unknown_version, "the batch has a message with flags this program does not know",
+            "read it with the version of the program that wrote it"};
+  return {};
+}
+
+error batch_reader::check_times() const {
+  auto most = to_unix_ms(max_time);
+  if (born_base_ < 0 || born_base_ > most || !plausible_times(borns_, count_) ||
+      !plausible_times(dues_, count_) || !plausible_times(ttls_, count_))
+    return damaged("a time is not between 1970 and 9999");
+  return {};
+}
+
+result<batch_reader> batch_reader::open(const batch_header& header, block data) {
+  if (auto err = check_envelope(header, data))
+    return err;
+  batch_reader reader;
+  if (!flat::aligned(data.data.get())) {
+    auto memory = flat::allocate(data.size);
+    std::memcpy(memory.get(), data.data.get(), data.size);
+    data = block::adopt(std::move(memory), data.size);
+  }
+  reader.data_ = std::move(data);
+  reader.count_ = header.count;
+  if (header.count == 0)
+    return reader;
+  auto bytes = reader.data_.bytes();
+  return flat::read<schema::Batch>(bytes, "batch", [&](schema::Batch::Reader root) -> result<batch_reader> {
+    capnp::AnyList::Reader metas = root.getMetas();
+    if (metas.size() != header.count || metas.getElementSize() != capnp::ElementSize::INLINE_COMPOSITE)
+      return damaged("it has " + std::to_string(metas.size()) + " messages, its header says " +
+                     std::to_string(header.count));
+    auto raw = metas.getRawBytes();
+    reader.metas_ = reinterpret_cast<const char*>(raw.begin());
+    reader.stride_ = static_cast<std::uint32_t>(raw.size() / header.count);
+    if (reader.stride_ < sizeof(batch_meta))
+      return damaged("its message descriptions are too short");
+    auto ttls = numbers(root.getTtls(), header.count);
+    auto dues = numbers(root.getDues(), header.count);
+    auto borns = numbers(root.getBorns(), header.count);
+    for (auto* list : {&ttls, &dues, &borns})
+      if (!*list)
+        return list->error();
+    reader.ttls_ = *ttls;
+    reader.dues_ = *dues;
+    reader.borns_ = *borns;
+    reader.born_base_ = root.getBornBase();
+    auto blob = root.getBlob();
+    reader.blob_ = reinterpret_cast<const char*>(blob.begin());
+    reader.blob_size_ = static_cast<std::uint32_t>(blob.size());
+    if (auto err = reader.check_messages())
+      return err;
+    if (auto err = reader.check_times())
+      return err;
+    return std::move(reader);
+  });
+}
+
+message_meta batch_reader::meta(std::uint32_t i) const {
+  auto m = raw(i);
+  message_meta out{m.tag_hash, m.order_key_hash, m.priority, born(m, i), {}};
+  // Never the epoch, which means that the message does not expire: a time that long past is as good one
+  // later.
+  if (auto life = ttl(i); life.count() > 0)
+    out.expires = std::max(out.born + life, from_unix_ms(1));
+  return out;
+}
+
+std::string_view batch_reader::tag(std::uint32_t i) const {
+  auto m = raw(i);
+  return {blob_ + m.blob_begin, m.tag_length};
+}
+
+std::string_view batch_reader::body(std::uint32_t i) const {
+  auto m = raw(i);
+  auto begin = m.blob_begin + m.attributes();
+  return {blob_ + begin, end_of(i) - begin};
+}
+
+message_view batch_reader::at(std::uint32_t i) const {
+  auto m = raw(i);
+  const auto* p = blob_ + m.blob_begin;
+  auto take = [&p](std::size_t n) {
+    std::string_view part{p, n};
+    p += n;
+    return part;
+  };
+  auto take_length = [&p] {
+    auto n = flat::load<std::uint16_t>(p);
+    p += sizeof n;
+    return n;
+  };
+  message_view out;
+  out.tag = take(m.tag_length);
+  out.order_key = take(m.order_key_length);
+  for (const auto* end = p + m.keys_length; p != end;)
+    out.keys.push_back(take(take_length()));
+  for (const auto* end = p + m.properties_length; p != end;) {
+    auto name_length = take_length();
+    auto value_length = take_length();
+    auto name = take(name_length);
+    out.properties.emplace_back(name, take(value_length));
+  }
+  out.body = take(static_cast<std::size_t>(blob_ + end_of(i) - p));
+  out.priority = m.priority;
+  out.born = born(m, i);
+  if (auto life = ttl(i); life.count() > 0)
+    out.ttl = life;
+  if (auto due = dues_ ? flat::load<std::int64_t>(dues_ + i * sizeof(std::int64_t)) : 0; due != 0)
+    out.deliver_at = from_unix_ms(due);
+  return out;
+}
+
+} // namespace troupe
