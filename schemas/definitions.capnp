@@ -1,0 +1,52 @@
+@0xe1d477f005799c0f;
+# Topics and groups as the catalog holds them. Grow by appending fields with defaults that mean what was before.
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("troupe::schema");
+
+struct Topic {
+  id @0 :UInt32;
+  name @1 :Text;
+  queues @2 :UInt32;
+  priorities @3 :UInt8;
+  maxMessage @4 :UInt32;
+  retention @5 :UInt64;
+  # Milliseconds; 0 for ever.
+  retentionBytes @6 :UInt64;
+  # Per queue; 0 without limit.
+  ranges @7 :List(QueueRange);
+  # In the order of queue numbers; the counts add up to `queues`.
+  created @8 :Int64;
+  # Unix milliseconds.
+  version @9 :UInt64;
+}
+
+struct QueueRange {
+  first @0 :UInt32;
+  count @1 :UInt32;
+}
+
+struct Group {
+  id @0 :UInt32;
+  name @1 :Text;
+  mode @2 :UInt8;
+  # 0 shared, 1 ordered, 2 broadcast.
+  maxUnsettled @3 :UInt32;
+  lease @4 :UInt64;
+  # Milliseconds.
+  retryDelay @5 :UInt64;
+  # Milliseconds.
+  subscriptions @6 :List(GroupSubscription);
+  created @7 :Int64;
+  # Unix milliseconds.
+  version @8 :UInt64;
+}
+
+struct GroupSubscription {
+  topic @0 :UInt32;
+  start @1 :UInt8;
+  # 0 earliest, 1 latest, 2 time.
+  filter @2 :Text;
+  startTime @3 :Int64;
+  # Unix milliseconds.
+}

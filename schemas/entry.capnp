@@ -1,0 +1,53 @@
+@0xe58710afe0a7008c;
+# Bodies of log entries, behind their fixed header (docs/disk-format.md). An append has none: its directory is fixed.
+
+using Cxx = import "/capnp/c++.capnp";
+using Definitions = import "definitions.capnp";
+$Cxx.namespace("troupe::schema");
+
+struct Settle {
+  sections @0 :List(SettleSection);
+}
+
+struct SettleSection {
+  group @0 :UInt32;
+  queue @1 :UInt32;
+  generation @2 :UInt64;
+  lane @3 :UInt8;
+  ranges @4 :List(SettleRange);
+}
+
+struct SettleRange {
+  first @0 :UInt64;
+  retryAt @1 :Int64;
+  # Unix milliseconds.
+  count @2 :UInt32;
+  attempts @3 :UInt16;
+  action @4 :UInt8;
+  # 0 ack, 1 skip, 2 retry, 3 dead, 4 expired.
+}
+
+struct Define {
+  topics @0 :List(Definitions.Topic);
+  groups @1 :List(Definitions.Group);
+  removedTopics @2 :List(UInt32);
+  removedGroups @3 :List(UInt32);
+}
+
+struct Trim {
+  queue @0 :UInt32;
+  first @1 :UInt64;
+}
+
+struct DropQueue {
+  queue @0 :UInt32;
+  group @1 :UInt32;
+  # 0: the queue itself.
+}
+
+struct Reset {
+  group @0 :UInt32;
+  queue @1 :UInt32;
+  lane @2 :UInt8;
+  to @3 :UInt64;
+}
