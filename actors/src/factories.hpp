@@ -3,6 +3,7 @@
 #include "troupe/byte_budget.hpp"
 #include "troupe/catalog_actor.hpp"
 #include "troupe/group_actor.hpp"
+#include "troupe/log.hpp"
 #include "troupe/queue_actor.hpp"
 #include "troupe/retention_actor.hpp"
 #include "troupe/shard.hpp"
@@ -14,7 +15,8 @@
 #include <memory>
 #include <vector>
 
-/// How the node's actors are started. Each function is defined in <actor>.cpp; nothing else of an actor is visible to another.
+/// How the node's actors are started. Each function is defined in <actor>.cpp; nothing else of an actor is
+/// visible to another.
 namespace troupe {
 
 /// What all actors of a node share: read-only after start, safe from every thread.
@@ -29,6 +31,7 @@ struct node_context {
   std::shared_ptr<byte_budget> tails;
   /// Wall clock; tests put their own.
   std::function<timestamp()> now;
+  log_sink log;
 
   std::size_t shard_of(queue_id q) const { return q.value % shards.size(); }
 };
@@ -42,12 +45,13 @@ struct store_config {
   std::function<void(const error&)> on_failure;
   /// Where appended_queues go; may be empty. Set by the node after both were started, before any message.
   std::function<retention_actor()> retention;
+  log_sink log;
 };
 
 store_actor spawn_store(caf::actor_system& sys, store_config cfg);
 reader_actor spawn_reader(caf::actor_system& sys, std::shared_ptr<shard> data);
 retention_actor spawn_retention(caf::actor_system& sys, std::shared_ptr<shard> data, store_actor store,
-                                std::function<timestamp()> now);
+                                std::function<timestamp()> now, log_sink log = {});
 /// TOPIC; its QUEUEs are started (and owned, linked) by it on first use.
 topic_actor spawn_topic(caf::actor_system& sys, context_ptr ctx, topic_definition definition);
 /// QUEUE number `number` of a topic.

@@ -8,10 +8,11 @@
 /// The protocols of TOPIC and QUEUE.
 namespace troupe {
 
-/// SUBSCRIPTION -> QUEUE: batches from an offset on. Answered by a plain `fetched` to reply_to: at once from the hot tail,
-/// through the READER when the offset is older, and when nothing is there yet with an empty `fetched` at once.
-/// SUBSCRIPTION -> QUEUE (watch): from now on `reply_to` gets `tail_moved` whenever messages become visible (coalesced
-/// naturally: one per commit) and once at once. The QUEUE monitors the watcher.
+/// SUBSCRIPTION -> QUEUE: batches from an offset on. Answered by a plain `fetched` to reply_to: at once from
+/// the hot tail, through the READER when the offset is older, and when nothing is there yet with an empty
+/// `fetched` at once. SUBSCRIPTION -> QUEUE (watch): from now on `reply_to` gets `tail_moved` whenever
+/// messages become visible (coalesced naturally: one per commit) and once at once. The QUEUE monitors the
+/// watcher.
 struct watch {
   caf::actor reply_to;
 };
@@ -20,18 +21,26 @@ struct tail_moved {
   queue_offset first;
   queue_offset next;
 };
+/// CATALOG -> TOPIC: the definition changed; without queues: the topic is deleted. TOPIC -> QUEUE: the same,
+/// passed on. After a deletion the CATALOG ends the TOPIC, and its QUEUEs end with it.
+struct topic_changed {
+  topic_definition definition;
+};
+
 using queue_actor = caf::typed_actor<
-  // Takes a batch; the PRODUCER (the sender) is answered by `published`: from the STORE when it is durable (or held, when
-  // buffered), or at once when it is refused.
-  caf::reacts_to<publish>,
-  // INTERNAL
-  caf::reacts_to<fetch>,
-  // INTERNAL
-  caf::reacts_to<watch>,
-  // INTERNAL: the STORE made these offsets visible.
-  caf::reacts_to<visible>,
-  // INTERNAL: number, first, next, bytes.
-  caf::replies_to<status_atom>::with<queue_status>>;
+    // Takes a batch; the PRODUCER (the sender) is answered by `published`: from the STORE when it is durable
+    // (or held, when buffered), or at once when it is refused.
+    caf::reacts_to<publish>,
+    // INTERNAL
+    caf::reacts_to<fetch>,
+    // INTERNAL
+    caf::reacts_to<watch>,
+    // INTERNAL: the STORE made these offsets visible.
+    caf::reacts_to<visible>,
+    // INTERNAL: number, first, next, bytes.
+    caf::replies_to<status_atom>::with<queue_status>,
+    // INTERNAL: new limits, or deleted: then every publish is answered not_found.
+    caf::reacts_to<topic_changed>>;
 
 /// A queue's handle, for the delivery side and RETENTION.
 struct queue_request {
@@ -42,20 +51,16 @@ struct queue_handle {
   queue_id id;
   queue_actor queue;
 };
-/// CATALOG -> TOPIC: the definition changed.
-struct topic_changed {
-  topic_definition definition;
-};
 
 using topic_actor = caf::typed_actor<
-  // The route for a producer; starts the queues that have not started. The sender hears of later changes.
-  caf::replies_to<route_request>::with<route>,
-  // INTERNAL: one queue's handle; starts it when needed.
-  caf::replies_to<queue_request>::with<queue_handle>,
-  // Name, options, extents of all queues.
-  caf::replies_to<status_atom>::with<topic_status>,
-  // INTERNAL
-  caf::reacts_to<topic_changed>>;
+    // The route for a producer; starts the queues that have not started. The sender hears of later changes.
+    caf::replies_to<route_request>::with<route>,
+    // INTERNAL: one queue's handle; starts it when needed.
+    caf::replies_to<queue_request>::with<queue_handle>,
+    // Name, options, extents of all queues.
+    caf::replies_to<status_atom>::with<topic_status>,
+    // INTERNAL
+    caf::reacts_to<topic_changed>>;
 
 } // namespace troupe
 

@@ -14,8 +14,8 @@
 /// The protocols of the STORE and the READER: what writes and what reads a shard. Local to a node.
 namespace troupe {
 
-/// QUEUE -> STORE: a checked batch. The QUEUE has taken its bytes from the node's in-flight budget; the STORE gives them
-/// back when the batch is committed or refused.
+/// QUEUE -> STORE: a checked batch. The QUEUE has taken its bytes from the node's in-flight budget; the STORE
+/// gives them back when the batch is committed or refused.
 struct append_request {
   queue_id queue;
   durability wanted = durability::durable;
@@ -25,8 +25,11 @@ struct append_request {
   caf::actor queue_handle;
 };
 
-/// STORE -> QUEUE, one per queue and commit: these batches are durable at these offsets. Sent also when nothing became
-/// visible (all refused), so that the QUEUE can settle its accounts.
+/// What a batch costs of the budgets of bytes in flight: its bytes and about what it takes to hold it.
+inline std::uint64_t in_flight_cost(const batch& b) { return b.data.size + 256u; }
+
+/// STORE -> QUEUE, one per queue and commit: these batches are durable at these offsets. Sent also when
+/// nothing became visible (all refused), so that the QUEUE can settle its accounts.
 struct visible {
   queue_id queue;
   std::vector<stored_batch> batches;
@@ -34,10 +37,12 @@ struct visible {
   /// Batches and bytes of the QUEUE's append_requests that this answers.
   std::uint32_t answered = 0;
   std::uint64_t answered_bytes = 0;
+  /// Whose batches those were, one each.
+  std::vector<producer_id> producers;
 };
 
-/// SUBSCRIPTION -> STORE: settles, which start no commit of their own within 20 ms unless `now`. The answer is
-/// `settle_committed` to `reply_to`.
+/// SUBSCRIPTION -> STORE: settles, which start no commit of their own within 20 ms unless `now`. The answer
+/// is `settle_committed` to `reply_to`.
 struct settle_request {
   settle_section section;
   bool now = false;
@@ -73,19 +78,20 @@ struct appended_queues {
 };
 
 using store_actor = caf::typed_actor<
-  // Appends a batch with the others its mailbox holds in one durable commit; answers by `published` and `visible`.
-  caf::reacts_to<append_request>,
-  // Settles; see settle_request.
-  caf::reacts_to<settle_request>,
-  // Appends any other entry; answers when it is applied and durable, or with why it cannot be.
-  caf::replies_to<propose_request>::with<applied>,
-  // Measurements.
-  caf::replies_to<status_atom>::with<store_status>,
-  // Commits what waits, answers, refuses everything that comes later with shutting_down; answers when done.
-  caf::replies_to<drain_atom>::with<bool>>;
+    // Appends a batch with the others its mailbox holds in one durable commit; answers by `published` and
+    // `visible`.
+    caf::reacts_to<append_request>,
+    // Settles; see settle_request.
+    caf::reacts_to<settle_request>,
+    // Appends any other entry; answers when it is applied and durable, or with why it cannot be.
+    caf::replies_to<propose_request>::with<applied>,
+    // Measurements.
+    caf::replies_to<status_atom>::with<store_status>,
+    // Commits what waits, answers, refuses everything that comes later with shutting_down; answers when done.
+    caf::replies_to<drain_atom>::with<bool>>;
 
-/// SUBSCRIPTION or QUEUE -> READER: batches from an offset on, out of the store, at most about max_bytes. The answer
-/// is a plain `fetched` to `reply_to`.
+/// SUBSCRIPTION or QUEUE -> READER: batches from an offset on, out of the store, at most about max_bytes. The
+/// answer is a plain `fetched` to `reply_to`.
 struct fetch {
   queue_id queue;
   queue_offset from;
@@ -97,7 +103,8 @@ struct fetch {
 struct fetched {
   queue_id queue;
   std::uint64_t tag = 0;
-  /// First batch holds `from`, or is the first after it; dense from there but for `damaged`. Empty at the queue's end.
+  /// First batch holds `from`, or is the first after it; dense from there but for `damaged`. Empty at the
+  /// queue's end.
   std::vector<stored_batch> batches;
   /// Where to go on: after the last batch or damage.
   queue_offset next;
@@ -105,10 +112,21 @@ struct fetched {
   error failed;
 };
 
-/// READER: cold reads in its own thread, in slices of 1 MiB, first come first served per queue, round robin over queues.
+/// TOPIC, QUEUE -> READER, request: extents, in the order of the ids.
+struct extents_request {
+  std::vector<queue_id> queues;
+};
+struct queue_extents {
+  std::vector<queue_extent> extents;
+};
+
+/// READER: cold reads in its own thread, in slices of 1 MiB, first come first served per queue, round robin
+/// over queues.
 using reader_actor = caf::typed_actor<
-  caf::reacts_to<fetch>,
-  caf::replies_to<get_message>::with<found_message>>;
+    caf::reacts_to<fetch>,
+    // The batch that holds the message. A shard knows no topics: `topic` is empty and `number` is the queue's
+    // *id*; the CATALOG puts the topic's name and the queue's number in their place.
+    caf::replies_to<get_message>::with<found_message>, caf::replies_to<extents_request>::with<queue_extents>>;
 
 } // namespace troupe
 
@@ -120,5 +138,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::propose_request)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::applied)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::store_status)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::appended_queues)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::extents_request)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::queue_extents)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::fetch)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::fetched)
