@@ -1,0 +1,425 @@
+#include "troupe/catalog.hpp"
+
+#include "troupe/message.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <limits>
+
+namespace troupe {
+
+namespace {
+
+/// A group may subscribe to this many topics; keeps its definition and its messages small.
+constexpr std::size_t max_subscriptions = 1024;
+
+std::string quoted(std::string_view name) { return '"' + std::string{name} + '"'; }
+
+std::string lower(std::string_view text) {
+  std::string result{text};
+  std::ranges::transform(result, result.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  return result;
+}
+
+/// Edits (insert, delete, replace, swap of neighbours) between two texts.
+std::size_t distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> before_last(b.size() + 1), last(b.size() + 1), now(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j)
+    last[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    now[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      now[j] = std::min({last[j] + 1, now[j - 1] + 1, last[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1)});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+        now[j] = std::min(now[j], before_last[j - 2] + 1);
+    }
+    before_last.swap(last);
+    last.swap(now);
+  }
+  return last[b.size()];
+}
+
+/// The name that was probably meant: at most two edits away (one for short names), case aside.
+template <class Names> std::optional<std::string> close_name(std::string_view wanted, const Names& names) {
+  const auto target = lower(wanted);
+  std::size_t best = wanted.size() < 5 ? 2 : 3;
+  std::optional<std::string> found;
+  for (const auto& [name, ignored] : names) {
+    auto difference = name.size() > target.size() ? name.size() - target.size() : target.size() - name.size();
+    if (difference >= best)
+      continue;
+    if (auto edits = distance(target, lower(name)); edits < best) {
+      best = edits;
+      found = std::string{name};
+    }
+  }
+  return found;
+}
+
+template <class Names>
+error unknown(const std::string& kind, const std::string& name, const Names& names,
+              const std::string& create) {
+  auto hint = create;
+  if (auto other = close_name(name, names))
+    hint = "did you mean " + quoted(*other) + "? Otherwise " + create;
+  return {errc::not_found, "there is no " + kind + " " + quoted(name), std::move(hint)};
+}
+
+error taken(const std::string& kind, const std::string& name) {
+  return {errc::already_exists, "there is a " + kind + " " + quoted(name) + " already",
+          "use it, change it with: troupe " + kind + " set " + name + ", or choose another name"};
+}
+
+error used_up(const std::string& kind) {
+  return {errc::too_large, "all " + kind + " ids of this node are used up: they are never reused",
+          "start another node with a new data directory"};
+}
+
+/// True when `count` more ids can follow `last`.
+template <class Id> bool room_for(Id last, std::uint32_t count) {
+  return count <= std::numeric_limits<typename Id::rep>::max() - last.value;
+}
+
+std::string spell(const std::vector<std::pair<std::string, std::string>>& subscriptions) {
+  std::string text;
+  for (const auto& [topic, filter] : subscriptions)
+    text += (text.empty() ? "" : ", ") + quoted(topic) + " with filter " + quoted(filter);
+  return text;
+}
+
+template <class T> void append(std::vector<T>& to, std::vector<T> from) {
+  to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
+}
+
+} // namespace
+
+// -- small things
+// --------------------------------------------------------------------------------------------------
+
+bool catalog_entry::empty() const {
+  return topics.empty() && groups.empty() && removed_topics.empty() && removed_groups.empty();
+}
+
+void catalog_entry::merge(catalog_entry other) {
+  append(topics, std::move(other.topics));
+  append(groups, std::move(other.groups));
+  append(removed_topics, std::move(other.removed_topics));
+  append(removed_groups, std::move(other.removed_groups));
+}
+
+std::string topic_key(std::string_view topic) { return "topic " + std::string{topic}; }
+
+std::string group_key(std::string_view group) { return "group " + std::string{group}; }
+
+template <class Id, class Definition>
+const Definition* catalog::table<Id, Definition>::find(std::string_view name) const {
+  auto at = by_name.find(name);
+  return at == by_name.end() ? nullptr : at->second;
+}
+
+template <class Id, class Definition> const Definition* catalog::table<Id, Definition>::find(Id id) const {
+  auto at = by_id.find(id);
+  return at == by_id.end() ? nullptr : at->second.get();
+}
+
+template <class Id, class Definition> void catalog::table<Id, Definition>::put(const Definition& definition) {
+  remove(definition.id);
+  auto stored = std::make_unique<const Definition>(definition);
+  by_name[stored->name] = stored.get();
+  by_id[definition.id] = std::move(stored);
+}
+
+template <class Id, class Definition> void catalog::table<Id, Definition>::remove(Id id) {
+  auto at = by_id.find(id);
+  if (at == by_id.end())
+    return;
+  by_name.erase(at->second->name);
+  by_id.erase(at);
+}
+
+template <class Id, class Definition> std::vector<std::string> catalog::table<Id, Definition>::names() const {
+  std::vector<std::string> result;
+  result.reserve(by_name.size());
+  for (const auto& [name, definition] : by_name)
+    result.emplace_back(name);
+  return result;
+}
+
+// -- topics
+// --------------------------------------------------------------------------------------------------------
+
+result<catalog_change> catalog::create_topic(const std::string& name, const topic_options& options,
+                                             const catalog_ids& last, timestamp now) const {
+  if (auto err = validate_topic_name(name))
+    return err;
+  if (auto err = validate(options))
+    return err;
+  if (topic(name))
+    return taken("topic", name);
+  if (!room_for(last.topic, 1))
+    return used_up("topic");
+  if (!room_for(last.queue, options.queues))
+    return used_up("queue");
+  topic_definition made;
+  made.id = topic_id{last.topic.value + 1};
+  made.name = name;
+  made.options = options;
+  made.queues = {{queue_id{last.queue.value + 1}, options.queues}};
+  made.created = now;
+  catalog_change change;
+  change.entry.topics.push_back(std::move(made));
+  change.names = {topic_key(name)};
+  return change;
+}
+
+result<std::optional<catalog_change>>
+catalog::set_topic(const std::string& name, const topic_options& options, const catalog_ids& last) const {
+  auto found = expect_topic(name);
+  if (!found)
+    return found.error();
+  const auto& old = **found;
+  if (auto err = validate(options))
+    return err;
+  if (options.queues < old.options.queues)
+    return error{errc::invalid_argument,
+                 "topic " + quoted(name) + " has " + std::to_string(old.options.queues) +
+                     " queues; it cannot have only " + std::to_string(options.queues) +
+                     ", because that would lose messages",
+                 "leave the number or raise it"};
+  if (options.priorities != old.options.priorities)
+    return error{errc::invalid_argument,
+                 "the priorities of topic " + quoted(name) + " are fixed since it was created",
+                 "make another topic"};
+  if (options == old.options)
+    return std::optional<catalog_change>{};
+  auto more = options.queues - old.options.queues;
+  if (!room_for(last.queue, more))
+    return used_up("queue");
+  auto changed = old;
+  changed.options = options;
+  ++changed.version;
+  if (more > 0)
+    changed.queues.push_back({queue_id{last.queue.value + 1}, more});
+  catalog_change change;
+  change.entry.topics.push_back(std::move(changed));
+  change.names = {topic_key(name)};
+  return std::optional{std::move(change)};
+}
+
+result<catalog_change> catalog::delete_topic(const std::string& name) const {
+  auto found = expect_topic(name);
+  if (!found)
+    return found.error();
+  const auto id = (*found)->id;
+  catalog_change change;
+  change.entry.removed_topics.push_back(id);
+  change.names.push_back(topic_key(name));
+  for (auto follower : followers(id)) {
+    auto changed = *group(follower);
+    std::erase_if(changed.subscriptions, [id](const auto& s) { return s.topic == id; });
+    ++changed.version;
+    change.names.push_back(group_key(changed.name));
+    change.entry.groups.push_back(std::move(changed));
+  }
+  return change;
+}
+
+// -- groups
+// --------------------------------------------------------------------------------------------------------
+
+result<catalog_change> catalog::create_group(const std::string& name, const group_options& options,
+                                             const catalog_ids& last, timestamp now) const {
+  if (auto err = validate_group_name(name))
+    return err;
+  if (auto err = validate(options))
+    return err;
+  if (group(name))
+    return taken("group", name);
+  if (!room_for(last.group, 1))
+    return used_up("group");
+  group_definition made;
+  made.id = group_id{last.group.value + 1};
+  made.name = name;
+  made.options = options;
+  made.created = now;
+  catalog_change change;
+  change.entry.groups.push_back(std::move(made));
+  change.names = {group_key(name)};
+  return change;
+}
+
+result<catalog_change> catalog::delete_group(const std::string& name) const {
+  auto found = expect_group(name);
+  if (!found)
+    return found.error();
+  catalog_change change;
+  change.entry.removed_groups.push_back((*found)->id);
+  change.names = {group_key(name)};
+  return change;
+}
+
+result<std::optional<catalog_change>> catalog::join(const std::string& name,
+                                                    std::span<const wanted_subscription> wanted,
+                                                    const start_position& start, const catalog_ids& last,
+                                                    timestamp now) const {
+  if (auto err = validate_group_name(name))
+    return err;
+  if (wanted.empty() || wanted.size() > max_subscriptions)
+    return error{errc::invalid_argument, "a consumer of group " + quoted(name) + " subscribes to " +
+                                             std::to_string(wanted.size()) + " topics; it must be 1 to " +
+                                             std::to_string(max_subscriptions)};
+  catalog_change change;
+  change.names.push_back(group_key(name));
+  std::vector<group_subscription> subscriptions;
+  std::vector<std::pair<std::string, std::string>> asked;
+  for (const auto& [topic_name, filter] : wanted) {
+    auto found = expect_topic(topic_name);
+    if (!found)
+      return found.error();
+    subscriptions.push_back({(*found)->id, filter, start});
+    asked.emplace_back(topic_name, filter);
+    change.names.push_back(topic_key(topic_name));
+  }
+  std::ranges::sort(asked);
+  for (std::size_t i = 1; i < asked.size(); ++i)
+    if (asked[i].first == asked[i - 1].first)
+      return error{errc::invalid_argument, "topic " + quoted(asked[i].first) + " is named twice",
+                   "name each topic once; tags are joined as A || B"};
+  const auto* known = group(name);
+  if (known && !known->subscriptions.empty()) {
+    std::vector<std::pair<std::string, std::string>> has;
+    for (const auto& s : known->subscriptions)
+      has.emplace_back(topic(s.topic)->name, s.filter);
+    std::ranges::sort(has);
+    if (has == asked)
+      return std::optional<catalog_change>{};
+    return error{errc::inconsistent_subscription,
+                 "all members of a group subscribe alike: group " + quoted(name) + " has " + spell(has) +
+                     "; this member asks for " + spell(asked),
+                 "subscribe as the group does, use another group, or begin anew with: troupe group delete " +
+                     name};
+  }
+  group_definition made;
+  if (known) {
+    made = *known;
+    ++made.version;
+  } else {
+    auto created = create_group(name, {}, last, now);
+    if (!created)
+      return created.error();
+    made = std::move(created->entry.groups.front());
+  }
+  made.subscriptions = std::move(subscriptions);
+  change.entry.groups.push_back(std::move(made));
+  return std::optional{std::move(change)};
+}
+
+// -- state
+// ---------------------------------------------------------------------------------------------------------
+
+void catalog::apply(const catalog_entry& entry) {
+  auto forget = [this](topic_id id) {
+    if (const auto* old = topic(id))
+      for (const auto& range : old->queues)
+        ranges_.erase(range.first);
+  };
+  for (auto id : entry.removed_topics) {
+    forget(id);
+    topics_.remove(id);
+  }
+  for (auto id : entry.removed_groups)
+    groups_.remove(id);
+  for (const auto& definition : entry.topics) {
+    forget(definition.id);
+    topics_.put(definition);
+    for (const auto& range : definition.queues)
+      ranges_[range.first] = definition.id;
+  }
+  for (auto definition : entry.groups) {
+    // Holds the invariant whatever a store loaded.
+    std::erase_if(definition.subscriptions, [this](const auto& s) { return !topic(s.topic); });
+    groups_.put(definition);
+  }
+}
+
+const topic_definition* catalog::topic(std::string_view name) const { return topics_.find(name); }
+
+const topic_definition* catalog::topic(topic_id id) const { return topics_.find(id); }
+
+const group_definition* catalog::group(std::string_view name) const { return groups_.find(name); }
+
+const group_definition* catalog::group(group_id id) const { return groups_.find(id); }
+
+result<const topic_definition*> catalog::expect_topic(const std::string& name) const {
+  if (auto err = validate_topic_name(name))
+    return err;
+  if (const auto* found = topic(name))
+    return found;
+  return unknown("topic", name, topics_.by_name, "create it with: troupe topic create " + name);
+}
+
+result<const group_definition*> catalog::expect_group(const std::string& name) const {
+  if (auto err = validate_group_name(name))
+    return err;
+  if (const auto* found = group(name))
+    return found;
+  return unknown("group", name, groups_.by_name,
+                 "a group comes into being when its first consumer joins; see: troupe group list");
+}
+
+std::optional<catalog::place> catalog::find(queue_id queue) const {
+  auto at = ranges_.upper_bound(queue);
+  if (at == ranges_.begin())
+    return std::nullopt;
+  --at;
+  const auto* owner = topic(at->second);
+  std::uint32_t number = 0;
+  for (const auto& range : owner->queues) {
+    if (queue >= range.first && queue.value - range.first.value < range.count)
+      return place{owner, number + queue.value - range.first.value};
+    number += range.count;
+  }
+  return std::nullopt;
+}
+
+std::vector<group_id> catalog::followers(topic_id topic) const {
+  std::vector<group_id> result;
+  for (const auto& [id, definition] : groups_.by_id)
+    if (std::ranges::any_of(definition->subscriptions, [topic](const auto& s) { return s.topic == topic; }))
+      result.push_back(id);
+  std::ranges::sort(result);
+  return result;
+}
+
+std::vector<std::string> catalog::topic_names() const { return topics_.names(); }
+
+std::vector<std::string> catalog::group_names() const { return groups_.names(); }
+
+// -- changes under way
+// ---------------------------------------------------------------------------------------------
+
+std::optional<std::string> catalog_window::held(std::span<const std::string> names) const {
+  auto at = std::ranges::find_if(names, [this](const auto& name) { return names_.contains(name); });
+  if (at == names.end())
+    return std::nullopt;
+  return *at;
+}
+
+void catalog_window::begin(const catalog_change& change) {
+  names_.insert(change.names.begin(), change.names.end());
+  for (const auto& made : change.entry.topics) {
+    last_.topic = std::max(last_.topic, made.id);
+    for (const auto& range : made.queues)
+      last_.queue = std::max(last_.queue, queue_id{range.first.value + range.count - 1});
+  }
+  for (const auto& made : change.entry.groups)
+    last_.group = std::max(last_.group, made.id);
+}
+
+void catalog_window::end(const catalog_change& change) {
+  for (const auto& name : change.names)
+    names_.erase(name);
+}
+
+} // namespace troupe
