@@ -1,0 +1,179 @@
+#include "troupe/group_credit.hpp"
+
+#include <algorithm>
+#include <limits>
+
+namespace troupe {
+namespace {
+
+/// More than any consumer can mean; keeps sums far from overflow.
+constexpr std::uint64_t most_credit = std::uint64_t{1} << 40;
+
+} // namespace
+
+void group_credit::add_member(std::uint64_t member, std::uint32_t max_unsettled) {
+  members_[member].max_unsettled = max_unsettled;
+}
+
+void group_credit::remove_member(std::uint64_t member) {
+  members_.erase(member);
+  std::erase(hungry_, member);
+  for (auto& [id, q] : queues_)
+    q.held.erase(member);
+}
+
+void group_credit::set_max_unsettled(std::uint32_t max_unsettled) {
+  for (auto& [id, m] : members_) {
+    m.max_unsettled = max_unsettled;
+    line_up(id, m);
+  }
+}
+
+bool group_credit::add_credit(std::uint64_t member, std::uint32_t messages, std::uint32_t bytes) {
+  auto it = members_.find(member);
+  if (it == members_.end())
+    return false;
+  auto& m = it->second;
+  m.messages = std::min(m.messages + messages, most_credit);
+  m.bytes = std::min(m.bytes + bytes, static_cast<std::int64_t>(most_credit));
+  line_up(member, m);
+  return true;
+}
+
+void group_credit::ready(queue_id queue, std::uint64_t available) {
+  auto& q = queues_[queue];
+  q.available = available;
+  line_up(queue, q);
+}
+
+void group_credit::used(queue_id queue, std::uint32_t messages, std::uint32_t bytes,
+                        std::uint64_t available) {
+  auto it = queues_.find(queue);
+  if (it == queues_.end() || !it->second.grant)
+    return;
+  auto& q = it->second;
+  const auto grant = *q.grant;
+  q.grant.reset();
+  if (messages > 0 && has_member(grant.member))
+    q.held[grant.member] += messages;
+  give_back(grant, messages, bytes);
+  q.available = available;
+  line_up(queue, q);
+}
+
+void group_credit::released(queue_id queue, std::uint64_t member, std::uint64_t messages) {
+  auto q = queues_.find(queue);
+  auto m = members_.find(member);
+  if (q == queues_.end() || m == members_.end())
+    return;
+  auto held = q->second.held.find(member);
+  if (held == q->second.held.end())
+    return;
+  const auto n = std::min(messages, held->second);
+  held->second -= n;
+  if (held->second == 0)
+    q->second.held.erase(held);
+  m->second.unsettled -= n;
+  line_up(member, m->second);
+}
+
+void group_credit::remove_queue(queue_id queue) {
+  auto it = queues_.find(queue);
+  if (it == queues_.end())
+    return;
+  const auto q = std::move(it->second);
+  queues_.erase(it);
+  std::erase(waiting_, queue);
+  if (q.grant)
+    give_back(*q.grant, 0, 0);
+  for (const auto& [id, n] : q.held) {
+    auto& m = members_.at(id);
+    m.unsettled -= n;
+    line_up(id, m);
+  }
+}
+
+std::optional<credit_grant> group_credit::next() {
+  // Drop what has nothing any more from the front, then match the two fronts.
+  while (!hungry_.empty()) {
+    auto it = members_.find(hungry_.front());
+    if (it != members_.end() && room(it->second) > 0)
+      break;
+    if (it != members_.end())
+      it->second.queued = false;
+    hungry_.pop_front();
+  }
+  while (!waiting_.empty()) {
+    auto it = queues_.find(waiting_.front());
+    if (it != queues_.end() && it->second.queued && it->second.available > 0 && !it->second.grant)
+      break;
+    if (it != queues_.end())
+      it->second.queued = false;
+    waiting_.pop_front();
+  }
+  if (hungry_.empty() || waiting_.empty())
+    return {};
+
+  const auto share = [&](std::uint64_t available) {
+    const auto even = (available + hungry_.size() - 1) / hungry_.size();
+    return std::max<std::uint64_t>(even, limits_.share);
+  };
+  const auto id = hungry_.front();
+  auto& m = members_.at(id);
+  auto& q = queues_.at(waiting_.front());
+  credit_grant grant{id, waiting_.front(), 0, 0};
+  grant.messages = static_cast<std::uint32_t>(
+      std::min({room(m), share(q.available), static_cast<std::uint64_t>(limits_.messages)}));
+  grant.bytes = static_cast<std::uint32_t>(std::clamp<std::int64_t>(m.bytes, 1, limits_.bytes));
+  hungry_.pop_front();
+  waiting_.pop_front();
+  m.queued = q.queued = false;
+  m.messages -= grant.messages;
+  m.bytes -= grant.bytes;
+  m.granted += grant.messages;
+  q.grant = grant;
+  line_up(id, m);
+  return grant;
+}
+
+std::uint64_t group_credit::unsettled(std::uint64_t member) const {
+  auto it = members_.find(member);
+  return it == members_.end() ? 0 : it->second.unsettled;
+}
+
+std::uint64_t group_credit::room(const member_state& m) {
+  const auto busy = m.unsettled + m.granted;
+  // Bytes may be used up while nothing is held (a message larger than all credit): one more then still
+  // passes, or the member would wait for ever.
+  if (busy >= m.max_unsettled || (m.bytes <= 0 && busy > 0))
+    return 0;
+  return std::min<std::uint64_t>(m.messages, m.max_unsettled - busy);
+}
+
+void group_credit::line_up(std::uint64_t id, member_state& m) {
+  if (m.queued || room(m) == 0)
+    return;
+  m.queued = true;
+  hungry_.push_back(id);
+}
+
+void group_credit::line_up(queue_id id, queue_state& q) {
+  if (q.queued || q.available == 0 || q.grant)
+    return;
+  q.queued = true;
+  waiting_.push_back(id);
+}
+
+void group_credit::give_back(const credit_grant& g, std::uint32_t messages, std::uint32_t bytes) {
+  auto it = members_.find(g.member);
+  if (it == members_.end())
+    return;
+  auto& m = it->second;
+  m.granted -= g.messages;
+  m.messages += g.messages - std::min(messages, g.messages);
+  m.bytes += static_cast<std::int64_t>(g.bytes) - bytes;
+  m.unsettled += messages;
+  line_up(g.member, m);
+}
+
+} // namespace troupe
