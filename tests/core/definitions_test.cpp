@@ -1,0 +1,94 @@
+#include "troupe/definitions.hpp"
+
+#include "troupe/units.hpp"
+
+#include <gtest/gtest.h>
+
+namespace troupe {
+namespace {
+
+using namespace std::chrono_literals;
+
+bool mentions(const error& err, std::string_view text) {
+  return to_string(err).find(text) != std::string::npos;
+}
+
+TEST(topic_options, are_valid_by_default) { EXPECT_EQ(to_string(validate(topic_options{})), "none"); }
+
+TEST(topic_options, have_1_to_1024_queues) {
+  for (std::uint32_t n : {1u, 1024u})
+    EXPECT_FALSE(validate(topic_options{.queues = n})) << n;
+  for (std::uint32_t n : {0u, 1025u, 4294967295u}) {
+    auto err = validate(topic_options{.queues = n});
+    EXPECT_EQ(err.code, errc::invalid_argument) << n;
+    EXPECT_TRUE(mentions(err, std::to_string(n)) && mentions(err, "1024")) << to_string(err);
+  }
+}
+
+TEST(topic_options, with_priorities_belong_to_a_later_version) {
+  EXPECT_EQ(validate(topic_options{.priorities = 2}).code, errc::not_supported);
+  EXPECT_EQ(validate(topic_options{.priorities = 10}).code, errc::not_supported);
+  EXPECT_EQ(validate(topic_options{.priorities = 11}).code, errc::invalid_argument);
+  EXPECT_EQ(validate(topic_options{.priorities = 0}).code, errc::invalid_argument);
+}
+
+TEST(topic_options, keep_messages_for_ever_or_at_least_a_second) {
+  EXPECT_FALSE(validate(topic_options{.retention = 0ms}));
+  EXPECT_FALSE(validate(topic_options{.retention = 1s}));
+  EXPECT_FALSE(validate(topic_options{.retention = max_duration}));
+  for (milliseconds wrong : {milliseconds{999}, milliseconds{-1}, max_duration + 1ms}) {
+    auto err = validate(topic_options{.retention = wrong});
+    EXPECT_EQ(err.code, errc::invalid_argument);
+    EXPECT_TRUE(mentions(err, format_duration(wrong))) << to_string(err);
+  }
+}
+
+TEST(topic_options, take_messages_of_up_to_4_mib) {
+  EXPECT_FALSE(validate(topic_options{.max_message = 1}));
+  EXPECT_FALSE(validate(topic_options{.max_message = 4u << 20}));
+  EXPECT_EQ(validate(topic_options{.max_message = 0}).code, errc::invalid_argument);
+  EXPECT_TRUE(mentions(validate(topic_options{.max_message = (4u << 20) + 1}), "4194304"));
+}
+
+TEST(group_options, are_valid_by_default) { EXPECT_EQ(to_string(validate(group_options{})), "none"); }
+
+TEST(group_options, other_than_shared_belong_to_a_later_version) {
+  EXPECT_EQ(validate(group_options{.mode = group_mode::ordered}).code, errc::not_supported);
+  EXPECT_EQ(validate(group_options{.mode = group_mode::broadcast}).code, errc::not_supported);
+}
+
+TEST(group_options, have_a_lease_of_1_second_to_12_hours) {
+  EXPECT_FALSE(validate(group_options{.lease = 1s}));
+  EXPECT_FALSE(validate(group_options{.lease = 12h}));
+  EXPECT_EQ(validate(group_options{.lease = 999ms}).code, errc::invalid_argument);
+  auto err = validate(group_options{.lease = 12h + 1ms});
+  EXPECT_EQ(err.code, errc::invalid_argument);
+  EXPECT_TRUE(mentions(err, "12h") && mentions(err, "1s")) << to_string(err);
+}
+
+TEST(group_options, have_a_retry_delay_of_10_milliseconds_to_2_hours) {
+  EXPECT_FALSE(validate(group_options{.retry_delay = 10ms}));
+  EXPECT_FALSE(validate(group_options{.retry_delay = 2h}));
+  EXPECT_EQ(validate(group_options{.retry_delay = 9ms}).code, errc::invalid_argument);
+  EXPECT_EQ(validate(group_options{.retry_delay = 2h + 1ms}).code, errc::invalid_argument);
+}
+
+TEST(group_options, let_a_member_hold_1_to_a_million_messages) {
+  EXPECT_FALSE(validate(group_options{.max_unsettled = 1}));
+  EXPECT_FALSE(validate(group_options{.max_unsettled = 1'000'000}));
+  EXPECT_EQ(validate(group_options{.max_unsettled = 0}).code, errc::invalid_argument);
+  EXPECT_EQ(validate(group_options{.max_unsettled = 1'000'001}).code, errc::invalid_argument);
+}
+
+TEST(topic_definition, finds_the_id_of_each_queue_in_its_ranges) {
+  topic_definition topic;
+  topic.queues = {{queue_id{10}, 2}, {queue_id{5}, 1}, {queue_id{20}, 3}};
+  std::vector<std::uint32_t> ids;
+  for (std::uint32_t n = 0; n < 6; ++n)
+    ids.push_back(topic.queue(n).value);
+  EXPECT_EQ(ids, (std::vector<std::uint32_t>{10, 11, 5, 20, 21, 22}));
+  EXPECT_EQ(topic.queue(6), queue_id{});
+}
+
+} // namespace
+} // namespace troupe
