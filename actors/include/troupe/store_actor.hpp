@@ -26,7 +26,7 @@ struct append_request {
 };
 
 /// What a batch costs of the budgets of bytes in flight: its bytes and about what it takes to hold it.
-inline std::uint64_t in_flight_cost(const batch& b) { return b.data.size + 256u; }
+inline std::uint64_t in_flight_cost(const batch_header& b) { return b.size + 256u; }
 
 /// STORE -> QUEUE, one per queue and commit: these batches are durable at these offsets. Sent also when
 /// nothing became visible (all refused), so that the QUEUE can settle its accounts.
