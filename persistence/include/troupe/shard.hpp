@@ -160,7 +160,7 @@ public:
   /// First offset stored at or after `time` (binary search over the index rows, then within the row by entry time).
   result<queue_offset> offset_at(queue_id queue, timestamp time) const;
   /// Rows of the oldest records for retention: offset after each of the first `max` index rows with newest time and
-  /// cumulative bytes, so that core can decide how far to trim.
+  /// the bytes of all rows up to and with it (what a trim to `next` would free), so that core can decide how far to trim.
   struct index_row {
     queue_offset next;
     timestamp last_time{};

@@ -1,0 +1,68 @@
+#pragma once
+
+#include "lmdb.hpp"
+#include "rows.hpp"
+#include "tables.hpp"
+
+#include "troupe/entry.hpp"
+#include "troupe/shard.hpp"
+
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+namespace troupe {
+
+/// apply(): the only code that changes the replicated tables. Deterministic: it reads the tables of its
+/// transaction and the entry, nothing else. Lives as long as one write transaction and before its commit
+/// calls finish().
+class applier {
+public:
+  /// Records that one trim or drop entry removes at most, and small rows that one drop entry removes at most.
+  static constexpr std::size_t records_a_step = 64;
+  static constexpr std::size_t rows_a_step = 1024;
+
+  applier(lmdb_txn& txn, const tables& t);
+
+  /// The index and the shard time of an entry proposed now, were it the next.
+  entry_header next_header(timestamp proposed) const;
+
+  struct outcome {
+    applied answer;
+    /// Somebody needs the entry: it must be (or stay) in the log. Otherwise it must not be there any more.
+    bool keep = false;
+  };
+  /// Applies the next entry: its index must be the one after the last applied.
+  outcome apply(const entry_header& header, const entry_body& body);
+
+  const state_row& state() const { return state_; }
+  /// Writes down how far it came.
+  void finish();
+
+private:
+  void apply_body(const append_entry& e, outcome& out);
+  void apply_body(const settle_entry& e, outcome& out);
+  void apply_body(const define_entry& e, outcome& out);
+  void apply_body(const trim_entry& e, outcome& out);
+  void apply_body(const drop_queue_entry& e, outcome& out);
+  void apply_body(const reset_entry& e, outcome& out);
+  void apply_body(std::monostate, outcome&) {}
+
+  /// The newest row (or the marker) of a queue.
+  std::optional<queue_row> tail(queue_id queue);
+  std::vector<queue_row> oldest(queue_id queue, std::size_t max);
+  queue_offset next_offset(queue_id queue);
+  void put(const queue_row& row);
+  subscription_row settle(const settle_section& section);
+  /// Removes up to `limit` rows of a queue in a table whose keys begin with (queue, group); all groups when
+  /// it is 0.
+  std::size_t erase_rows(MDB_dbi table, queue_id queue, group_id group, std::size_t limit);
+
+  lmdb_txn& txn_;
+  const tables& tables_;
+  state_row state_;
+  /// For reuse.
+  std::vector<char> buffer_;
+};
+
+} // namespace troupe

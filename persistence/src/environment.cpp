@@ -1,0 +1,246 @@
+#include "environment.hpp"
+
+#include "guarded.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <system_error>
+#include <unistd.h>
+#include <vector>
+
+namespace troupe {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// Address space only: the map is never resized, because that would pull it away under readers.
+constexpr std::size_t map_size = std::size_t{1} << 40;
+/// Where sanitizers leave no terabyte of address space.
+constexpr std::size_t small_map_size = std::size_t{64} << 30;
+constexpr unsigned max_readers = 4096;
+constexpr mode_t file_mode = 0640;
+constexpr std::size_t zero_chunk = std::size_t{1} << 20;
+
+error system_error(const char* doing, int code) { return to_error(storage_error{code, doing}); }
+
+/// Owner of a bare environment while it is being opened.
+struct env_closer {
+  void operator()(MDB_env* env) const { mdb_env_close(env); }
+};
+using env_ptr = std::unique_ptr<MDB_env, env_closer>;
+
+env_ptr open_env(const fs::path& path, unsigned flags, std::size_t size) {
+  MDB_env* raw = nullptr;
+  check(mdb_env_create(&raw), "creating an environment");
+  env_ptr env(raw);
+  check(mdb_env_set_mapsize(raw, size), "setting the map's size");
+  check(mdb_env_set_maxdbs(raw, 32), "setting the number of tables");
+  check(mdb_env_set_maxreaders(raw, max_readers), "setting the number of readers");
+  check(mdb_env_open(raw, path.c_str(), flags | MDB_NOTLS, file_mode), "opening the environment");
+  return env;
+}
+
+env_ptr open_env(const fs::path& path, unsigned flags) {
+  try {
+    return open_env(path, flags, map_size);
+  } catch (const storage_error& e) {
+    if (e.code != ENOMEM)
+      throw;
+    return open_env(path, flags, small_map_size);
+  }
+}
+
+/// An open file descriptor.
+struct descriptor {
+  int fd = -1;
+  ~descriptor() {
+    if (fd >= 0)
+      ::close(fd);
+  }
+};
+
+} // namespace
+
+error sync_directory(const fs::path& dir) {
+  const descriptor d{::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (d.fd < 0 || ::fsync(d.fd) != 0)
+    return system_error("syncing a directory", errno);
+  return {};
+}
+
+environment::~environment() {
+  if (env_)
+    mdb_env_close(env_);
+  if (fd_ >= 0)
+    ::close(fd_);
+}
+
+error environment::inspect(const fs::path& path, const shard_options& options) {
+  const auto env = open_env(path, MDB_RDONLY | MDB_NOLOCK);
+  const lmdb_txn txn(env.get(), MDB_RDONLY);
+  MDB_dbi meta = 0;
+  const int rc = mdb_dbi_open(txn.get(), "meta", 0, &meta);
+  const error foreign{errc::corrupt, path.string() + " is not a shard of troupe: it has no format version",
+                      "point --data at a directory that troupe made"};
+  if (rc == MDB_NOTFOUND || rc == MDB_INCOMPATIBLE)
+    return foreign;
+  check(rc, "opening table meta");
+  const auto value = txn.get(meta, meta_format);
+  if (!value)
+    return foreign;
+  const auto format = decode_format(*value);
+  if (format.version != format_row::current)
+    return {errc::unknown_version,
+            path.string() + " has format version " + std::to_string(format.version) +
+                "; this program knows " + std::to_string(format_row::current),
+            "open the data directory with the version that wrote it"};
+  if (format.shard != options.id || format.shards != options.shards)
+    return {errc::invalid_argument,
+            path.string() + " was made as shard " + std::to_string(format.shard.value) + " of " +
+                std::to_string(format.shards) + ", not as shard " + std::to_string(options.id.value) +
+                " of " + std::to_string(options.shards),
+            "the number of shards is fixed when a data directory is made"};
+  return {};
+}
+
+std::unique_ptr<environment> environment::open_files(const fs::path& path, const shard_options& options,
+                                                     bool create) {
+  std::unique_ptr<environment> e(new environment);
+  e->options_ = options;
+  e->env_ = open_env(path, 0).release();
+  int dead = 0;
+  check(mdb_reader_check(e->env_, &dead), "checking the readers");
+  lmdb_txn txn(e->env_, 0);
+  for (const auto& table : all_tables)
+    check(mdb_dbi_open(txn.get(), table.name, table.flags | (create ? MDB_CREATE : 0),
+                       &(e->tables_.*table.handle)),
+          "opening a table");
+  if (create) {
+    txn.put(e->tables_.meta, meta_format,
+            encode(format_row{format_row::current, options.id, options.shards}));
+    txn.put(e->tables_.meta, meta_state, encode(state_row{}));
+  }
+  const auto state = txn.get(e->tables_.meta, meta_state);
+  if (!state)
+    throw storage_error{MDB_CORRUPTED, "looking for the log's state"};
+  e->last_time = to_unix_ms(decode_state(*state).time);
+  MDB_stat stat{};
+  check(mdb_stat(txn.get(), e->tables_.log, &stat), "asking for the page size");
+  e->page_size_ = stat.ms_psize;
+  txn.commit();
+  e->fd_ = ::open((path / "data.mdb").c_str(), O_WRONLY | O_CLOEXEC);
+  if (e->fd_ < 0)
+    throw storage_error{errno, "opening the data file"};
+  return e;
+}
+
+error environment::create(const fs::path& path, const shard_options& options) {
+  // Made under another name and renamed when complete, so that a crash leaves either nothing or a whole
+  // shard.
+  const fs::path fresh = path.string() + ".new";
+  std::error_code failed;
+  fs::remove_all(fresh, failed);
+  if (!failed)
+    fs::create_directories(fresh, failed);
+  if (failed)
+    return system_error("making the shard's directory", failed.value());
+  {
+    const auto e = open_files(fresh, options, true);
+    if (auto err = e->extend(e->file_size() + options.reserve))
+      return err;
+    if (::fsync(e->fd_) != 0)
+      return system_error("syncing the data file", errno);
+  }
+  fs::remove(fresh / "lock.mdb", failed);
+  if (auto err = sync_directory(fresh))
+    return err;
+  fs::rename(fresh, path, failed);
+  if (failed)
+    return system_error("naming the shard's directory", failed.value());
+  if (auto err = sync_directory(path.parent_path()))
+    return err;
+  return sync_directory(path.parent_path().parent_path());
+}
+
+result<std::unique_ptr<environment>> environment::open(const fs::path& dir, const shard_options& options) {
+  using answer = result<std::unique_ptr<environment>>;
+  if (options.budget && options.budget < options.reserve + (4u << 20))
+    return error{errc::invalid_argument,
+                 "a budget of " + std::to_string(options.budget) +
+                     " bytes leaves less than 4 MiB beside the reserve of " + std::to_string(options.reserve),
+                 "raise the disk budget"};
+  const fs::path path = fs::absolute(dir) / ("shard-" + std::to_string(options.id.value));
+  return guarded([&]() -> answer {
+    std::error_code failed;
+    if (!fs::exists(path, failed)) {
+      if (failed)
+        return system_error("looking for the shard", failed.value());
+      if (auto err = create(path, options))
+        return err;
+    } else if (!fs::is_regular_file(path / "data.mdb", failed)) {
+      return error{errc::corrupt, path.string() + " holds no data.mdb",
+                   "restore the shard, or point --data elsewhere"};
+    }
+    if (auto err = inspect(path, options))
+      return err;
+    return open_files(path, options, false);
+  });
+}
+
+page_usage environment::usage(MDB_txn* txn) const {
+  page_usage u;
+  std::uint64_t pages = 2; // the meta pages
+  auto add = [&](MDB_dbi table) {
+    MDB_stat stat{};
+    check(mdb_stat(txn, table, &stat), "counting pages");
+    pages += stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages;
+    return stat.ms_entries;
+  };
+  add(0); // the free list
+  add(1); // the table of tables
+  for (const auto& table : all_tables) {
+    const auto rows = add(tables_.*table.handle);
+    if (table.handle == &tables::log)
+      u.entries = rows;
+  }
+  MDB_envinfo info{};
+  check(mdb_env_info(env_, &info), "asking for the highest page");
+  u.used = pages * page_size_;
+  u.high = (info.me_last_pgno + 1) * page_size_;
+  return u;
+}
+
+std::uint64_t environment::file_size() const {
+  struct stat s {};
+  if (::fstat(fd_, &s) != 0)
+    throw storage_error{errno, "asking for the file's size"};
+  return static_cast<std::uint64_t>(s.st_size);
+}
+
+error environment::extend(std::uint64_t bytes) {
+  static const std::vector<char> zeros(zero_chunk);
+  for (std::uint64_t at = file_size(); at < bytes;) {
+    const auto n = std::min<std::uint64_t>(bytes - at, zeros.size());
+    const auto written = ::pwrite(fd_, zeros.data(), n, static_cast<off_t>(at));
+    if (written < 0 && errno == EINTR)
+      continue;
+    if (written <= 0)
+      return system_error("extending the data file", written < 0 ? errno : ENOSPC);
+    at += static_cast<std::uint64_t>(written);
+  }
+  return {};
+}
+
+std::uint64_t environment::available() const {
+  struct statvfs s {};
+  if (::fstatvfs(fd_, &s) != 0)
+    return 0;
+  return static_cast<std::uint64_t>(s.f_bavail) * s.f_frsize;
+}
+
+} // namespace troupe

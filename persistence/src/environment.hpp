@@ -1,0 +1,76 @@
+#pragma once
+
+#include "rows.hpp"
+#include "tables.hpp"
+
+#include "troupe/error.hpp"
+#include "troupe/shard.hpp"
+
+#include <lmdb.h>
+
+#include <atomic>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+
+namespace troupe {
+
+/// Pages of an environment, in bytes.
+struct page_usage {
+  /// Pages in use by tables, free list and meta pages.
+  std::uint64_t used = 0;
+  /// Up to and with the highest page that was ever used.
+  std::uint64_t high = 0;
+  std::uint64_t entries = 0;
+};
+
+/// An open LMDB environment with the shard's tables, and the length of its data file.
+///
+/// Invariant that protects settles on a full disk: the file is kept at least `reserve` bytes longer than the
+/// pages in use. What is not in use was written before, so the file system has blocks for it: either it is on
+/// LMDB's free list, or it lies, as zeros, after the highest page.
+class environment {
+public:
+  /// As shard::open.
+  static result<std::unique_ptr<environment>> open(const std::filesystem::path& dir,
+                                                   const shard_options& options);
+  ~environment();
+  environment(const environment&) = delete;
+  environment& operator=(const environment&) = delete;
+
+  MDB_env* handle() const { return env_; }
+  const tables& db() const { return tables_; }
+  const shard_options& options() const { return options_; }
+
+  /// What is in use as `txn` sees it. A few reads of table headers.
+  page_usage usage(MDB_txn* txn) const;
+  std::uint64_t file_size() const;
+
+  /// Lengthens the file with zeros to `bytes`, at most; never shortens it. no_space when the file system is
+  /// full. Only while no write transaction is open.
+  error extend(std::uint64_t bytes);
+  /// Bytes that the file system would still give.
+  std::uint64_t available() const;
+
+  /// Shard time of the last applied entry, for any thread.
+  std::atomic<std::int64_t> last_time{0};
+
+private:
+  environment() = default;
+  static std::unique_ptr<environment> open_files(const std::filesystem::path& path,
+                                                 const shard_options& options, bool create);
+  static error create(const std::filesystem::path& path, const shard_options& options);
+  /// Looks at an existing directory without leaving a trace in it.
+  static error inspect(const std::filesystem::path& path, const shard_options& options);
+
+  MDB_env* env_ = nullptr;
+  int fd_ = -1;
+  std::uint64_t page_size_ = 4096;
+  tables tables_;
+  shard_options options_;
+};
+
+/// Makes a directory's entries durable.
+error sync_directory(const std::filesystem::path& dir);
+
+} // namespace troupe

@@ -1,0 +1,190 @@
+#include "log_writer.hpp"
+
+#include "troupe/units.hpp"
+
+#include <algorithm>
+
+namespace troupe {
+
+namespace {
+
+constexpr std::uint64_t page = 4096;
+/// What a transaction copies besides its entries: a path of pages in each table, and the free list.
+constexpr std::uint64_t transaction_pages = 32;
+/// Room that must come back before a disk that was full is tried again.
+constexpr std::uint64_t retry_room = 1u << 20;
+/// Most messages in one entry: ordinals have 32 bits.
+constexpr std::uint64_t max_messages = 1u << 30;
+
+error check_batch(const batch& b) {
+  const auto& h = b.header;
+  if (h.kind != batch_kind::plain)
+    return {errc::not_supported, "delayed and transactional batches belong to a later version"};
+  if (h.size != b.data.size || h.size % 8 != 0)
+    return {errc::invalid_argument, "a batch of " + std::to_string(b.data.size) + " bytes says it has " +
+                                        std::to_string(h.size) + " (sizes are multiples of 8)"};
+  if (h.size > max_batch_size || h.count > max_batch_count)
+    return {errc::too_large, "a batch has " + std::to_string(h.count) + " messages and " +
+                                 std::to_string(h.size) + " bytes; the limits are " +
+                                 std::to_string(max_batch_count) + " and " + std::to_string(max_batch_size)};
+  return {};
+}
+
+error check_body(const append_entry& e) {
+  if (e.queue.value == 0 || e.batches.empty())
+    return {errc::invalid_argument, "an append entry needs a queue and at least one batch"};
+  std::uint64_t messages = 0;
+  for (const auto& b : e.batches) {
+    if (auto err = check_batch(b))
+      return err;
+    messages += b.header.count;
+  }
+  if (messages > max_messages)
+    return {errc::too_large, "an entry has more than " + std::to_string(max_messages) + " messages"};
+  return {};
+}
+
+error check_body(const settle_entry& e) {
+  for (const auto& section : e.sections)
+    for (const auto& r : section.ranges)
+      if (r.count == 0 || r.first.value + r.count < r.first.value || r.retry_at < timestamp{} ||
+          r.retry_at > max_time)
+        return {errc::invalid_argument,
+                "a settled range is empty, leaves the queue, or its retry is not before the year 10000"};
+  return {};
+}
+
+error check_body(const auto&) { return {}; }
+
+std::uint64_t pages_of(const entry_body& body) {
+  if (const auto* e = std::get_if<append_entry>(&body))
+    return (encoded_size(body) + 16 + page - 1) / page + 2 + e->batches.size() / 8;
+  if (const auto* e = std::get_if<settle_entry>(&body)) {
+    std::uint64_t pages = e->sections.size();
+    for (const auto& section : e->sections)
+      for (const auto& range : section.ranges)
+        pages += 1 + range.count / settled_row::chunk / 16;
+    return pages;
+  }
+  return 4;
+}
+
+} // namespace
+
+log_writer::log_writer(environment& env) : env_(env) {
+  failed_ = guarded([&]() -> error {
+    measure();
+    return {};
+  });
+}
+
+error log_writer::validate(std::span<const proposal> proposals) {
+  std::uint64_t bytes = 0;
+  for (const auto& p : proposals) {
+    if (p.time > max_time)
+      return {errc::invalid_argument, "the time of a proposal lies behind the year 9999"};
+    if (auto err = std::visit([](const auto& body) { return check_body(body); }, p.body))
+      return err;
+    bytes += encoded_size(p.body);
+  }
+  if (bytes > max_bytes)
+    return {errc::too_large,
+            "a commit of " + std::to_string(bytes) + " bytes exceeds " + std::to_string(max_bytes),
+            "commit fewer entries at a time"};
+  return {};
+}
+
+std::uint64_t log_writer::needed(std::span<const proposal> proposals) {
+  std::uint64_t pages = transaction_pages;
+  for (const auto& p : proposals)
+    pages += pages_of(p.body);
+  return pages * page;
+}
+
+bool log_writer::publishes(std::span<const proposal> proposals) {
+  return std::ranges::any_of(proposals,
+                             [](const proposal& p) { return kind_of(p.body) == entry_kind::append; });
+}
+
+error log_writer::refuse(const char* which, std::uint64_t limit) const {
+  return {errc::no_space,
+          "shard " + std::to_string(env_.options().id.value) + " has no room for new messages: " + which +
+              " of " + std::to_string(limit) + " bytes, " + std::to_string(usage_.used) + " used, " +
+              std::to_string(env_.options().reserve) + " reserved",
+          "shorten the retention of topics, raise the disk budget, or free space on the disk; publishing "
+          "resumes by itself",
+          std::chrono::seconds{1}};
+}
+
+error log_writer::admission() const {
+  if (failed_)
+    return failed_;
+  const auto& o = env_.options();
+  const std::uint64_t least = transaction_pages * page;
+  if (o.budget && usage_.used + least > o.budget - o.reserve)
+    return refuse("the disk budget", o.budget);
+  if (full_at_ && usage_.used + retry_room > full_at_ && env_.available() < retry_room)
+    return refuse("the file system is full at a file", file_);
+  const std::uint64_t wanted = usage_.used + o.reserve + least;
+  if (wanted > file_ && env_.available() < wanted - file_)
+    return refuse("the file system is full at a file", file_);
+  return {};
+}
+
+error log_writer::admit(std::uint64_t bytes, bool publishing) {
+  if (failed_)
+    return failed_;
+  const auto& o = env_.options();
+  const std::uint64_t reserve = publishing ? o.reserve : 0;
+  if (o.budget && usage_.used + bytes > o.budget - reserve)
+    return refuse("the disk budget", o.budget);
+  if (!publishing)
+    return {};
+  if (auto err = admission())
+    return err;
+  full_at_ = 0; // another try
+  return guarded([&]() -> error {
+    const std::uint64_t wanted = usage_.used + o.reserve + bytes;
+    if (wanted <= file_)
+      return {};
+    auto err = env_.extend(wanted);
+    file_ = env_.file_size();
+    return err ? refuse("the file system is full at a file", file_) : error{};
+  });
+}
+
+error log_writer::commit(const std::function<void(lmdb_txn&)>& work) {
+  if (failed_)
+    return failed_;
+  auto err = guarded([&]() -> error {
+    lmdb_txn txn(env_.handle(), 0);
+    work(txn);
+    txn.commit();
+    return {};
+  });
+  if (err.code == errc::no_space) {
+    full_at_ = std::max<std::uint64_t>(usage_.used, 1);
+  } else if (err.code == errc::storage_failed || err.code == errc::corrupt) {
+    err.code = errc::storage_failed;
+    failed_ = err;
+  } else if (!err) {
+    // The commit is done: a failure to measure it must not look like a failed commit.
+    failed_ = guarded([&]() -> error {
+      measure();
+      return {};
+    });
+  }
+  return err;
+}
+
+void log_writer::measure() {
+  const lmdb_txn txn(env_.handle(), MDB_RDONLY);
+  usage_ = env_.usage(txn.get());
+  file_ = env_.file_size();
+}
+
+void put_entry(lmdb_txn& txn, const tables& t, const entry_header& header, const entry_body& body) {
+  encode(header, body, txn.reserve(t.log, key_of(header.index), encoded_size(body), MDB_APPEND));
+}
+
+} // namespace troupe

@@ -1,0 +1,342 @@
+#include "rows.hpp"
+
+#include "lmdb.hpp"
+
+#include <algorithm>
+
+namespace troupe {
+
+namespace {
+
+constexpr std::size_t producer_head = 24;
+constexpr std::size_t settled_head = settled_row::chunk / 8;
+constexpr std::size_t retry_size = 12;
+
+void require(bool ok, const char* doing) {
+  if (!ok)
+    throw storage_error{MDB_CORRUPTED, doing};
+}
+
+/// LEB128: seven bits a byte, least significant first.
+void put_varint(std::vector<char>& out, std::uint64_t x) {
+  for (; x >= 0x80; x >>= 7)
+    out.push_back(static_cast<char>(x | 0x80));
+  out.push_back(static_cast<char>(x));
+}
+
+std::uint64_t take_varint(std::span<const char>& in) {
+  std::uint64_t x = 0;
+  for (unsigned shift = 0; shift < 64; shift += 7) {
+    require(!in.empty(), "reading a producer's verdicts");
+    const auto byte = static_cast<unsigned char>(in.front());
+    in = in.subspan(1);
+    x |= static_cast<std::uint64_t>(byte & 0x7f) << shift;
+    if (byte < 0x80)
+      return x;
+  }
+  throw storage_error{MDB_CORRUPTED, "reading a producer's verdicts"};
+}
+
+template <std::size_t N>
+void put_subscription_prefix(fixed_bytes<N>& key, queue_id queue, group_id group, std::uint8_t lane) {
+  store_be(key.data(), queue.value);
+  store_be(key.data() + 4, group.value);
+  key[8] = static_cast<char>(lane);
+}
+
+} // namespace
+
+void settled_row::settle(std::uint32_t from, std::uint32_t to) {
+  for (std::uint32_t word = from / 64; word <= (to - 1) / 64; ++word) {
+    const std::uint32_t low = std::max(from, word * 64) - word * 64;
+    const std::uint32_t high = std::min(to, word * 64 + 64) - word * 64;
+    const std::uint64_t upto = high == 64 ? ~0ull : (1ull << high) - 1;
+    bits[word] |= upto & ~((1ull << low) - 1);
+  }
+  std::erase_if(retries, [&](const retry_row& r) { return r.at >= from && r.at < to; });
+}
+
+void settled_row::retry(const retry_row& r) {
+  if (settled(r.at))
+    return;
+  auto place = std::ranges::lower_bound(retries, r.at, {}, &retry_row::at);
+  if (place != retries.end() && place->at == r.at)
+    *place = r;
+  else
+    retries.insert(place, r);
+}
+
+std::uint32_t settled_row::first_open(std::uint32_t from) const {
+  for (std::uint32_t word = from / 64; word < bits.size(); ++word) {
+    std::uint64_t open = ~bits[word];
+    if (word == from / 64)
+      open &= ~0ull << (from % 64);
+    if (open)
+      return word * 64 + static_cast<std::uint32_t>(std::countr_zero(open));
+  }
+  return chunk;
+}
+
+bool settled_row::empty_from(std::uint32_t from) const {
+  for (std::uint32_t word = from / 64; word < bits.size(); ++word)
+    if (bits[word] & (word == from / 64 ? ~0ull << (from % 64) : ~0ull))
+      return false;
+  return std::ranges::none_of(retries, [&](const retry_row& r) { return r.at >= from; });
+}
+
+log_key key_of(log_index index) {
+  log_key key;
+  std::memcpy(key.data(), &index.value, sizeof index.value);
+  return key;
+}
+
+log_index index_of(std::span<const char> key) {
+  require(key.size() == sizeof(std::uint64_t), "reading a log index");
+  log_index index;
+  std::memcpy(&index.value, key.data(), sizeof index.value);
+  return index;
+}
+
+queue_key key_of(queue_id queue, queue_offset base) {
+  queue_key key;
+  store_be(key.data(), queue.value);
+  store_be(key.data() + 4, base.value);
+  return key;
+}
+
+queue_key end_key(queue_id queue) {
+  queue_key key;
+  key.fill(static_cast<char>(0xff));
+  if (queue.value != 0xffffffffu) {
+    key.fill(0);
+    store_be(key.data(), queue.value + 1);
+  }
+  return key;
+}
+
+producer_key key_of(queue_id queue, producer_id producer) {
+  producer_key key;
+  store_be(key.data(), queue.value);
+  store_be(key.data() + 4, producer.value);
+  return key;
+}
+
+subscription_key key_of(queue_id queue, group_id group, std::uint8_t lane) {
+  subscription_key key;
+  put_subscription_prefix(key, queue, group, lane);
+  return key;
+}
+
+settled_key key_of(queue_id queue, group_id group, std::uint8_t lane, std::uint64_t chunk) {
+  settled_key key;
+  put_subscription_prefix(key, queue, group, lane);
+  store_be(key.data() + 9, chunk);
+  return key;
+}
+
+definition_key key_of(topic_id topic) {
+  definition_key key{'t'};
+  store_be(key.data() + 1, topic.value);
+  return key;
+}
+
+definition_key key_of(group_id group) {
+  definition_key key{'g'};
+  store_be(key.data() + 1, group.value);
+  return key;
+}
+
+queue_id queue_of(std::span<const char> key) {
+  require(key.size() >= 4, "reading a key");
+  return queue_id{load_be<std::uint32_t>(key.data())};
+}
+
+group_id group_of(std::span<const char> key) {
+  require(key.size() >= 9, "reading a subscription's key");
+  return group_id{load_be<std::uint32_t>(key.data() + 4)};
+}
+
+std::uint8_t lane_of(std::span<const char> key) {
+  require(key.size() >= 9, "reading a subscription's key");
+  return static_cast<std::uint8_t>(key[8]);
+}
+
+std::uint64_t chunk_of(std::span<const char> key) {
+  require(key.size() == std::tuple_size_v<settled_key>, "reading a settled key");
+  return load_be<std::uint64_t>(key.data() + 9);
+}
+
+producer_id producer_of(std::span<const char> key) {
+  require(key.size() == std::tuple_size_v<producer_key>, "reading a producer's key");
+  return producer_id{load_be<std::uint64_t>(key.data() + 4)};
+}
+
+fixed_bytes<16> encode(const format_row& row) {
+  fixed_bytes<16> out{};
+  store_le(out.data(), row.version);
+  store_le(out.data() + 4, row.shard.value);
+  store_le(out.data() + 6, row.shards);
+  return out;
+}
+
+format_row decode_format(std::span<const char> value) {
+  require(value.size() >= 4, "reading the format version");
+  format_row row;
+  row.version = load_le<std::uint32_t>(value.data());
+  if (row.version != format_row::current) // what follows may look different there
+    return row;
+  require(value.size() == 16, "reading the format");
+  row.shard = shard_id{load_le<std::uint16_t>(value.data() + 4)};
+  row.shards = load_le<std::uint16_t>(value.data() + 6);
+  return row;
+}
+
+fixed_bytes<32> encode(const state_row& row) {
+  fixed_bytes<32> out{};
+  store_le(out.data(), row.applied.value);
+  store_le(out.data() + 8, row.first.value);
+  store_le(out.data() + 16, static_cast<std::uint64_t>(to_unix_ms(row.time)));
+  store_le(out.data() + 24, row.term);
+  return out;
+}
+
+state_row decode_state(std::span<const char> value) {
+  require(value.size() == 32, "reading the log's state");
+  return {log_index{load_le<std::uint64_t>(value.data())},
+          log_index{load_le<std::uint64_t>(value.data() + 8)},
+          from_unix_ms(static_cast<std::int64_t>(load_le<std::uint64_t>(value.data() + 16))),
+          load_le<std::uint64_t>(value.data() + 24)};
+}
+
+fixed_bytes<16> encode(const ids_row& row) {
+  fixed_bytes<16> out{};
+  store_le(out.data(), row.topic.value);
+  store_le(out.data() + 4, row.queue.value);
+  store_le(out.data() + 8, row.group.value);
+  return out;
+}
+
+ids_row decode_ids(std::span<const char> value) {
+  require(value.size() == 16, "reading the highest ids");
+  return {topic_id{load_le<std::uint32_t>(value.data())}, queue_id{load_le<std::uint32_t>(value.data() + 4)},
+          group_id{load_le<std::uint32_t>(value.data() + 8)}};
+}
+
+fixed_bytes<48> encode(const queue_row& row) {
+  fixed_bytes<48> out{};
+  store_le(out.data(), row.index.value);
+  store_le(out.data() + 8, row.first_ordinal);
+  store_le(out.data() + 12, row.count);
+  store_le(out.data() + 16, static_cast<std::uint64_t>(to_unix_ms(row.first_time)));
+  store_le(out.data() + 24, static_cast<std::uint64_t>(to_unix_ms(row.last_time)));
+  store_le(out.data() + 32, row.end_bytes);
+  store_le(out.data() + 40, row.bytes);
+  out[44] = static_cast<char>(row.lane);
+  return out;
+}
+
+queue_row decode_queue(std::span<const char> key, std::span<const char> value) {
+  require(key.size() == std::tuple_size_v<queue_key> && value.size() == 48, "reading a queue's row");
+  queue_row row;
+  row.queue = queue_of(key);
+  row.base = queue_offset{load_be<std::uint64_t>(key.data() + 4)};
+  row.index = log_index{load_le<std::uint64_t>(value.data())};
+  row.first_ordinal = load_le<std::uint32_t>(value.data() + 8);
+  row.count = load_le<std::uint32_t>(value.data() + 12);
+  row.first_time = from_unix_ms(static_cast<std::int64_t>(load_le<std::uint64_t>(value.data() + 16)));
+  row.last_time = from_unix_ms(static_cast<std::int64_t>(load_le<std::uint64_t>(value.data() + 24)));
+  row.end_bytes = load_le<std::uint64_t>(value.data() + 32);
+  row.bytes = load_le<std::uint32_t>(value.data() + 40);
+  row.lane = static_cast<std::uint8_t>(value[44]);
+  return row;
+}
+
+void encode(const producer_row& row, std::vector<char>& out) {
+  out.assign(producer_head, 0);
+  store_le(out.data(), row.epoch.value);
+  store_le(out.data() + 4, static_cast<std::uint16_t>(row.verdicts.size()));
+  store_le(out.data() + 8, row.last.value);
+  store_le(out.data() + 16, static_cast<std::uint64_t>(to_unix_ms(row.last_time)));
+  // Each as the distance to the next newer one, so that it takes few bytes.
+  stored_verdict newer;
+  for (const auto& v : row.verdicts) {
+    const bool newest = &v == &row.verdicts.front();
+    put_varint(out, newest ? v.index.value : newer.index.value - v.index.value);
+    put_varint(out, v.ordinal);
+    put_varint(out, newest ? v.base.value : newer.base.value - v.base.value);
+    put_varint(out, v.count);
+    newer = v;
+  }
+}
+
+producer_row decode_producer(std::span<const char> value) {
+  require(value.size() >= producer_head, "reading a producer's row");
+  producer_row row;
+  row.epoch = producer_epoch{load_le<std::uint32_t>(value.data())};
+  const auto count = load_le<std::uint16_t>(value.data() + 4);
+  row.last = batch_sequence{load_le<std::uint64_t>(value.data() + 8)};
+  row.last_time = from_unix_ms(static_cast<std::int64_t>(load_le<std::uint64_t>(value.data() + 16)));
+  require(count <= producer_row::window && count <= row.last.value, "reading a producer's row");
+  auto rest = value.subspan(producer_head);
+  row.verdicts.reserve(count);
+  for (std::uint16_t i = 0; i < count; ++i) {
+    stored_verdict v;
+    const auto index = take_varint(rest);
+    v.ordinal = static_cast<std::uint32_t>(take_varint(rest));
+    const auto base = take_varint(rest);
+    v.count = static_cast<std::uint32_t>(take_varint(rest));
+    const auto* newer = i == 0 ? nullptr : &row.verdicts.back();
+    v.index = log_index{newer ? newer->index.value - index : index};
+    v.base = queue_offset{newer ? newer->base.value - base : base};
+    row.verdicts.push_back(v);
+  }
+  require(rest.empty(), "reading a producer's verdicts");
+  return row;
+}
+
+fixed_bytes<16> encode(generation gen, queue_offset floor) {
+  fixed_bytes<16> out{};
+  store_le(out.data(), gen.value);
+  store_le(out.data() + 8, floor.value);
+  return out;
+}
+
+std::pair<generation, queue_offset> decode_subscription(std::span<const char> value) {
+  require(value.size() == 16, "reading a subscription");
+  return {generation{load_le<std::uint64_t>(value.data())},
+          queue_offset{load_le<std::uint64_t>(value.data() + 8)}};
+}
+
+void encode(const settled_row& row, std::vector<char>& out) {
+  out.resize(settled_head + row.retries.size() * retry_size);
+  char* at = out.data();
+  for (auto word : row.bits) {
+    store_le(at, word);
+    at += 8;
+  }
+  for (const auto& r : row.retries) {
+    store_le(at, r.at);
+    store_le(at + 2, r.attempts);
+    store_le(at + 4, static_cast<std::uint64_t>(to_unix_ms(r.due)));
+    at += retry_size;
+  }
+}
+
+settled_row decode_settled(std::span<const char> value) {
+  require(value.size() >= settled_head && (value.size() - settled_head) % retry_size == 0,
+          "reading settled offsets");
+  settled_row row;
+  for (std::size_t i = 0; i < row.bits.size(); ++i)
+    row.bits[i] = load_le<std::uint64_t>(value.data() + i * 8);
+  row.retries.reserve((value.size() - settled_head) / retry_size);
+  for (auto rest = value.subspan(settled_head); !rest.empty(); rest = rest.subspan(retry_size)) {
+    const retry_row r{load_le<std::uint16_t>(rest.data()), load_le<std::uint16_t>(rest.data() + 2),
+                      from_unix_ms(static_cast<std::int64_t>(load_le<std::uint64_t>(rest.data() + 4)))};
+    require(r.at < settled_row::chunk && (row.retries.empty() || row.retries.back().at < r.at),
+            "reading retries");
+    row.retries.push_back(r);
+  }
+  return row;
+}
+
+} // namespace troupe

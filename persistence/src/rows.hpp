@@ -1,0 +1,156 @@
+#pragma once
+
+#include "bytes.hpp"
+
+#include "troupe/definitions.hpp"
+#include "troupe/ids.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+/// Keys and values of the tables, byte for byte as docs/disk-format.md draws them. Decoders throw
+/// storage_error (MDB_CORRUPTED) when bytes are not what they should be.
+namespace troupe {
+
+/// `meta` "format": what this directory is.
+struct format_row {
+  static constexpr std::uint32_t current = 1;
+  std::uint32_t version = current;
+  shard_id shard;
+  std::uint16_t shards = 1;
+};
+
+/// `meta` "state": how far the log was applied.
+struct state_row {
+  log_index applied;
+  /// Where the contiguous part of the log begins; what lies below is state.
+  log_index first{1};
+  timestamp time{};
+  std::uint64_t term = 1;
+};
+
+/// `meta` "ids": the highest ids ever given.
+struct ids_row {
+  topic_id topic;
+  queue_id queue;
+  group_id group;
+};
+
+/// `queues`: a run of offsets [base, base + count) that lie one after the other in one entry. A row with
+/// count 0 is the marker that keeps the next offset of a queue whose messages are all gone.
+struct queue_row {
+  queue_id queue;
+  queue_offset base;
+  log_index index;
+  std::uint32_t first_ordinal = 0;
+  std::uint32_t count = 0;
+  timestamp first_time{};
+  timestamp last_time{};
+  /// Bytes of all batches that the queue ever took, up to and with this row.
+  std::uint64_t end_bytes = 0;
+  /// Bytes of this row's batches.
+  std::uint32_t bytes = 0;
+  std::uint8_t lane = 0;
+  queue_offset next() const { return queue_offset{base.value + count}; }
+  bool operator==(const queue_row&) const = default;
+};
+
+/// Where an accepted batch went.
+struct stored_verdict {
+  log_index index;
+  std::uint32_t ordinal = 0;
+  queue_offset base;
+  std::uint32_t count = 0;
+  bool operator==(const stored_verdict&) const = default;
+};
+
+/// `producers`: what apply() knows of a producer in a queue.
+struct producer_row {
+  /// Verdicts that are kept.
+  static constexpr std::size_t window = 64;
+  producer_epoch epoch;
+  batch_sequence last;
+  timestamp last_time{};
+  /// Newest first: verdicts[i] is that of sequence last - i.
+  std::vector<stored_verdict> verdicts;
+};
+
+/// A failed message that waits.
+struct retry_row {
+  /// Position in the chunk.
+  std::uint16_t at = 0;
+  std::uint16_t attempts = 0;
+  timestamp due{};
+  bool operator==(const retry_row&) const = default;
+};
+
+/// `settled`: one chunk of a subscription's offsets.
+struct settled_row {
+  static constexpr std::uint64_t chunk = 1024;
+  std::array<std::uint64_t, chunk / 64> bits{};
+  /// Sorted by position; none is settled.
+  std::vector<retry_row> retries;
+
+  bool settled(std::uint32_t at) const { return bits[at / 64] >> (at % 64) & 1; }
+  /// Sets [from, to), 0 <= from < to <= chunk, and drops the retries in it.
+  void settle(std::uint32_t from, std::uint32_t to);
+  /// Records a failure, unless the message is settled.
+  void retry(const retry_row& r);
+  /// First position at or after `from` that is not settled; `chunk` when there is none.
+  std::uint32_t first_open(std::uint32_t from) const;
+  /// True when nothing at or after `from` is recorded.
+  bool empty_from(std::uint32_t from) const;
+};
+
+using log_key = fixed_bytes<8>;
+using queue_key = fixed_bytes<12>;
+using producer_key = fixed_bytes<12>;
+using subscription_key = fixed_bytes<9>;
+using settled_key = fixed_bytes<17>;
+using definition_key = fixed_bytes<5>;
+
+/// Names of the rows of `meta`.
+inline constexpr fixed_bytes<6> meta_format = {'f', 'o', 'r', 'm', 'a', 't'};
+inline constexpr fixed_bytes<5> meta_state = {'s', 't', 'a', 't', 'e'};
+inline constexpr fixed_bytes<3> meta_ids = {'i', 'd', 's'};
+
+/// The log's key is LMDB's integer key: eight bytes in the machine's own order (little-endian on all that we
+/// support).
+log_key key_of(log_index index);
+log_index index_of(std::span<const char> log_key);
+queue_key key_of(queue_id queue, queue_offset base);
+/// The first key that no row of `queue` (in queues, producers, subscriptions or settled) reaches.
+queue_key end_key(queue_id queue);
+producer_key key_of(queue_id queue, producer_id producer);
+subscription_key key_of(queue_id queue, group_id group, std::uint8_t lane);
+settled_key key_of(queue_id queue, group_id group, std::uint8_t lane, std::uint64_t chunk);
+definition_key key_of(topic_id topic);
+definition_key key_of(group_id group);
+
+/// The queue that a key of queues, producers, subscriptions or settled begins with.
+queue_id queue_of(std::span<const char> key);
+group_id group_of(std::span<const char> subscription_or_settled_key);
+std::uint8_t lane_of(std::span<const char> subscription_or_settled_key);
+std::uint64_t chunk_of(std::span<const char> settled_key);
+producer_id producer_of(std::span<const char> producer_key);
+
+fixed_bytes<16> encode(const format_row& row);
+fixed_bytes<32> encode(const state_row& row);
+fixed_bytes<16> encode(const ids_row& row);
+fixed_bytes<48> encode(const queue_row& row);
+void encode(const producer_row& row, std::vector<char>& out);
+fixed_bytes<16> encode(generation gen, queue_offset floor);
+void encode(const settled_row& row, std::vector<char>& out);
+
+format_row decode_format(std::span<const char> value);
+state_row decode_state(std::span<const char> value);
+ids_row decode_ids(std::span<const char> value);
+queue_row decode_queue(std::span<const char> key, std::span<const char> value);
+producer_row decode_producer(std::span<const char> value);
+/// Generation and floor.
+std::pair<generation, queue_offset> decode_subscription(std::span<const char> value);
+settled_row decode_settled(std::span<const char> value);
+
+} // namespace troupe
