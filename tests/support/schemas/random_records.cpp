@@ -1,0 +1,239 @@
+#include "schemas/random_records.hpp"
+
+#include <cstring>
+#include <stdexcept>
+
+namespace troupe::test {
+
+namespace {
+
+timestamp random_time(random_source& random) {
+  // Most close together, as in real batches; some far apart.
+  auto base = std::int64_t{1'700'000'000'000};
+  if (random.one_in(50))
+    return from_unix_ms(static_cast<std::int64_t>(random.below(253'402'300'800'000)));
+  return from_unix_ms(base + static_cast<std::int64_t>(random.below(100'000)));
+}
+
+std::size_t random_length(random_source& random, std::size_t most) {
+  return random.one_in(2) ? random.below(std::min<std::size_t>(most, 8) + 1) : random.below(most + 1);
+}
+
+void check(bool ok, const char* what) {
+  if (!ok)
+    throw std::logic_error(what);
+}
+
+settle_range random_range(random_source& random) {
+  return {queue_offset{random.next() >> 1}, static_cast<std::uint32_t>(random.between(1, 1u << 20)),
+          static_cast<settle_action>(random.below(5)), static_cast<std::uint16_t>(random.next()),
+          random_time(random)};
+}
+
+settle_entry random_settle(random_source& random) {
+  settle_entry e;
+  e.sections.resize(random.below(5));
+  for (auto& s : e.sections) {
+    s = {group_id{static_cast<std::uint32_t>(random.next())},
+         queue_id{static_cast<std::uint32_t>(random.next())},
+         static_cast<std::uint8_t>(random.next()),
+         generation{random.next()},
+         {}};
+    for (auto n = random.below(20); n > 0; --n)
+      s.ranges.push_back(random_range(random));
+  }
+  return e;
+}
+
+define_entry random_define(random_source& random) {
+  define_entry e;
+  for (auto n = random.below(4); n > 0; --n)
+    e.topics.push_back(random_topic(random));
+  for (auto n = random.below(4); n > 0; --n)
+    e.groups.push_back(random_group(random));
+  for (auto n = random.below(4); n > 0; --n)
+    e.removed_topics.emplace_back(static_cast<std::uint32_t>(random.next()));
+  for (auto n = random.below(4); n > 0; --n)
+    e.removed_groups.emplace_back(static_cast<std::uint32_t>(random.next()));
+  return e;
+}
+
+append_entry random_append(random_source& random) {
+  append_entry e{queue_id{static_cast<std::uint32_t>(random.next())}, {}};
+  for (auto n = random.below(5); n > 0; --n) {
+    auto b = build(random_messages(random, 10));
+    b.header.producer = producer_id{random.next()};
+    b.header.epoch = producer_epoch{static_cast<std::uint32_t>(random.next())};
+    b.header.sequence = batch_sequence{random.next()};
+    b.header.lane = static_cast<std::uint8_t>(random.below(10));
+    b.header.kind = static_cast<batch_kind>(random.below(3));
+    e.batches.push_back(std::move(b));
+  }
+  return e;
+}
+
+/// The checksum lies in the 4 bytes at `crc_at` and covers [from, to) with itself as zeros.
+void reseal(std::span<char> bytes, std::size_t crc_at, std::size_t from, std::size_t to) {
+  std::memset(bytes.data() + crc_at, 0, 4);
+  auto crc = crc32c(bytes.subspan(from, to - from));
+  std::memcpy(bytes.data() + crc_at, &crc, 4);
+}
+
+} // namespace
+
+message random_message(random_source& random) {
+  message m;
+  m.body = random.bytes(1 + random_length(random, random.one_in(100) ? 20'000 : 200));
+  if (random.one_in(2))
+    m.tag = random.letters(random_length(random, 255));
+  if (random.one_in(2))
+    m.order_key = random.bytes(random_length(random, 255));
+  for (auto n = random.one_in(3) ? random.below(4) : 0; n > 0; --n)
+    m.keys.push_back(random.bytes(1 + random_length(random, 100)));
+  for (auto n = random.one_in(3) ? random.below(4) : 0; n > 0; --n)
+    m.properties.emplace_back(random.letters(1 + random.below(10)), random.bytes(random_length(random, 300)));
+  m.priority = static_cast<std::uint8_t>(random.below(10));
+  m.born = random_time(random);
+  if (random.one_in(10))
+    m.ttl = milliseconds{random.between(1, 100ull * 365 * 24 * 3600 * 1000)};
+  if (random.one_in(10))
+    m.deliver_at = from_unix_ms(1 + to_unix_ms(random_time(random)) / 2);
+  return m;
+}
+
+std::vector<message> random_messages(random_source& random, std::size_t most) {
+  std::vector<message> out(random.below(most + 1));
+  for (auto& m : out)
+    m = random_message(random);
+  return out;
+}
+
+topic_definition random_topic(random_source& random) {
+  topic_definition t;
+  t.id = topic_id{static_cast<std::uint32_t>(random.between(1, 1u << 30))};
+  t.name = random.letters(random.between(1, 127));
+  t.options = {.queues = 0,
+               .priorities = static_cast<std::uint8_t>(random.between(1, 10)),
+               .retention = milliseconds{random.below(1u << 31)},
+               .retention_bytes = random.next(),
+               .max_message = static_cast<std::uint32_t>(random.between(1, 4u << 20))};
+  for (auto n = random.between(1, 4); n > 0; --n) {
+    t.queues.push_back({queue_id{static_cast<std::uint32_t>(random.between(1, 1u << 30))},
+                        static_cast<std::uint32_t>(random.between(1, 256))});
+    t.options.queues += t.queues.back().count;
+  }
+  t.created = random_time(random);
+  t.version = random.next();
+  return t;
+}
+
+group_definition random_group(random_source& random) {
+  group_definition g;
+  g.id = group_id{static_cast<std::uint32_t>(random.between(1, 1u << 30))};
+  g.name = random.letters(random.between(1, 120));
+  g.options = {.mode = static_cast<group_mode>(random.below(3)),
+               .lease = milliseconds{random.below(1u << 31)},
+               .retry_delay = milliseconds{random.below(1u << 31)},
+               .max_unsettled = static_cast<std::uint32_t>(random.next())};
+  for (auto n = random.below(4); n > 0; --n)
+    g.subscriptions.push_back({topic_id{static_cast<std::uint32_t>(random.between(1, 1u << 30))},
+                               random.letters(random.below(40)),
+                               {static_cast<start_position::kind>(random.below(3)), random_time(random)}});
+  g.created = random_time(random);
+  g.version = random.next();
+  return g;
+}
+
+entry_body random_body(random_source& random, std::size_t alternative) {
+  switch (alternative) {
+  case 1:
+    return random_append(random);
+  case 2:
+    return random_settle(random);
+  case 3:
+    return random_define(random);
+  case 4:
+    return trim_entry{queue_id{static_cast<std::uint32_t>(random.next())}, queue_offset{random.next()}};
+  case 5:
+    return drop_queue_entry{queue_id{static_cast<std::uint32_t>(random.next())},
+                            group_id{static_cast<std::uint32_t>(random.next())}};
+  case 6:
+    return reset_entry{group_id{static_cast<std::uint32_t>(random.next())},
+                       queue_id{static_cast<std::uint32_t>(random.next())},
+                       static_cast<std::uint8_t>(random.next()), queue_offset{random.next()}};
+  default:
+    return {};
+  }
+}
+
+batch build(std::span<const message> messages) {
+  batch_builder builder;
+  for (const auto& m : messages)
+    builder.add(m);
+  return builder.finish();
+}
+
+block encode_entry(const entry_body& body, entry_header header) {
+  // Filled with rubbish first: encode() must write every byte.
+  std::string rubbish(encoded_size(body), '\x5a');
+  writable_copy memory(rubbish);
+  encode(header, body, memory.bytes());
+  return memory.as_block();
+}
+
+writable_copy::writable_copy(std::span<const char> bytes, std::size_t shift)
+    : memory_(new char[bytes.size() + shift]), shift_(shift), size_(bytes.size()) {
+  if (!bytes.empty())
+    std::memcpy(memory_.get() + shift, bytes.data(), bytes.size());
+}
+
+block writable_copy::as_block() const {
+  return {std::shared_ptr<const char>(memory_, memory_.get() + shift_), static_cast<std::uint32_t>(size_)};
+}
+
+void reseal_entry(std::span<char> entry) {
+  constexpr std::size_t crc_at = 44, covered_at = 48;
+  if (entry.size() < entry_header::size)
+    return;
+  std::uint32_t covered = 0;
+  std::memcpy(&covered, entry.data() + covered_at, 4);
+  if (covered >= entry_header::size && covered <= entry.size())
+    reseal(entry, crc_at, 0, covered);
+}
+
+void reseal_definition(std::span<char> value) {
+  if (value.size() < 8)
+    return;
+  auto crc = crc32c(value.subspan(4));
+  std::memcpy(value.data(), &crc, 4);
+}
+
+void walk(const batch_reader& reader) {
+  const auto& block = reader.data();
+  auto inside = [&](std::string_view view) {
+    check(view.empty() ||
+              (view.data() >= block.data.get() && view.data() + view.size() <= block.data.get() + block.size),
+          "a view lies outside its block");
+    // Touches the bytes, so that a sanitizer sees them.
+    (void)crc32c(view);
+  };
+  for (std::uint32_t i = 0; i < reader.count(); ++i) {
+    auto view = reader.at(i);
+    auto meta = reader.meta(i);
+    for (auto part : {view.body, view.tag, view.order_key, reader.tag(i), reader.body(i)})
+      inside(part);
+    for (auto key : view.keys)
+      inside(key);
+    for (auto [name, value] : view.properties) {
+      inside(name);
+      inside(value);
+    }
+    check(reader.tag(i) == view.tag && reader.body(i) == view.body && meta.born == view.born &&
+              meta.priority == view.priority,
+          "two ways to read a message differ");
+    check((meta.expires == timestamp{}) == !view.ttl, "expiry and time to live differ");
+    (void)view.materialize();
+  }
+}
+
+} // namespace troupe::test
