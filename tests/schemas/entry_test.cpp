@@ -1,0 +1,151 @@
+#include "troupe/entry.hpp"
+
+#include "schemas/random_records.hpp"
+
+#include <gtest/gtest.h>
+
+namespace troupe {
+namespace {
+
+using test::encode_entry;
+using test::random_source;
+
+/// Batches hold blocks, which have no equality: compares headers and bytes.
+bool same(const entry_body& a, const entry_body& b) {
+  if (a.index() != b.index())
+    return false;
+  const auto* x = std::get_if<append_entry>(&a);
+  if (!x)
+    return std::visit(
+        [&b]<class Value>(const Value& value) {
+          if constexpr (std::is_same_v<Value, append_entry>)
+            return false;
+          else
+            return value == std::get<Value>(b);
+        },
+        a);
+  const auto& y = std::get<append_entry>(b);
+  return x->queue == y.queue && std::equal(x->batches.begin(), x->batches.end(), y.batches.begin(),
+                                           y.batches.end(), [](const batch& l, const batch& r) {
+                                             return l.header == r.header && l.data.view() == r.data.view();
+                                           });
+}
+
+class every_entry : public testing::TestWithParam<std::size_t> {};
+
+std::string kind_name(const testing::TestParamInfo<std::size_t>& info) {
+  static constexpr const char* names[] = {"noop", "append",     "settle", "define",
+                                          "trim", "drop_queue", "reset"};
+  return names[info.param];
+}
+
+INSTANTIATE_TEST_SUITE_P(kinds, every_entry, testing::Range<std::size_t>(0, std::variant_size_v<entry_body>),
+                         kind_name);
+
+TEST_P(every_entry, comes_back_from_its_bytes) {
+  random_source random{30 + GetParam()};
+  SCOPED_TRACE(random.describe());
+  for (int round = 0; round < 300; ++round) {
+    auto body = test::random_body(random, GetParam());
+    entry_header wanted{.term = random.next(),
+                        .index = log_index{random.next() | 1},
+                        .time = from_unix_ms(static_cast<std::int64_t>(random.below(253'402'300'800'000)))};
+    auto bytes = encode_entry(body, wanted);
+    ASSERT_EQ(bytes.size, encoded_size(body));
+    ASSERT_EQ(bytes.size % 8, 0u);
+    auto header = decode_header(bytes.bytes());
+    ASSERT_TRUE(header) << to_string(header.error());
+    EXPECT_EQ(header->kind, kind_of(body));
+    EXPECT_EQ(header->term, wanted.term);
+    EXPECT_EQ(header->index, wanted.index);
+    EXPECT_EQ(header->time, wanted.time);
+    EXPECT_EQ(header->length, bytes.size);
+    auto again = decode_body(*header, bytes);
+    ASSERT_TRUE(again) << to_string(again.error());
+    EXPECT_TRUE(same(*again, body));
+    EXPECT_EQ(encode_entry(body, wanted).view(), bytes.view());
+  }
+}
+
+TEST_P(every_entry, is_read_at_any_address) {
+  random_source random{40 + GetParam()};
+  SCOPED_TRACE(random.describe());
+  auto body = test::random_body(random, GetParam());
+  auto bytes = encode_entry(body);
+  for (std::size_t shift = 0; shift < 8; ++shift) {
+    test::writable_copy copy(bytes.bytes(), shift);
+    auto header = decode_header(copy.bytes());
+    ASSERT_TRUE(header) << to_string(header.error());
+    auto again = decode_body(*header, copy.as_block());
+    ASSERT_TRUE(again) << to_string(again.error());
+    EXPECT_TRUE(same(*again, body));
+  }
+}
+
+TEST(append_entry, has_a_directory_that_places_batches_and_ordinals) {
+  random_source random{50};
+  SCOPED_TRACE(random.describe());
+  for (int round = 0; round < 100; ++round) {
+    auto body = test::random_body(random, 1);
+    const auto& append = std::get<append_entry>(body);
+    auto bytes = encode_entry(body);
+    auto header = decode_header(bytes.bytes());
+    ASSERT_TRUE(header);
+    EXPECT_EQ(header->queue, append.queue);
+    EXPECT_EQ(header->batches, append.batches.size());
+    auto places = decode_directory(*header, bytes.bytes());
+    ASSERT_TRUE(places) << to_string(places.error());
+    ASSERT_EQ(places->size(), append.batches.size());
+    std::uint32_t ordinal = 0;
+    for (std::size_t i = 0; i < places->size(); ++i) {
+      const auto& place = (*places)[i];
+      EXPECT_EQ(place.header, append.batches[i].header);
+      EXPECT_EQ(place.first_ordinal, ordinal);
+      EXPECT_EQ(place.at % 8, 0u);
+      EXPECT_EQ(bytes.slice(place.at, place.header.size).view(), append.batches[i].data.view());
+      ordinal += place.header.count;
+    }
+  }
+}
+
+TEST(append_entry, gives_batches_that_share_its_bytes) {
+  random_source random{51};
+  SCOPED_TRACE(random.describe());
+  append_entry append{queue_id{1}, {test::build(std::vector{test::random_message(random)})}};
+  auto bytes = encode_entry(append);
+  auto body = decode_body(*decode_header(bytes.bytes()), bytes);
+  ASSERT_TRUE(body);
+  const auto& b = std::get<append_entry>(*body).batches.at(0);
+  EXPECT_EQ(b.data.data.get(), bytes.data.get() + entry_header::size + 48);
+  EXPECT_TRUE(batch_reader::open(b.header, b.data));
+}
+
+TEST(entry, costs_104_bytes_beyond_one_batch) {
+  random_source random{52};
+  auto b = test::build(std::vector{test::random_message(random)});
+  EXPECT_EQ(encoded_size(append_entry{queue_id{1}, {b}}), 56 + 48 + b.data.size);
+}
+
+TEST(topic_and_group, come_back_from_their_bytes) {
+  random_source random{60};
+  SCOPED_TRACE(random.describe());
+  for (int round = 0; round < 300; ++round) {
+    auto topic = test::random_topic(random);
+    auto t = decode_topic(encode(topic));
+    ASSERT_TRUE(t) << to_string(t.error());
+    EXPECT_EQ(*t, topic);
+    auto group = test::random_group(random);
+    auto g = decode_group(encode(group));
+    ASSERT_TRUE(g) << to_string(g.error());
+    EXPECT_EQ(*g, group);
+  }
+}
+
+TEST(topic_and_group, are_not_taken_for_one_another) {
+  random_source random{61};
+  EXPECT_EQ(decode_group(encode(test::random_topic(random))).error().code, errc::corrupt);
+  EXPECT_EQ(decode_topic(encode(test::random_group(random))).error().code, errc::corrupt);
+}
+
+} // namespace
+} // namespace troupe

@@ -1,0 +1,193 @@
+#include "troupe/entry.hpp"
+
+#include "schemas/random_records.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+// The bytes of every stored record, kept as text in tests/schemas/golden/. A difference means that data
+// written by other versions of this program would be misread: change the format version, not the file. A new
+// record's file is made by running this test with TROUPE_WRITE_GOLDEN=1, which writes what is missing or
+// differs and fails.
+
+namespace troupe {
+namespace {
+
+using test::encode_entry;
+
+std::filesystem::path path_of(const std::string& name) {
+  return std::filesystem::path(TROUPE_TEST_DATA) / "golden" / (name + ".hex");
+}
+
+std::string to_hex(std::string_view bytes) {
+  static constexpr char digits[] = "0123456789abcdef";
+  std::string out;
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    auto c = static_cast<unsigned char>(bytes[i]);
+    out += digits[c >> 4];
+    out += digits[c & 15];
+    out += i % 8 == 7 || i + 1 == bytes.size() ? '\n' : ' ';
+  }
+  return out;
+}
+
+std::string from_hex(const std::string& text) {
+  std::istringstream in(text);
+  std::string out, byte;
+  while (in >> byte)
+    out += static_cast<char>(std::stoul(byte, nullptr, 16));
+  return out;
+}
+
+/// The stored bytes of a golden file, after a comparison with what this program writes.
+std::string golden(const std::string& name, std::string_view written) {
+  std::ifstream in(path_of(name));
+  std::string text(std::istreambuf_iterator<char>(in), {});
+  if (std::getenv("TROUPE_WRITE_GOLDEN") && text != to_hex(written)) {
+    std::ofstream(path_of(name)) << to_hex(written);
+    ADD_FAILURE() << path_of(name) << " was written; look at the difference before you commit it";
+  } else {
+    EXPECT_EQ(text, to_hex(written)) << path_of(name);
+  }
+  return from_hex(text);
+}
+
+std::vector<message> messages() {
+  message all;
+  all.body = "all attributes";
+  all.keys = {"key-1", "k2"};
+  all.tag = "created";
+  all.properties = {{"version", "1.2"}, {"empty", ""}};
+  all.order_key = "customer 7";
+  all.priority = 4;
+  all.born = from_unix_ms(1'714'566'600'000);
+  message plain;
+  plain.body = "plain";
+  plain.born = all.born + milliseconds{5};
+  message earlier;
+  earlier.body = "earlier";
+  earlier.born = all.born - milliseconds{5};
+  return {all, plain, earlier};
+}
+
+std::vector<message> messages_with_times() {
+  auto out = messages();
+  out[0].ttl = milliseconds{60'000};
+  out[1].deliver_at = out[1].born + milliseconds{3'600'000};
+  out[2].born = from_unix_ms(946'684'800'000);
+  return out;
+}
+
+batch numbered(batch b, std::uint64_t sequence) {
+  b.header.producer = producer_id{0x1122334455667788};
+  b.header.epoch = producer_epoch{3};
+  b.header.sequence = batch_sequence{sequence};
+  return b;
+}
+
+topic_definition topic() {
+  return {.id = topic_id{7},
+          .name = "packages",
+          .options = {.queues = 12,
+                      .retention = std::chrono::hours{1},
+                      .retention_bytes = 1u << 30,
+                      .max_message = 1u << 20},
+          .queues = {{queue_id{1}, 8}, {queue_id{33}, 4}},
+          .created = from_unix_ms(1'714'566'600'000),
+          .version = 2};
+}
+
+group_definition group() {
+  return {.id = group_id{9},
+          .name = "inventory",
+          .options = {.lease = std::chrono::seconds{30},
+                      .retry_delay = std::chrono::seconds{2},
+                      .max_unsettled = 500},
+          .subscriptions = {{topic_id{7},
+                             "install || remove",
+                             {start_position::kind::time, from_unix_ms(1'714'566'600'000)}},
+                            {topic_id{8}, "*", {}}},
+          .created = from_unix_ms(1'714'566'600'001),
+          .version = 1};
+}
+
+/// Reads a golden entry and writes it again: nothing may be lost on the way.
+void expect_entry(const std::string& name, const entry_body& body) {
+  entry_header header{.term = 1, .index = log_index{42}, .time = from_unix_ms(1'714'566'600'123)};
+  auto stored = golden(name, encode_entry(body, header).view());
+  auto bytes = test::writable_copy(stored).as_block();
+  auto read = decode_header(bytes.bytes());
+  ASSERT_TRUE(read) << to_string(read.error());
+  auto again = decode_body(*read, bytes);
+  ASSERT_TRUE(again) << to_string(again.error());
+  EXPECT_EQ(to_hex(encode_entry(*again, *read).view()), to_hex(stored));
+}
+
+void expect_batch(const std::string& name, const std::vector<message>& wanted) {
+  auto b = test::build(wanted);
+  auto stored = golden(name, b.data.view());
+  auto reader = batch_reader::open(b.header, test::writable_copy(stored).as_block());
+  ASSERT_TRUE(reader) << to_string(reader.error());
+  for (std::uint32_t i = 0; i < reader->count(); ++i)
+    EXPECT_EQ(reader->at(i).materialize(), wanted[i]);
+}
+
+TEST(golden_bytes, of_a_batch) { expect_batch("batch", messages()); }
+TEST(golden_bytes, of_a_batch_with_times) { expect_batch("batch_with_times", messages_with_times()); }
+
+TEST(golden_bytes, of_a_noop) { expect_entry("entry_noop", {}); }
+
+TEST(golden_bytes, of_an_append) {
+  auto delayed = numbered(test::build(messages_with_times()), 6);
+  delayed.header.lane = 1;
+  delayed.header.kind = batch_kind::delayed;
+  expect_entry("entry_append",
+               append_entry{queue_id{5}, {numbered(test::build(messages()), 4), numbered({}, 5), delayed}});
+}
+
+TEST(golden_bytes, of_a_settle) {
+  settle_section first{group_id{9}, queue_id{5}, 0, generation{2}, {}};
+  first.ranges = {{queue_offset{100}, 50, settle_action::ack, 0, {}},
+                  {queue_offset{150}, 1, settle_action::skip, 0, {}},
+                  {queue_offset{151}, 1, settle_action::retry, 3, from_unix_ms(1'714'566'610'000)},
+                  {queue_offset{152}, 1, settle_action::dead, 16, {}},
+                  {queue_offset{153}, 1, settle_action::expired, 0, {}}};
+  settle_section second{
+      group_id{10}, queue_id{6}, 1, generation{1}, {{queue_offset{0}, 1, settle_action::ack, 0, {}}}};
+  expect_entry("entry_settle", settle_entry{{first, second}});
+}
+
+TEST(golden_bytes, of_a_define) {
+  expect_entry("entry_define", define_entry{{topic()}, {group()}, {topic_id{1}, topic_id{2}}, {group_id{3}}});
+}
+
+TEST(golden_bytes, of_a_trim) { expect_entry("entry_trim", trim_entry{queue_id{5}, queue_offset{1000}}); }
+TEST(golden_bytes, of_a_drop_queue) {
+  expect_entry("entry_drop_queue", drop_queue_entry{queue_id{5}, group_id{9}});
+}
+TEST(golden_bytes, of_a_reset) {
+  expect_entry("entry_reset", reset_entry{group_id{9}, queue_id{5}, 1, queue_offset{1000}});
+}
+
+TEST(golden_bytes, of_a_topic) {
+  auto bytes = encode(topic());
+  auto stored = golden("topic", {bytes.data(), bytes.size()});
+  auto again = decode_topic(stored);
+  ASSERT_TRUE(again) << to_string(again.error());
+  EXPECT_EQ(*again, topic());
+}
+
+TEST(golden_bytes, of_a_group) {
+  auto bytes = encode(group());
+  auto stored = golden("group", {bytes.data(), bytes.size()});
+  auto again = decode_group(stored);
+  ASSERT_TRUE(again) << to_string(again.error());
+  EXPECT_EQ(*again, group());
+}
+
+} // namespace
+} // namespace troupe
