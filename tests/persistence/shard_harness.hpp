@@ -1,0 +1,92 @@
+#pragma once
+
+#include "delayed_log.hpp"
+
+#include "temporary_directory.hpp"
+
+#include "troupe/shard.hpp"
+#include "troupe/shard_log.hpp"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <ostream>
+#include <string>
+#include <vector>
+
+namespace troupe::test {
+
+/// Which implementation of shard_log a test runs with.
+enum class log_kind { local, delayed };
+inline std::string to_string(log_kind kind) { return kind == log_kind::local ? "local" : "delayed"; }
+
+/// Options of a small shard.
+inline shard_options small_shard() {
+  shard_options o;
+  o.reserve = 256u << 10;
+  return o;
+}
+
+/// A batch of `count` messages with bodies of `size` bytes each.
+batch make_batch(std::uint64_t producer, std::uint32_t epoch, std::uint64_t sequence, std::uint32_t count,
+                 std::size_t size = 20);
+proposal publish(std::uint32_t queue, std::vector<batch> batches, std::int64_t time = 1000);
+proposal settle(std::uint32_t group, std::uint32_t queue, std::uint64_t gen, std::vector<settle_range> ranges,
+                std::int64_t time = 1000);
+proposal trim(std::uint32_t queue, std::uint64_t first);
+proposal reset(std::uint32_t group, std::uint32_t queue, std::uint64_t to);
+proposal drop(std::uint32_t queue, std::uint32_t group = 0);
+settle_range ack(std::uint64_t first, std::uint32_t count = 1);
+settle_range retry(std::uint64_t first, std::uint16_t attempts, std::int64_t due, std::uint32_t count = 1);
+
+/// A shard in a directory with a log of the given kind. `outcomes` gets what the log applied.
+class shard_harness {
+public:
+  explicit shard_harness(log_kind kind, shard_options options = small_shard(), std::uint64_t seed = 1);
+  /// In a directory that already exists and outlives it.
+  shard_harness(log_kind kind, std::filesystem::path where, shard_options options, std::uint64_t seed = 1);
+
+  /// Closes everything and opens it again.
+  void reopen();
+  void close();
+  shard& store() { return *shard_; }
+  shard_log& log() { return *log_; }
+  std::filesystem::path data_file() const;
+
+  error append(std::vector<proposal> proposals) { return log_->append(proposals); }
+  /// Appends one, applies it, and gives its outcome; fails the test when it is refused.
+  applied apply(proposal p);
+  /// Everything that was appended is applied.
+  void settle_down();
+  /// Everything that was appended is in the log.
+  void resend();
+
+  std::vector<applied> outcomes;
+
+private:
+  void open();
+
+  std::optional<temporary_directory> own_;
+  std::filesystem::path where_;
+  log_kind kind_;
+  shard_options options_;
+  std::uint64_t seed_;
+  std::unique_ptr<shard> shard_;
+  std::unique_ptr<shard_log> log_;
+  delayed_log* delayed_ = nullptr;
+};
+
+/// Reads a queue from its first offset to its end in steps of about `step` bytes.
+std::vector<stored_batch> read_all(const shard& s, queue_id queue, std::uint32_t step = 1u << 20,
+                                   std::vector<damage>* damaged = nullptr);
+/// The bodies of a batch.
+std::vector<std::string> bodies(const stored_batch& b);
+
+} // namespace troupe::test
+
+namespace troupe {
+inline void PrintTo(const error& err, std::ostream* out) { *out << (err ? to_string(err) : "no error"); }
+inline void PrintTo(const damage& d, std::ostream* out) { *out << to_string(d); }
+} // namespace troupe
