@@ -149,8 +149,8 @@ template <class Id, class Definition> std::vector<std::string> catalog::table<Id
 // -- topics
 // --------------------------------------------------------------------------------------------------------
 
-result<catalog_change> catalog::create_topic(const std::string& name, const topic_options& options,
-                                             const catalog_ids& last, timestamp now) const {
+catalog_proposal catalog::create_topic(const std::string& name, const topic_options& options,
+                                       const catalog_ids& last, timestamp now) const {
   if (auto err = validate_topic_name(name))
     return err;
   if (auto err = validate(options))
@@ -170,7 +170,7 @@ result<catalog_change> catalog::create_topic(const std::string& name, const topi
   catalog_change change;
   change.entry.topics.push_back(std::move(made));
   change.names = {topic_key(name)};
-  return change;
+  return std::optional{std::move(change)};
 }
 
 result<std::optional<catalog_change>>
@@ -207,7 +207,7 @@ catalog::set_topic(const std::string& name, const topic_options& options, const 
   return std::optional{std::move(change)};
 }
 
-result<catalog_change> catalog::delete_topic(const std::string& name) const {
+catalog_proposal catalog::delete_topic(const std::string& name) const {
   auto found = expect_topic(name);
   if (!found)
     return found.error();
@@ -222,14 +222,14 @@ result<catalog_change> catalog::delete_topic(const std::string& name) const {
     change.names.push_back(group_key(changed.name));
     change.entry.groups.push_back(std::move(changed));
   }
-  return change;
+  return std::optional{std::move(change)};
 }
 
 // -- groups
 // --------------------------------------------------------------------------------------------------------
 
-result<catalog_change> catalog::create_group(const std::string& name, const group_options& options,
-                                             const catalog_ids& last, timestamp now) const {
+catalog_proposal catalog::create_group(const std::string& name, const group_options& options,
+                                       const catalog_ids& last, timestamp now) const {
   if (auto err = validate_group_name(name))
     return err;
   if (auto err = validate(options))
@@ -246,23 +246,21 @@ result<catalog_change> catalog::create_group(const std::string& name, const grou
   catalog_change change;
   change.entry.groups.push_back(std::move(made));
   change.names = {group_key(name)};
-  return change;
+  return std::optional{std::move(change)};
 }
 
-result<catalog_change> catalog::delete_group(const std::string& name) const {
+catalog_proposal catalog::delete_group(const std::string& name) const {
   auto found = expect_group(name);
   if (!found)
     return found.error();
   catalog_change change;
   change.entry.removed_groups.push_back((*found)->id);
   change.names = {group_key(name)};
-  return change;
+  return std::optional{std::move(change)};
 }
 
-result<std::optional<catalog_change>> catalog::join(const std::string& name,
-                                                    std::span<const wanted_subscription> wanted,
-                                                    const start_position& start, const catalog_ids& last,
-                                                    timestamp now) const {
+catalog_proposal catalog::join(const std::string& name, std::span<const wanted_subscription> wanted,
+                               const start_position& start, const catalog_ids& last, timestamp now) const {
   if (auto err = validate_group_name(name))
     return err;
   if (wanted.empty() || wanted.size() > max_subscriptions)
@@ -308,7 +306,7 @@ result<std::optional<catalog_change>> catalog::join(const std::string& name,
     auto created = create_group(name, {}, last, now);
     if (!created)
       return created.error();
-    made = std::move(created->entry.groups.front());
+    made = std::move((*created)->entry.groups.front());
   }
   made.subscriptions = std::move(subscriptions);
   change.entry.groups.push_back(std::move(made));

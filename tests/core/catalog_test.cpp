@@ -30,11 +30,10 @@ struct catalog_test : testing::Test {
     options.queues = queues;
     auto change = aut.create_topic(name, options, window.last(), now);
     EXPECT_TRUE(change) << to_string(change.error());
-    carry_out(*change);
+    carry_out(**change);
     return *aut.topic(name);
   }
-  result<std::optional<catalog_change>> try_join(const std::string& group,
-                                                 std::vector<wanted_subscription> wanted) {
+  catalog_proposal try_join(const std::string& group, std::vector<wanted_subscription> wanted) {
     return aut.join(group, wanted, {}, window.last(), now);
   }
   const group_definition& join(const std::string& group, std::vector<wanted_subscription> wanted) {
@@ -87,11 +86,11 @@ TEST_F(catalog_test, ids_are_never_reused_even_after_a_change_that_failed) {
   make_topic("kept", 2);
   auto failed = aut.create_topic("failed", {}, window.last(), now);
   ASSERT_TRUE(failed);
-  window.begin(*failed);
-  window.end(*failed);
+  window.begin(**failed);
+  window.end(**failed);
   EXPECT_EQ(make_topic("next", 1).id, topic_id{3});
   EXPECT_EQ(aut.topic("next")->queue(0), queue_id{2 + topic_options{}.queues + 1});
-  carry_out(*aut.delete_topic("next"));
+  carry_out(**aut.delete_topic("next"));
   EXPECT_EQ(make_topic("last", 1).id, topic_id{4});
 }
 
@@ -167,7 +166,7 @@ TEST_F(catalog_test, a_group_that_was_created_before_takes_the_first_consumers_s
   make_topic("a");
   group_options options;
   options.max_unsettled = 7;
-  carry_out(*aut.create_group("workers", options, window.last(), now));
+  carry_out(**aut.create_group("workers", options, window.last(), now));
   const auto& group = join("workers", {{"a", "*"}});
   EXPECT_EQ(group.id, group_id{1});
   EXPECT_EQ(group.version, 2u);
@@ -217,8 +216,8 @@ TEST_F(catalog_test, a_deleted_topic_leaves_its_groups_and_its_queues_belong_to_
   join("other", {{"b", "*"}});
   auto change = aut.delete_topic("a");
   ASSERT_TRUE(change);
-  EXPECT_THAT(change->names, UnorderedElementsAre(topic_key("a"), group_key("both")));
-  carry_out(*change);
+  EXPECT_THAT((*change)->names, UnorderedElementsAre(topic_key("a"), group_key("both")));
+  carry_out(**change);
   EXPECT_EQ(aut.topic("a"), nullptr);
   EXPECT_FALSE(aut.find(queue_id{1}));
   EXPECT_EQ(aut.group("both")->version, 2u);
@@ -230,7 +229,7 @@ TEST_F(catalog_test, a_deleted_topic_leaves_its_groups_and_its_queues_belong_to_
 TEST_F(catalog_test, a_group_of_the_same_name_is_a_new_one_after_it_was_deleted) {
   make_topic("a");
   join("workers", {{"a", "*"}});
-  carry_out(*aut.delete_group("workers"));
+  carry_out(**aut.delete_group("workers"));
   EXPECT_THAT(aut.group_names(), IsEmpty());
   EXPECT_EQ(aut.delete_group("workers").error().code, errc::not_found);
   EXPECT_EQ(join("workers", {{"a", "x"}}).id, group_id{2});
@@ -279,7 +278,7 @@ TEST(catalog_model, random_changes_replayed_give_the_same_catalog_and_disjoint_q
       switch (pick(5)) {
       case 0:
         if (auto c = live.create_topic(name(), options, window.last(), now))
-          take(std::move(*c));
+          take(std::move(**c));
         break;
       case 1:
         if (auto c = live.set_topic(name(), options, window.last()); c && *c)
@@ -287,7 +286,7 @@ TEST(catalog_model, random_changes_replayed_give_the_same_catalog_and_disjoint_q
         break;
       case 2:
         if (auto c = live.delete_topic(name()))
-          take(std::move(*c));
+          take(std::move(**c));
         break;
       case 3: {
         std::vector<wanted_subscription> wanted{{name(), "*"}, {name(), "x"}};
@@ -297,7 +296,7 @@ TEST(catalog_model, random_changes_replayed_give_the_same_catalog_and_disjoint_q
       }
       default:
         if (auto c = live.delete_group(name()); c && pick(3) == 0)
-          take(std::move(*c));
+          take(std::move(**c));
       }
       std::uint32_t queues = 0;
       for (const auto& topic_name : live.topic_names()) {

@@ -8,6 +8,12 @@
 
 namespace troupe {
 
+/// How much the CATALOG holds. Stays within the node.
+struct catalog_status {
+  std::uint64_t topics = 0;
+  std::uint64_t groups = 0;
+};
+
 /// CATALOG: definitions of topics and groups; starts TOPICs and GROUPs on first use and hands out their handles. Every
 /// answer to a change comes after it is durable in shard 0.
 using catalog_actor = caf::typed_actor<
@@ -24,10 +30,14 @@ using catalog_actor = caf::typed_actor<
   caf::replies_to<list_groups_atom>::with<names>,
   // Creates the group and its subscriptions when needed, checks consistency, delegates to the GROUP.
   caf::replies_to<join>::with<joined>,
-  caf::replies_to<get_message>::with<found_message>>;
+  caf::replies_to<get_message>::with<found_message>,
+  // INTERNAL: counts.
+  caf::replies_to<status_atom>::with<catalog_status>>;
 
 /// DIRECTORY: the one published actor, dynamically typed. It answers `hello`, passes every administrative request, route
 /// and join on to the CATALOG (delegated: the answer comes from there), and knows status and drain itself.
 /// Any message it does not know is answered with invalid_argument.
 
 } // namespace troupe
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::catalog_status)

@@ -47,6 +47,9 @@ struct catalog_change {
   std::vector<std::string> names;
 };
 
+/// What may be done about a request: a change, nothing (it is so already), or why not.
+using catalog_proposal = result<std::optional<catalog_change>>;
+
 std::string topic_key(std::string_view topic);
 std::string group_key(std::string_view group);
 
@@ -64,25 +67,23 @@ class catalog {
 public:
   /// already_exists, invalid_argument. The queues get the next ids, so that they spread evenly over shards by
   /// id.
-  result<catalog_change> create_topic(const std::string& name, const topic_options& options,
-                                      const catalog_ids& last, timestamp now) const;
+  catalog_proposal create_topic(const std::string& name, const topic_options& options,
+                                const catalog_ids& last, timestamp now) const;
   /// not_found; invalid_argument when it would have fewer queues. New queues get the next ids. No change when
   /// it has these options already.
-  result<std::optional<catalog_change>> set_topic(const std::string& name, const topic_options& options,
-                                                  const catalog_ids& last) const;
+  catalog_proposal set_topic(const std::string& name, const topic_options& options,
+                             const catalog_ids& last) const;
   /// Also takes the topic out of the groups that subscribe to it. not_found.
-  result<catalog_change> delete_topic(const std::string& name) const;
-  result<catalog_change> create_group(const std::string& name, const group_options& options,
-                                      const catalog_ids& last, timestamp now) const;
-  result<catalog_change> delete_group(const std::string& name) const;
+  catalog_proposal delete_topic(const std::string& name) const;
+  catalog_proposal create_group(const std::string& name, const group_options& options,
+                                const catalog_ids& last, timestamp now) const;
+  catalog_proposal delete_group(const std::string& name) const;
   /// What must change so that a consumer with these subscriptions can be a member: nothing when the group has
   /// them; the group (with default options) when there is none, its subscriptions when it has none yet.
   /// inconsistent_subscription, with both spelled out, when it has others; not_found for an unknown topic.
   /// Names each topic at most once.
-  result<std::optional<catalog_change>> join(const std::string& group,
-                                             std::span<const wanted_subscription> wanted,
-                                             const start_position& start, const catalog_ids& last,
-                                             timestamp now) const;
+  catalog_proposal join(const std::string& group, std::span<const wanted_subscription> wanted,
+                        const start_position& start, const catalog_ids& last, timestamp now) const;
 
   /// The only mutator. Accepts what the proposals made and what a store loaded.
   void apply(const catalog_entry& entry);

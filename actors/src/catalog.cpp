@@ -1,0 +1,485 @@
+#include "catalog.hpp"
+
+#include "troupe/filter.hpp"
+
+#include <caf/exit_reason.hpp>
+#include <caf/sec.hpp>
+#include <caf/send.hpp>
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+namespace troupe {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+/// A commit that takes longer is no commit: the disk is gone.
+constexpr auto store_timeout = 60s;
+constexpr auto lookup_timeout = 10s;
+constexpr auto topic_restart_delay = 500ms;
+constexpr std::size_t max_cleaning = 32;
+constexpr std::size_t max_lookups = 256;
+constexpr std::size_t max_member_name = 255;
+
+define_entry to_define(catalog_entry entry) {
+  return {std::move(entry.topics), std::move(entry.groups), std::move(entry.removed_topics),
+          std::move(entry.removed_groups)};
+}
+
+std::vector<queue_id> queues_of(const topic_definition& topic) {
+  std::vector<queue_id> result;
+  result.reserve(topic.options.queues);
+  for (const auto& range : topic.queues)
+    for (std::uint32_t n = 0; n < range.count; ++n)
+      result.push_back(queue_id{range.first.value + n});
+  return result;
+}
+
+/// A topic whose queues are all empty.
+topic_status fresh_status(const topic_definition& topic) {
+  topic_status status;
+  status.name = topic.name;
+  status.options = topic.options;
+  for (auto id : queues_of(topic)) {
+    queue_status queue;
+    queue.number = static_cast<std::uint32_t>(status.queues.size());
+    queue.id = id;
+    status.queues.push_back(queue);
+  }
+  return status;
+}
+
+/// The join with its filters in canonical form, or what is wrong with it.
+result<std::vector<wanted_subscription>> read_join(join& r) {
+  if (!r.consumer)
+    return error{errc::invalid_argument, "the join names no consumer that deliveries could go to"};
+  if (r.member.size() > max_member_name)
+    return error{errc::invalid_argument, "the member's name has " + std::to_string(r.member.size()) +
+                                             " bytes; at most " + std::to_string(max_member_name) +
+                                             " are allowed"};
+  if (r.start > static_cast<std::uint8_t>(start_position::kind::time))
+    return error{errc::invalid_argument, "unknown start position " + std::to_string(r.start),
+                 "start at earliest, latest or a time"};
+  std::vector<wanted_subscription> wanted;
+  for (auto& [topic, expression] : r.topics) {
+    auto parsed = parse_filter(expression);
+    if (!parsed)
+      return parsed.error();
+    expression = (*parsed)->text();
+    wanted.push_back({topic, expression});
+  }
+  return wanted;
+}
+
+} // namespace
+
+// -- requests
+// ------------------------------------------------------------------------------------------------------
+
+void catalog_state::init(context_ptr context, catalog_start start) {
+  ctx = std::move(context);
+  changes.emplace(start.definitions, start.last,
+                  [this](const auto& entry, const auto& removed) { announce(entry, removed); });
+  for (const auto& topic : start.definitions.topics)
+    tell_retention(queues_of(topic), topic.options, false);
+  if (!start.orphaned_queues.empty())
+    tell_retention(start.orphaned_queues, {}, true);
+  leftovers.assign(start.leftovers.begin(), start.leftovers.end());
+  clean_up();
+}
+
+caf::result<topic_status> catalog_state::create(create_topic r) {
+  auto promise = self->make_response_promise<topic_status>();
+  auto propose = [this, r](const catalog& has, const catalog_ids& last) {
+    return has.create_topic(r.name, r.options, last, ctx->now());
+  };
+  change({topic_key(r.name)}, std::move(propose), [this, promise, name = r.name](const error& err) mutable {
+    if (err)
+      promise.deliver(to_caf(err));
+    else
+      promise.deliver(fresh_status(*definitions().topic(name)));
+  });
+  return promise;
+}
+
+caf::result<topic_status> catalog_state::set(set_topic r) {
+  auto promise = self->make_response_promise<topic_status>();
+  auto propose = [r](const catalog& has, const catalog_ids& last) {
+    return has.set_topic(r.name, r.options, last);
+  };
+  change({topic_key(r.name)}, std::move(propose), [this, promise, name = r.name](const error& err) mutable {
+    if (err)
+      promise.deliver(to_caf(err));
+    else
+      promise.delegate(topic(*definitions().topic(name)), status_atom::value);
+  });
+  return promise;
+}
+
+caf::result<bool> catalog_state::remove(topic_name r) {
+  auto promise = self->make_response_promise<bool>();
+  auto propose = [r](const catalog& has, const catalog_ids&) { return has.delete_topic(r.name); };
+  change({topic_key(r.name)}, std::move(propose), [promise](const error& err) mutable {
+    if (err)
+      promise.deliver(to_caf(err));
+    else
+      promise.deliver(true);
+  });
+  return promise;
+}
+
+caf::result<topic_status> catalog_state::describe(const topic_name& r) {
+  auto found = definitions().expect_topic(r.name);
+  if (!found)
+    return to_caf(found.error());
+  return self->delegate(topic(**found), status_atom::value);
+}
+
+caf::result<route> catalog_state::find_route(route_request r) {
+  auto found = definitions().expect_topic(r.topic);
+  if (!found)
+    return to_caf(found.error());
+  return self->delegate(topic(**found), std::move(r));
+}
+
+caf::result<group_status> catalog_state::create(create_group r) {
+  auto promise = self->make_response_promise<group_status>();
+  auto propose = [this, r](const catalog& has, const catalog_ids& last) {
+    return has.create_group(r.name, r.options, last, ctx->now());
+  };
+  change({group_key(r.name)}, std::move(propose), [promise, r](const error& err) mutable {
+    if (err)
+      promise.deliver(to_caf(err));
+    else
+      promise.deliver(group_status{r.name, r.options, {}, {}, {}});
+  });
+  return promise;
+}
+
+caf::result<bool> catalog_state::remove(group_name r) {
+  auto promise = self->make_response_promise<bool>();
+  auto propose = [r](const catalog& has, const catalog_ids&) { return has.delete_group(r.name); };
+  change({group_key(r.name)}, std::move(propose), [promise](const error& err) mutable {
+    if (err)
+      promise.deliver(to_caf(err));
+    else
+      promise.deliver(true);
+  });
+  return promise;
+}
+
+caf::result<group_status> catalog_state::describe(const group_name& r) {
+  auto found = definitions().expect_group(r.name);
+  if (!found)
+    return to_caf(found.error());
+  return self->delegate(group(**found), status_atom::value);
+}
+
+caf::result<joined> catalog_state::enter(join r) {
+  auto wanted = read_join(r);
+  if (!wanted)
+    return to_caf(wanted.error());
+  auto promise = self->make_response_promise<joined>();
+  std::vector<std::string> names{group_key(r.group)};
+  for (const auto& s : *wanted)
+    names.push_back(topic_key(s.topic));
+  start_position start{static_cast<start_position::kind>(r.start), from_unix_ms(r.start_time)};
+  auto propose = [this, group = r.group, wanted = std::move(*wanted), start](const catalog& has,
+                                                                             const catalog_ids& last) {
+    return has.join(group, wanted, start, last, ctx->now());
+  };
+  change(std::move(names), std::move(propose), [this, promise, r = std::move(r)](const error& err) mutable {
+    if (err)
+      return static_cast<void>(promise.deliver(to_caf(err)));
+    promise.delegate(group(*definitions().group(r.group)), std::move(r));
+  });
+  return promise;
+}
+
+caf::result<found_message> catalog_state::find(get_message r) {
+  const auto shard = r.id.shard.value;
+  if (shard >= ctx->readers.size())
+    return to_caf(
+        {errc::not_found,
+         "there is no message " + to_string(r.id) + ": this node has no shard " + std::to_string(shard),
+         "check the id; it ends where it was made"});
+  if (lookups >= max_lookups)
+    return to_caf({errc::overloaded, std::to_string(lookups) + " look-ups of messages are under way",
+                   "ask again", 100ms});
+  auto promise = self->make_response_promise<found_message>();
+  ++lookups;
+  self->request(ctx->readers[shard], lookup_timeout, r)
+      .then(
+          [this, promise, r](found_message& found) mutable {
+            --lookups;
+            auto place = definitions().find(queue_id{found.number});
+            if (!place)
+              return static_cast<void>(promise.deliver(
+                  to_caf({errc::not_found, "the topic of message " + to_string(r.id) + " was deleted", {}})));
+            found.topic = place->topic->name;
+            found.number = place->number;
+            promise.deliver(std::move(found));
+          },
+          [this, promise](caf::error& err) mutable {
+            --lookups;
+            promise.deliver(std::move(err));
+          });
+  return promise;
+}
+
+// -- changes
+// -------------------------------------------------------------------------------------------------------
+
+void catalog_state::change(std::vector<std::string> names, catalog_pipeline::propose_function propose,
+                           catalog_pipeline::finish_function finish) {
+  changes->take(std::move(names), std::move(propose), std::move(finish));
+  arm();
+}
+
+void catalog_state::arm() {
+  // It lands behind what is in the mailbox already, so that an entry grows with the load.
+  if (armed || !changes->ready())
+    return;
+  armed = true;
+  self->send(self, commit_changes{});
+}
+
+void catalog_state::commit() {
+  armed = false;
+  if (auto entry = changes->next())
+    self->request(ctx->stores[0], store_timeout, propose_request{to_define(std::move(*entry))})
+        .then([this](const applied&) { committed({}); },
+              [this](const caf::error& err) { committed(from_caf(err)); });
+}
+
+void catalog_state::committed(const error& err) {
+  changes->committed(err);
+  if (changes->broken())
+    report(log_level::error, "catalog_broken", changes->broken().reason);
+  arm();
+}
+
+void catalog_state::announce(const catalog_entry& entry, const catalog_removed& removed) {
+  std::ranges::for_each(removed.topics, [this](const auto& gone) { end_topic(gone); });
+  std::ranges::for_each(removed.groups, [this](const auto& gone) { end_group(gone); });
+  for (const auto& changed : entry.topics) {
+    tell_retention(queues_of(changed), changed.options, false);
+    if (auto running = topics.find(changed.id); running != topics.end())
+      self->send(running->second, topic_changed{changed});
+    if (changed.version > 1)
+      for (auto follower : definitions().followers(changed.id))
+        refresh(follower);
+  }
+  for (const auto& changed : entry.groups)
+    refresh(changed.id);
+}
+
+// -- what a change means for others
+// ----------------------------------------------------------------------------------
+
+void catalog_state::tell_retention(const std::vector<queue_id>& queues, const topic_options& options,
+                                   bool removed) {
+  std::vector<retention_rule> rules(ctx->retentions.size());
+  for (auto queue : queues)
+    if (auto shard = ctx->shard_of(queue); shard < rules.size())
+      rules[shard].queues.push_back(queue);
+  for (std::size_t shard = 0; shard < rules.size(); ++shard) {
+    if (rules[shard].queues.empty())
+      continue;
+    rules[shard].age = options.retention;
+    rules[shard].bytes = options.retention_bytes;
+    rules[shard].removed = removed;
+    self->send(ctx->retentions[shard], std::move(rules[shard]));
+  }
+}
+
+void catalog_state::end_topic(const topic_definition& gone) {
+  if (auto at = topics.find(gone.id); at != topics.end()) {
+    auto nothing_left = gone;
+    nothing_left.queues.clear();
+    nothing_left.options.queues = 0;
+    ++nothing_left.version;
+    auto handle = caf::actor_cast<caf::actor>(at->second);
+    self->send(at->second, topic_changed{std::move(nothing_left)});
+    // As an ordinary message, which does not overtake the one before as send_exit would.
+    caf::anon_send(handle, caf::exit_msg{self->address(), caf::exit_reason::user_shutdown});
+    topic_of.erase(handle->address());
+    topics.erase(at);
+  }
+  tell_retention(queues_of(gone), gone.options, true);
+}
+
+void catalog_state::end_group(const group_definition& gone) {
+  std::vector<leftover> progress;
+  for (const auto& s : gone.subscriptions)
+    if (const auto* topic = definitions().topic(s.topic))
+      for (auto queue : queues_of(*topic))
+        progress.push_back({gone.id, queue});
+  if (auto at = groups.find(gone.id); at != groups.end()) {
+    auto handle = caf::actor_cast<caf::actor>(at->second);
+    self->send(at->second, group_changed{gone, {}});
+    caf::anon_send(handle, caf::exit_msg{self->address(), caf::exit_reason::user_shutdown});
+    group_of.erase(handle->address());
+    ending[handle->address()] = std::move(progress);
+    groups.erase(at);
+    return;
+  }
+  leftovers.insert(leftovers.end(), progress.begin(), progress.end());
+  clean_up();
+}
+
+void catalog_state::clean_up() {
+  while (cleaning < max_cleaning && !leftovers.empty()) {
+    auto next = leftovers.front();
+    leftovers.pop_front();
+    ++cleaning;
+    self->request(ctx->stores[ctx->shard_of(next.queue)], store_timeout,
+                  propose_request{drop_queue_entry{next.queue, next.group}})
+        .then(
+            [this, next](const applied& outcome) {
+              --cleaning;
+              if (!outcome.done)
+                leftovers.push_front(next);
+              clean_up();
+            },
+            [this](const caf::error& err) {
+              // The next start finds what is left.
+              --cleaning;
+              leftovers.clear();
+              report(log_level::warning, "group_progress_kept",
+                     "progress of a deleted group could not be removed now: " + to_string(from_caf(err)));
+            });
+  }
+}
+
+// -- TOPICs and GROUPs
+// -----------------------------------------------------------------------------------------------
+
+topic_actor catalog_state::topic(const topic_definition& definition) {
+  auto& handle = topics[definition.id];
+  if (!handle) {
+    handle = spawn_topic(self->system(), ctx, definition);
+    self->monitor(handle);
+    topic_of[handle->address()] = definition.id;
+  }
+  return handle;
+}
+
+group_actor catalog_state::group(const group_definition& definition) {
+  auto& handle = groups[definition.id];
+  if (!handle) {
+    handle = spawn_group(self->system(), ctx, changes_for(definition));
+    self->monitor(handle);
+    group_of[handle->address()] = definition.id;
+  }
+  return handle;
+}
+
+group_changed catalog_state::changes_for(const group_definition& definition) {
+  group_changed change{definition, {}};
+  for (const auto& s : definition.subscriptions)
+    if (const auto* followed = definitions().topic(s.topic))
+      change.topics.push_back({*followed, topic(*followed), s.filter, s.start});
+  return change;
+}
+
+void catalog_state::refresh(group_id id) {
+  auto running = groups.find(id);
+  const auto* definition = definitions().group(id);
+  if (running != groups.end() && definition)
+    self->send(running->second, changes_for(*definition));
+}
+
+void catalog_state::lost(const caf::down_msg& down) {
+  if (auto at = ending.find(down.source); at != ending.end()) {
+    leftovers.insert(leftovers.end(), at->second.begin(), at->second.end());
+    ending.erase(at);
+    clean_up();
+  } else if (auto dead_topic = topic_of.find(down.source); dead_topic != topic_of.end()) {
+    auto id = dead_topic->second;
+    topic_of.erase(dead_topic);
+    topics.erase(id);
+    report(log_level::warning, "topic_died",
+           "a TOPIC ended by itself: " + self->system().render(down.reason));
+    // Routes start it again when they are asked for; groups would not ask. Later, so that what ends at once
+    // cannot spin.
+    if (std::ranges::any_of(definitions().followers(id),
+                            [this](auto group) { return groups.contains(group); }))
+      self->delayed_send(self, topic_restart_delay, restart_topic{id});
+  } else if (auto dead_group = group_of.find(down.source); dead_group != group_of.end()) {
+    groups.erase(dead_group->second);
+    group_of.erase(dead_group);
+    report(log_level::warning, "group_died",
+           "a GROUP ended by itself: " + self->system().render(down.reason));
+  }
+}
+
+void catalog_state::restart(topic_id id) {
+  if (!definitions().topic(id) || topics.contains(id))
+    return;
+  for (auto follower : definitions().followers(id))
+    refresh(follower);
+}
+
+void catalog_state::report(log_level level, std::string_view event, std::string text) {
+  log(ctx->log, {level, name, event, std::move(text), {}});
+}
+
+void catalog_state::shut_down() {
+  changes->close({errc::shutting_down, "the node stops", "connect again when it runs", 1000ms});
+  for (const auto& [id, handle] : groups)
+    self->send_exit(handle, caf::exit_reason::user_shutdown);
+  for (const auto& [id, handle] : topics)
+    self->send_exit(handle, caf::exit_reason::user_shutdown);
+}
+
+// -- the actor
+// -------------------------------------------------------------------------------------------------------
+
+namespace {
+
+catalog_self::behavior_type catalog_behavior(catalog_self::stateful_pointer<catalog_state> self,
+                                             const context_ptr& ctx, const catalog_start& start) {
+  self->state.init(ctx, start);
+  self->set_default_handler(caf::drop);
+  self->set_down_handler([self](caf::down_msg& down) { self->state.lost(down); });
+  self->set_exit_handler([self](caf::exit_msg& msg) {
+    self->state.shut_down();
+    self->quit(msg.reason);
+  });
+  self->set_exception_handler([self](std::exception_ptr&) -> caf::error {
+    self->state.shut_down();
+    return caf::sec::runtime_error;
+  });
+  return {
+      [self](create_topic& r) { return self->state.create(std::move(r)); },
+      [self](set_topic& r) { return self->state.set(std::move(r)); },
+      [self](describe_atom, const topic_name& r) { return self->state.describe(r); },
+      [self](delete_atom, topic_name& r) { return self->state.remove(std::move(r)); },
+      [self](list_topics_atom) { return self->state.topic_names(); },
+      [self](route_request& r) { return self->state.find_route(std::move(r)); },
+      [self](create_group& r) { return self->state.create(std::move(r)); },
+      [self](describe_atom, const group_name& r) { return self->state.describe(r); },
+      [self](delete_atom, group_name& r) { return self->state.remove(std::move(r)); },
+      [self](list_groups_atom) { return self->state.group_names(); },
+      [self](join& r) { return self->state.enter(std::move(r)); },
+      [self](const get_message& r) { return self->state.find(r); },
+      [self](status_atom) { return self->state.status(); },
+      [self](commit_changes) { self->state.commit(); },
+      [self](const restart_topic& r) { self->state.restart(r.id); },
+  };
+}
+
+} // namespace
+
+result<catalog_actor> spawn_catalog(caf::actor_system& sys, context_ptr ctx) {
+  auto start = load_catalog(*ctx);
+  if (!start)
+    return start.error();
+  return catalog_actor{sys.spawn(catalog_behavior, std::move(ctx), std::move(*start))};
+}
+
+} // namespace troupe

@@ -1,0 +1,104 @@
+#pragma once
+
+#include "catalog_start.hpp"
+#include "factories.hpp"
+#include "troupe/catalog_actor.hpp"
+#include "troupe/catalog_pipeline.hpp"
+
+#include <caf/actor_addr.hpp>
+#include <caf/stateful_actor.hpp>
+#include <caf/typed_event_based_actor.hpp>
+#include <caf/typed_response_promise.hpp>
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace troupe {
+
+/// INTERNAL: the changes gathered so far go to the STORE.
+struct commit_changes {};
+/// INTERNAL: a TOPIC that died while groups follow it is started again.
+struct restart_topic {
+  topic_id id;
+};
+
+/// The CATALOG as it sees itself.
+using catalog_self = catalog_actor::extend<caf::reacts_to<commit_changes>, caf::reacts_to<restart_topic>>;
+
+/// Owns the definitions (in `changes`) and the handles of running TOPICs and GROUPs: `topic_of` and
+/// `group_of` name exactly those that run. At most one proposal of changes is with the STORE of shard 0.
+struct catalog_state {
+  explicit catalog_state(catalog_self::stateful_pointer<catalog_state> s) : self(s) {}
+  static constexpr const char* name = "catalog";
+
+  void init(context_ptr context, catalog_start start);
+
+  caf::result<topic_status> create(create_topic r);
+  caf::result<topic_status> set(set_topic r);
+  caf::result<bool> remove(topic_name r);
+  caf::result<topic_status> describe(const topic_name& r);
+  caf::result<route> find_route(route_request r);
+  caf::result<group_status> create(create_group r);
+  caf::result<bool> remove(group_name r);
+  caf::result<group_status> describe(const group_name& r);
+  caf::result<joined> enter(join r);
+  caf::result<found_message> find(get_message r);
+  names topic_names() const { return {definitions().topic_names()}; }
+  names group_names() const { return {definitions().group_names()}; }
+  catalog_status status() const { return {definitions().topics(), definitions().groups()}; }
+
+  /// Sends what was gathered to the STORE, as one entry.
+  void commit();
+  /// A TOPIC that died is started again because groups follow it.
+  void restart(topic_id id);
+  void lost(const caf::down_msg& down);
+  /// Answers everything with shutting_down and ends TOPICs and GROUPs.
+  void shut_down();
+
+private:
+  const catalog& definitions() const { return changes->definitions(); }
+  void change(std::vector<std::string> names, catalog_pipeline::propose_function propose,
+              catalog_pipeline::finish_function finish);
+  void arm();
+  void committed(const error& err);
+
+  /// Tells TOPICs, GROUPs and RETENTION what an applied change means for them.
+  void announce(const catalog_entry& entry, const catalog_removed& removed);
+  void tell_retention(const std::vector<queue_id>& queues, const topic_options& options, bool removed);
+  void end_topic(const topic_definition& gone);
+  void end_group(const group_definition& gone);
+  void clean_up();
+
+  topic_actor topic(const topic_definition& definition);
+  group_actor group(const group_definition& definition);
+  group_changed changes_for(const group_definition& definition);
+  /// Tells a running GROUP what it is now.
+  void refresh(group_id id);
+  void report(log_level level, std::string_view event, std::string text);
+
+  catalog_self::stateful_pointer<catalog_state> self;
+  context_ptr ctx;
+  std::optional<catalog_pipeline> changes;
+  /// A commit_changes is in the mailbox.
+  bool armed = false;
+
+  std::unordered_map<topic_id, topic_actor> topics;
+  std::unordered_map<group_id, group_actor> groups;
+  std::unordered_map<caf::actor_addr, topic_id> topic_of;
+  std::unordered_map<caf::actor_addr, group_id> group_of;
+  /// Progress of deleted groups that is removed once the GROUP has ended, and what is to be removed now.
+  std::unordered_map<caf::actor_addr, std::vector<leftover>> ending;
+  std::deque<leftover> leftovers;
+  std::size_t cleaning = 0;
+  std::size_t lookups = 0;
+};
+
+} // namespace troupe
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::commit_changes)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::restart_topic)
