@@ -1,0 +1,162 @@
+#include "troupe/data_directory.hpp"
+
+#include "temporary_directory.hpp"
+
+#include <fstream>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <map>
+#include <sstream>
+#include <unistd.h>
+
+namespace troupe {
+
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+struct data_directory_test : testing::Test {
+  test::temporary_directory scratch;
+  fs::path path = scratch / "data";
+
+  static void write(const fs::path& file, const std::string& text) { std::ofstream{file} << text; }
+  static std::string read(const fs::path& file) {
+    std::ifstream in{file};
+    std::stringstream text;
+    text << in.rdbuf();
+    return text.str();
+  }
+  /// Every file's contents, by path.
+  std::map<std::string, std::string> everything() const {
+    std::map<std::string, std::string> result;
+    for (const auto& entry : fs::recursive_directory_iterator{path})
+      result[entry.path()] = entry.is_regular_file() ? read(entry.path()) : "";
+    return result;
+  }
+  /// What the shards leave behind when they are made.
+  void make_shards(int n) {
+    for (int i = 0; i < n; ++i) {
+      fs::create_directories(path / ("shard-" + std::to_string(i)));
+      write(path / ("shard-" + std::to_string(i)) / "data.mdb", "x");
+    }
+  }
+  void make(std::uint16_t shards) {
+    auto dir = data_directory::open(path, shards);
+    ASSERT_TRUE(dir) << to_string(dir.error());
+    make_shards(shards);
+    ASSERT_FALSE(dir->complete());
+  }
+};
+
+TEST_F(data_directory_test, a_new_directory_keeps_its_identity_and_number_of_shards) {
+  std::string identity;
+  {
+    auto dir = data_directory::open(path, 2);
+    ASSERT_TRUE(dir) << to_string(dir.error());
+    EXPECT_EQ(dir->shards(), 2);
+    identity = dir->identity();
+    make_shards(2);
+    EXPECT_FALSE(dir->complete());
+  }
+  auto again = data_directory::open(path);
+  ASSERT_TRUE(again) << to_string(again.error());
+  EXPECT_EQ(again->shards(), 2);
+  EXPECT_EQ(again->identity(), identity);
+  EXPECT_EQ(identity.size(), 32u);
+}
+
+TEST_F(data_directory_test, another_number_of_shards_is_refused_with_the_reason) {
+  make(2);
+  auto other = data_directory::open(path, 3);
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().code, errc::invalid_argument);
+  EXPECT_THAT(other.error().reason, HasSubstr("2 shard(s), not 3"));
+  EXPECT_TRUE(data_directory::open(path, 2));
+  EXPECT_EQ(data_directory::open(scratch / "many", 65).error().code, errc::invalid_argument);
+}
+
+TEST_F(data_directory_test, a_second_opening_is_refused_and_names_the_process) {
+  auto first = data_directory::open(path, 1);
+  ASSERT_TRUE(first);
+  auto second = data_directory::open(path, 1);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, errc::in_use);
+  EXPECT_THAT(second.error().reason, HasSubstr("process id " + std::to_string(::getpid())));
+}
+
+TEST_F(data_directory_test, an_unknown_format_version_is_refused_and_nothing_is_touched) {
+  make(1);
+  write(path / "meta", "troupe data directory\nformat = 2\nsomething = new\n");
+  fs::remove(path / "LOCK");
+  auto before = everything();
+  auto dir = data_directory::open(path);
+  ASSERT_FALSE(dir);
+  EXPECT_EQ(dir.error().code, errc::unknown_version);
+  EXPECT_THAT(dir.error().reason, HasSubstr("version 2"));
+  EXPECT_EQ(everything(), before);
+}
+
+TEST_F(data_directory_test, a_damaged_meta_is_refused) {
+  make(1);
+  auto good = read(path / "meta");
+  for (const std::string& bad :
+       {std::string{}, std::string{"x"}, good + "more", good.substr(0, good.size() - 5),
+        "troupe data directory\nformat = -1\n" + good, std::string{"troupe data directory\nformat ="}}) {
+    write(path / "meta", bad);
+    EXPECT_EQ(data_directory::open(path).error().code, errc::corrupt) << bad;
+  }
+}
+
+TEST_F(data_directory_test, a_missing_shard_is_no_empty_one) {
+  make(2);
+  fs::remove_all(path / "shard-1");
+  auto dir = data_directory::open(path);
+  ASSERT_FALSE(dir);
+  EXPECT_EQ(dir.error().code, errc::corrupt);
+  EXPECT_THAT(dir.error().reason, HasSubstr("shard-1 is missing"));
+}
+
+TEST_F(data_directory_test, a_creation_that_was_cut_short_is_taken_up_again) {
+  std::string identity;
+  {
+    auto dir = data_directory::open(path, 2);
+    ASSERT_TRUE(dir);
+    identity = dir->identity();
+    make_shards(1);
+    EXPECT_EQ(dir->complete().code, errc::corrupt);
+  }
+  EXPECT_EQ(data_directory::open(path, 3).error().code, errc::invalid_argument);
+  auto dir = data_directory::open(path, 2);
+  ASSERT_TRUE(dir) << to_string(dir.error());
+  EXPECT_EQ(dir->identity(), identity);
+}
+
+TEST_F(data_directory_test, a_directory_with_other_things_in_it_is_refused_and_left_alone) {
+  fs::create_directories(path);
+  write(path / "letter.txt", "dear");
+  auto dir = data_directory::open(path, 1);
+  ASSERT_FALSE(dir);
+  EXPECT_EQ(dir.error().code, errc::invalid_argument);
+  EXPECT_THAT(dir.error().reason, HasSubstr("letter.txt"));
+  EXPECT_FALSE(fs::exists(path / "meta.new"));
+  write(scratch / "file", "x");
+  EXPECT_EQ(data_directory::open(scratch / "file").error().code, errc::invalid_argument);
+}
+
+TEST_F(data_directory_test, what_must_exist_is_not_made) {
+  EXPECT_EQ(data_directory::open_existing(path).error().code, errc::not_found);
+  EXPECT_FALSE(fs::exists(path));
+}
+
+TEST_F(data_directory_test, the_lock_ends_with_its_owner_and_shows_no_process_then) {
+  make(1);
+  EXPECT_EQ(read(path / "LOCK"), "");
+  auto dir = data_directory::open(path);
+  ASSERT_TRUE(dir);
+  EXPECT_EQ(read(path / "LOCK"), std::to_string(::getpid()) + "\n");
+}
+
+} // namespace
+
+} // namespace troupe
