@@ -1,0 +1,214 @@
+#include "topic.hpp"
+
+#include "messaging.hpp"
+
+#include <caf/actor_system.hpp>
+
+#include <algorithm>
+#include <memory>
+
+namespace troupe {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto reader_timeout = 10s;
+constexpr auto store_timeout = 30s;
+
+} // namespace
+
+/// The extents of a topic's queues, gathered from one READER per shard.
+struct topic_state::gathering {
+  topic_status answer;
+  /// Queues numbers asked of each shard.
+  std::vector<std::vector<std::uint32_t>> asked;
+  std::size_t missing = 0;
+  caf::typed_response_promise<topic_status> promise;
+
+  void arrived(std::size_t shard, const queue_extents& e) {
+    for (std::size_t i = 0; i < asked[shard].size(); ++i) {
+      const auto& x = e.extents[i];
+      auto& q = answer.queues[asked[shard][i]];
+      q.first = x.first;
+      q.next = x.next;
+      q.bytes = x.bytes;
+    }
+    if (--missing == 0)
+      promise.deliver(std::move(answer));
+  }
+};
+
+void topic_state::init(context_ptr ctx, topic_definition definition) {
+  ctx_ = std::move(ctx);
+  definition_ = std::move(definition);
+  queues_.resize(definition_.options.queues);
+}
+
+error topic_state::not_found() const {
+  return {errc::not_found, "topic " + definition_.name + " was deleted",
+          "create it again, or publish elsewhere"};
+}
+
+const queue_actor& topic_state::start(std::uint32_t number) {
+  auto& q = queues_[number];
+  if (!q) {
+    q = spawn_queue(self_->system(), ctx_, definition_, number);
+    self_->link_to(q);
+  }
+  return q;
+}
+
+route topic_state::current_route() {
+  route r{.topic = definition_.id, .version = route_version_, .max_message = definition_.options.max_message};
+  if (deleted())
+    return r;
+  for (std::uint32_t i = 0; i < queues_.size(); ++i) {
+    r.ids.push_back(definition_.queue(i));
+    r.queues.push_back(caf::actor_cast<caf::actor>(start(i)));
+  }
+  return r;
+}
+
+caf::result<route> topic_state::ask_route(const route_request&) {
+  if (deleted())
+    return to_caf(not_found());
+  auto asker = caf::actor_cast<caf::actor>(self_->current_sender());
+  if (asker && std::find(askers_.begin(), askers_.end(), asker) == askers_.end()) {
+    askers_.push_back(asker);
+    self_->monitor(asker);
+  }
+  return current_route();
+}
+
+caf::result<queue_handle> topic_state::ask_queue(const queue_request& r) {
+  if (!from_here(self_))
+    return to_caf(
+        {errc::invalid_argument, "a queue's handle is for its own node", "ask for the topic's route"});
+  if (deleted())
+    return to_caf(not_found());
+  if (r.number >= queues_.size())
+    return to_caf({errc::not_found, "topic " + definition_.name + " has no queue " + std::to_string(r.number),
+                   "it has queues 0 to " + std::to_string(queues_.size() - 1)});
+  return queue_handle{definition_.queue(r.number), start(r.number)};
+}
+
+caf::result<topic_status> topic_state::status() {
+  if (deleted())
+    return to_caf(not_found());
+  auto g = std::make_shared<gathering>();
+  g->answer = {definition_.name, definition_.options, std::vector<queue_status>(queues_.size())};
+  g->asked.resize(ctx_->shards.size());
+  std::vector<extents_request> requests(ctx_->shards.size());
+  for (std::uint32_t i = 0; i < queues_.size(); ++i) {
+    const auto id = definition_.queue(i);
+    const auto shard = ctx_->shard_of(id);
+    g->answer.queues[i].number = i;
+    g->answer.queues[i].id = id;
+    g->asked[shard].push_back(i);
+    requests[shard].queues.push_back(id);
+  }
+  g->promise = self_->make_response_promise<topic_status>();
+  g->missing = static_cast<std::size_t>(
+      std::count_if(requests.begin(), requests.end(), [](const auto& r) { return !r.queues.empty(); }));
+  for (std::size_t shard = 0; shard < requests.size(); ++shard)
+    if (!requests[shard].queues.empty())
+      self_->request(ctx_->readers[shard], reader_timeout, std::move(requests[shard]))
+          .then([g, shard](const queue_extents& e) { g->arrived(shard, e); },
+                [g](const caf::error& err) { g->promise.deliver(err); });
+  return g->promise;
+}
+
+void topic_state::change(const topic_changed& c) {
+  if (!from_here(self_))
+    return;
+  const auto name = std::move(definition_.name);
+  definition_ = c.definition;
+  if (deleted())
+    definition_.name = name;
+  else
+    queues_.resize(std::max<std::size_t>(queues_.size(), definition_.options.queues));
+  for (const auto& q : queues_)
+    if (q)
+      self_->send(q, c);
+  tell_askers();
+}
+
+void topic_state::tell_askers() {
+  ++route_version_;
+  for (const auto& a : askers_)
+    tell(self_, a, current_route());
+}
+
+void topic_state::asker_lost(const caf::actor_addr& who) {
+  std::erase_if(askers_, [&](const caf::actor& a) { return a.address() == who; });
+}
+
+void topic_state::ended(const caf::exit_msg& e) {
+  auto it = std::find_if(queues_.begin(), queues_.end(),
+                         [&](const queue_actor& q) { return q && q.address() == e.source; });
+  if (it == queues_.end())
+    return self_->quit(e.reason);
+  *it = nullptr;
+  const auto number = static_cast<std::uint32_t>(it - queues_.begin());
+  log(ctx_->log,
+      {.level = log_level::error,
+       .component = name,
+       .event = "queue_restarted",
+       .text = "a queue's actor ended unexpectedly and is started again: " + to_string(from_caf(e.reason)),
+       .fields = {{"topic", definition_.name}, {"number", std::to_string(number)}}});
+  if (deleted())
+    return;
+  start(number);
+  catch_up(number);
+  tell_askers();
+}
+
+/// Batches of the QUEUE's predecessor may still wait for their commit, and nobody will tell the new one. What
+/// the STORE applies after all of them tells where the queue then ends.
+void topic_state::catch_up(std::uint32_t number) {
+  const auto id = definition_.queue(number);
+  const auto shard = ctx_->shard_of(id);
+  const auto reader = ctx_->readers[shard];
+  self_->request(ctx_->stores[shard], store_timeout, propose_request{})
+      .then(
+          [=, this](const applied&) {
+            self_->request(reader, reader_timeout, extents_request{{id}})
+                .then(
+                    [=, this](const queue_extents& e) {
+                      if (queues_[number])
+                        self_->send(queues_[number], visible{.queue = id, .next = e.extents.front().next});
+                    },
+                    [=, this](const caf::error& err) { not_caught_up(number, from_caf(err)); });
+          },
+          [=, this](const caf::error& err) { not_caught_up(number, from_caf(err)); });
+}
+
+/// Not fatal: the queue's next commit tells as well.
+void topic_state::not_caught_up(std::uint32_t number, const error& why) {
+  log(ctx_->log,
+      {.level = log_level::warning,
+       .component = name,
+       .event = "not_caught_up",
+       .text = "where a restarted queue ends is not known until its next commit: " + to_string(why),
+       .fields = {{"topic", definition_.name}, {"number", std::to_string(number)}}});
+}
+
+topic_actor::behavior_type topic(topic_actor::stateful_pointer<topic_state> self, context_ptr ctx,
+                                 topic_definition definition) {
+  self->state.init(std::move(ctx), std::move(definition));
+  self->set_down_handler([self](const caf::down_msg& d) { self->state.asker_lost(d.source); });
+  self->set_exit_handler([self](const caf::exit_msg& e) { self->state.ended(e); });
+  return {
+      [self](const route_request& r) { return self->state.ask_route(r); },
+      [self](const queue_request& r) { return self->state.ask_queue(r); },
+      [self](status_atom) { return self->state.status(); },
+      [self](const topic_changed& c) { self->state.change(c); },
+  };
+}
+
+topic_actor spawn_topic(caf::actor_system& sys, context_ptr ctx, topic_definition definition) {
+  return sys.spawn(topic, std::move(ctx), std::move(definition));
+}
+
+} // namespace troupe
