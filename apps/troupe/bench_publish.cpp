@@ -1,0 +1,220 @@
+#include "bench.hpp"
+#include "latencies.hpp"
+#include "text.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+namespace troupe::cli {
+
+namespace {
+
+using clock = std::chrono::steady_clock;
+
+struct publish_settings : bench_settings {
+  std::uint32_t producers = 1;
+  std::uint32_t topics = 1;
+  std::optional<std::uint64_t> in_flight;
+  std::string batch = "auto";
+  std::string durability = "durable";
+  std::optional<milliseconds> duration;
+};
+
+/// What all producer threads of a run share: how many messages were answered, and the first failure.
+class tally {
+public:
+  explicit tally(std::uint64_t in_flight) : in_flight_(in_flight) {}
+
+  /// Before a message: waits while as many as allowed are on their way. False after a failure.
+  bool begin() {
+    if (in_flight_ == 0)
+      return !failed_.load(std::memory_order_relaxed);
+    std::unique_lock lock(mutex_);
+    room_.wait(lock, [&] { return open_ < in_flight_ || failed_; });
+    ++open_;
+    return !failed_;
+  }
+  void end(clock::time_point sent, const result<receipt>& r) {
+    if (r)
+      times.record(clock::now() - sent);
+    else
+      fail(r.error());
+    if (in_flight_ == 0)
+      return;
+    {
+      std::lock_guard lock(mutex_);
+      --open_;
+    }
+    room_.notify_one();
+  }
+  void fail(const error& err) {
+    std::lock_guard lock(mutex_);
+    if (!failed_.exchange(true))
+      first_ = err;
+    room_.notify_all();
+  }
+  error failure() const {
+    std::lock_guard lock(mutex_);
+    return first_;
+  }
+  latencies times;
+
+private:
+  const std::uint64_t in_flight_;
+  mutable std::mutex mutex_;
+  std::condition_variable room_;
+  std::uint64_t open_ = 0;
+  std::atomic<bool> failed_{false};
+  error first_;
+};
+
+result<std::vector<producer>> open_producers(client& c, const publish_settings& s,
+                                             const std::vector<std::string>& topics) {
+  std::vector<producer> all;
+  // One producer at least for each thread and each topic.
+  auto count = std::max<std::size_t>(s.producers, topics.size());
+  for (std::size_t i = 0; i < count; ++i) {
+    producer_options options;
+    options.topic = topics[i % topics.size()];
+    options.durability = s.durability == "durable" ? durability_level::durable : durability_level::buffered;
+    if (s.batch != "auto")
+      options.batch_messages = static_cast<std::uint32_t>(std::stoul(s.batch));
+    options.window = static_cast<std::uint32_t>(
+        std::clamp<std::size_t>((std::size_t{64} << 20) / count, 64u << 10, options.window));
+    auto p = producer::open(c, std::move(options));
+    if (!p)
+      return p.error();
+    all.push_back(std::move(*p));
+  }
+  return all;
+}
+
+/// One thread's share: its producers in turn, `count` messages or until `end`.
+std::uint64_t publish_share(std::vector<producer>& producers, std::size_t thread, const publish_settings& s,
+                            std::uint64_t count, clock::time_point end, const std::string& body, tally& t) {
+  std::uint64_t sent = 0;
+  auto which = thread;
+  while (s.duration ? clock::now() < end : sent < count) {
+    if (!t.begin())
+      break;
+    message m;
+    m.body = body;
+    auto now = clock::now();
+    auto& to = producers[which];
+    which = which + s.producers < producers.size() ? which + s.producers : thread;
+    ++sent;
+    if (s.in_flight == 1u)
+      t.end(now, to.send(std::move(m)));
+    else
+      to.send_async(std::move(m), [&t, now](const result<receipt>& r) { t.end(now, r); });
+  }
+  return sent;
+}
+
+/// Publishes everything and waits for the last answer.
+result<bench_figures> publish_once(bench_node& node, const publish_settings& s) {
+  topic_options options;
+  options.queues = s.queues;
+  auto topics = node.make_topics(s.topics, options);
+  if (!topics)
+    return topics.error();
+  // Before the producers, whose end waits for callbacks.
+  tally t(s.in_flight == 1u ? 0 : s.in_flight.value_or(0));
+  auto producers = open_producers(node.connection(), s, *topics);
+  if (!producers)
+    return producers.error();
+  auto before = node.commits();
+  if (!before)
+    return before.error();
+
+  const std::string body(s.size, 'x');
+  std::atomic<std::uint64_t> sent{0};
+  auto begin = clock::now();
+  auto end = begin + s.duration.value_or(milliseconds{0});
+  std::vector<std::thread> threads;
+  for (std::uint32_t i = 0; i < s.producers; ++i) {
+    auto share = s.messages_or_default() / s.producers + (i < s.messages_or_default() % s.producers);
+    threads.emplace_back([&, i, share] { sent += publish_share(*producers, i, s, share, end, body, t); });
+  }
+  for (auto& thread : threads)
+    thread.join();
+  for (auto& p : *producers)
+    if (auto err = p.flush(std::chrono::minutes(2)))
+      t.fail(err);
+  bench_figures f;
+  f.seconds = std::chrono::duration<double>(clock::now() - begin).count();
+  f.messages = sent;
+  f.more["node_rss"] = node.memory();
+  for (auto& p : *producers)
+    p.close();
+  if (auto err = t.failure())
+    return err;
+  auto after = node.commits();
+  if (!after)
+    return after.error();
+  f.p50_us = t.times.percentile_us(0.5);
+  f.p99_us = t.times.percentile_us(0.99);
+  f.p999_us = t.times.percentile_us(0.999);
+  auto commits = std::max<std::uint64_t>(1, *after - *before);
+  f.more["per_commit"] = std::max<std::uint64_t>(1, f.messages / commits);
+  return f;
+}
+
+result<bench_figures> publish_and_compare(bench_node& node, const publish_settings& s) {
+  auto f = publish_once(node, s);
+  if (!f)
+    return f.error();
+  auto raw = raw_commit(s.directory, f->more["per_commit"].get<std::size_t>(), s.size, milliseconds{1000});
+  if (!raw)
+    return raw.error();
+  f->raw_per_s = raw->per_s;
+  f->raw_p50_us = raw->p50_us;
+  f->ratio = f->per_s() / raw->per_s;
+  if (s.in_flight == 1u && raw->p50_us > 0)
+    f->more["latency_ratio"] = std::round(f->p50_us / raw->p50_us * 1000) / 1000;
+  return *f;
+}
+
+int publish(context& ctx, const publish_settings& s) {
+  auto node = bench_node::open(ctx, s);
+  if (!node)
+    return ctx.fail("bench publish", node.error());
+  return report_runs(ctx, {"publish", s.size, s.in_flight == 1u}, s.runs,
+                     [&] { return publish_and_compare(*node, s); });
+}
+
+} // namespace
+
+void add_bench_publish(CLI::App& bench, context& ctx) {
+  auto [verb, s] = add_verb(bench, ctx, "publish",
+                            "Publishes as fast as it goes; beside bare LMDB at equal commits", publish);
+  add_bench_options(*verb, *s);
+  verb->add_option("--producers", s->producers, "Threads that publish")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  verb->add_option("--topics", s->topics, "Topics to spread over")
+      ->check(CLI::Range(1, 100'000))
+      ->capture_default_str();
+  verb->add_option("--in-flight", s->in_flight,
+                   "Messages on their way at once (as many as the window takes); 1: one by one")
+      ->check(CLI::Range(1, 10'000'000));
+  verb->add_option("--batch", s->batch, "Messages per batch at most, or auto")
+      ->check(
+          [](const std::string& v) {
+            return v == "auto" ? "" : CLI::Range(1, 1'000'000)(const_cast<std::string&>(v));
+          },
+          "")
+      ->capture_default_str();
+  verb->add_option("--durability", s->durability, "durable or buffered")
+      ->check(CLI::IsMember({"durable", "buffered"}))
+      ->capture_default_str();
+  add_duration(*verb, "--duration", s->duration, "Publish for so long instead of a number of messages");
+  examples(*verb, {"troupe bench publish", "troupe bench publish --size 1024 --embedded",
+                   "troupe bench publish --in-flight 1", "troupe bench publish --topics 1000 --queues 1",
+                   "troupe bench publish --producers 10 --duration 60s --runs 1"});
+}
+
+} // namespace troupe::cli

@@ -1,0 +1,190 @@
+#include "json.hpp"
+
+#include "text.hpp"
+
+#include <algorithm>
+
+namespace troupe::cli {
+
+namespace {
+
+json queue_of(const subscription_info& q) {
+  return {{"topic", q.topic},     {"queue", q.queue},      {"floor", q.floor.value},
+          {"next", q.next.value}, {"lag", lag_of(q)},      {"lag_ms", q.lag_time.count()},
+          {"leased", q.leased},   {"retrying", q.retrying}};
+}
+
+json shard_of(const shard_info& s) {
+  return {{"shard", s.shard.value},
+          {"entries", s.entries},
+          {"first", s.first.value},
+          {"last", s.last.value},
+          {"file", s.file},
+          {"commits", s.commits},
+          {"commit_p50_us", s.commit_p50_us},
+          {"commit_p99_us", s.commit_p99_us}};
+}
+
+void put_content(json& object, const message& m) {
+  if (!m.keys.empty())
+    object["keys"] = m.keys;
+  if (!m.tag.empty())
+    object["tag"] = m.tag;
+  if (!m.properties.empty()) {
+    auto properties = json::object();
+    for (const auto& [name, value] : m.properties)
+      properties[name] = value;
+    object["properties"] = std::move(properties);
+  }
+  if (!m.order_key.empty())
+    object["order_key"] = m.order_key;
+  if (m.priority != 0)
+    object["priority"] = m.priority;
+}
+
+void put_body(json& object, const std::string& body) {
+  if (is_utf8(body))
+    object["body"] = body;
+  else
+    object["body_base64"] = base64_encode(body);
+}
+
+} // namespace
+
+json to_json(const topic_info& topic) {
+  json object{{"name", topic.name},
+              {"queues", topic.options.queues},
+              {"priorities", topic.options.priorities},
+              {"retention_ms", topic.options.retention.count()},
+              {"retention_bytes", topic.options.retention_bytes},
+              {"max_message", topic.options.max_message},
+              {"messages", messages_of(topic)},
+              {"bytes", bytes_of(topic)}};
+  auto queues = json::array();
+  for (const auto& q : topic.queues)
+    queues.push_back({{"queue", q.number}, {"first", q.first.value}, {"next", q.next.value}});
+  object["per_queue"] = std::move(queues);
+  return object;
+}
+
+json to_json(const group_info& group) {
+  json object{{"name", group.name}, {"mode", to_string(group.options.mode)}};
+  auto members = json::array();
+  for (const auto& m : group.members)
+    members.push_back({{"name", m.name}, {"node", m.node}, {"since", to_unix_ms(m.since)}});
+  object["members"] = std::move(members);
+  auto subscriptions = json::array();
+  for (const auto& t : group.topics)
+    subscriptions.push_back({{"topic", t.topic}, {"filter", t.filter}});
+  object["subscriptions"] = std::move(subscriptions);
+  object["retry_ms"] = {group.options.retry_delay.count()};
+  object["lease_ms"] = group.options.lease.count();
+  object["max_unsettled"] = group.options.max_unsettled;
+  object["lag"] = lag_of(group);
+  object["lag_ms"] = lag_time_of(group).count();
+  auto queues = json::array();
+  for (const auto& q : group.queues)
+    queues.push_back(queue_of(q));
+  object["queues"] = std::move(queues);
+  return object;
+}
+
+json to_json(const node_info& node) {
+  json object{{"name", node.name},
+              {"version", node.version},
+              {"state", node.state},
+              {"listen", node.listen},
+              {"data", node.data},
+              {"uptime_ms", node.uptime.count()},
+              {"topics", node.topics},
+              {"groups", node.groups},
+              {"connections", node.connections},
+              {"rss", node.rss},
+              {"disk", {{"used", node.disk_used}, {"free", node.disk_free}, {"budget", node.disk_budget}}}};
+  auto shards = json::array();
+  for (const auto& s : node.shards)
+    shards.push_back(shard_of(s));
+  object["shards"] = std::move(shards);
+  return object;
+}
+
+json to_json(const receipt& place, std::string_view durability) {
+  json object{{"topic", place.topic}, {"queue", place.queue}};
+  if (place.placed) {
+    object["offset"] = place.offset.value;
+    object["id"] = troupe::to_string(place.id);
+  }
+  object["durability"] = durability;
+  if (place.duplicate)
+    object["duplicate"] = true;
+  return object;
+}
+
+json to_json(const received_message& message, bool delivered) {
+  const auto& m = message.content;
+  json object{{"id", troupe::to_string(message.id)},
+              {"topic", message.topic},
+              {"queue", message.queue},
+              {"offset", message.offset.value}};
+  put_content(object, m);
+  object["born"] = to_unix_ms(m.born);
+  object["stored"] = to_unix_ms(message.stored);
+  if (m.deliver_at)
+    object["deliver_at"] = to_unix_ms(*m.deliver_at);
+  if (m.ttl)
+    object["expires"] = to_unix_ms(m.born + *m.ttl);
+  if (delivered)
+    object["attempt"] = message.attempt;
+  put_body(object, m.body);
+  return object;
+}
+
+std::uint64_t messages_of(const topic_info& topic) {
+  std::uint64_t sum = 0;
+  for (const auto& q : topic.queues)
+    sum += q.next.value - std::min(q.first, q.next).value;
+  return sum;
+}
+
+std::uint64_t bytes_of(const topic_info& topic) {
+  std::uint64_t sum = 0;
+  for (const auto& q : topic.queues)
+    sum += q.bytes;
+  return sum;
+}
+
+std::uint64_t lag_of(const subscription_info& queue) {
+  return queue.next.value - std::min(queue.floor, queue.next).value;
+}
+
+std::uint64_t lag_of(const group_info& group) {
+  std::uint64_t sum = 0;
+  for (const auto& q : group.queues)
+    sum += lag_of(q);
+  return sum;
+}
+
+milliseconds lag_time_of(const group_info& group) {
+  milliseconds largest{0};
+  for (const auto& q : group.queues)
+    largest = std::max(largest, q.lag_time);
+  return largest;
+}
+
+std::string_view to_string(group_mode mode) {
+  switch (mode) {
+  case group_mode::shared:
+    return "shared";
+  case group_mode::ordered:
+    return "ordered";
+  case group_mode::broadcast:
+    return "broadcast";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(durability_level level) {
+  return level == durability_level::durable ? "durable" : "buffered";
+}
+
+} // namespace troupe::cli

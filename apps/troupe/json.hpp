@@ -1,0 +1,30 @@
+#pragma once
+
+#include "output.hpp"
+
+#include "troupe/producer.hpp"
+#include "troupe/status.hpp"
+
+/// The JSON objects that scripts may rely on. Times are Unix milliseconds; absent values are left out.
+namespace troupe::cli {
+
+json to_json(const topic_info& topic);
+json to_json(const group_info& group);
+json to_json(const node_info& node);
+/// A send line; `durability` is the one that was asked for.
+json to_json(const receipt& place, std::string_view durability);
+/// A message that was delivered (with its attempt) or read (without).
+json to_json(const received_message& message, bool delivered);
+
+/// Sums over all queues.
+std::uint64_t messages_of(const topic_info& topic);
+std::uint64_t bytes_of(const topic_info& topic);
+std::uint64_t lag_of(const subscription_info& queue);
+std::uint64_t lag_of(const group_info& group);
+/// The largest of all queues.
+milliseconds lag_time_of(const group_info& group);
+
+std::string_view to_string(group_mode mode);
+std::string_view to_string(durability_level level);
+
+} // namespace troupe::cli

@@ -1,0 +1,159 @@
+#include "output.hpp"
+
+#include "text.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+namespace troupe::cli {
+
+namespace {
+
+constexpr std::string_view bold = "\x1b[1m";
+constexpr std::string_view red = "\x1b[31m";
+constexpr std::string_view plain = "\x1b[0m";
+
+bool wants_colour(int fd) {
+  const char* no_colour = std::getenv("NO_COLOR");
+  const char* terminal = std::getenv("TERM");
+  return isatty(fd) != 0 && (no_colour == nullptr || *no_colour == '\0') &&
+         (terminal == nullptr || std::strcmp(terminal, "dumb") != 0);
+}
+
+void write_all(std::FILE* to, std::string_view text) { std::fwrite(text.data(), 1, text.size(), to); }
+
+std::string dumped(const json& object) {
+  return object.dump(-1, ' ', false, nlohmann::detail::error_handler_t::replace) + "\n";
+}
+
+} // namespace
+
+table::table(std::vector<std::string> headers) {
+  for (auto& header : headers) {
+    right_.push_back(header.starts_with('>'));
+    headers_.push_back(header.substr(right_.back() ? 1 : 0));
+  }
+}
+
+void table::row(std::vector<std::string> cells) {
+  cells.resize(headers_.size());
+  for (auto& cell : cells)
+    cell = escape(cell);
+  rows_.push_back(std::move(cells));
+}
+
+std::string table::text(bool colour) const {
+  std::vector<std::size_t> widths;
+  for (std::size_t column = 0; column < headers_.size(); ++column) {
+    auto widest = width(headers_[column]);
+    for (const auto& row : rows_)
+      widest = std::max(widest, width(row[column]));
+    widths.push_back(widest);
+  }
+  std::string out;
+  auto add = [&](const std::vector<std::string>& cells) {
+    for (std::size_t column = 0; column < cells.size(); ++column) {
+      bool last = column + 1 == cells.size();
+      auto padding = std::string(widths[column] - width(cells[column]), ' ');
+      out += right_[column] ? padding + cells[column] : last ? cells[column] : cells[column] + padding;
+      out += last ? "" : "  ";
+    }
+    out += '\n';
+  };
+  out += colour ? bold : "";
+  add(headers_);
+  out += colour ? plain : "";
+  for (const auto& row : rows_)
+    add(row);
+  return out;
+}
+
+output::output() : terminal_(isatty(STDOUT_FILENO) != 0), colour_(wants_colour(STDOUT_FILENO)) {
+  std::setvbuf(stdout, nullptr, _IOFBF, 1 << 16);
+}
+
+void output::line(const json& object) { write_all(stdout, dumped(object)); }
+
+void output::text(std::string_view text) {
+  if (!json_lines)
+    write_all(stdout, text);
+}
+
+void output::fields(const std::vector<std::pair<std::string, std::string>>& values) {
+  std::size_t widest = 0;
+  for (const auto& [label, value] : values)
+    widest = std::max(widest, label.size());
+  for (const auto& [label, value] : values)
+    text(label + ":" + std::string(widest - label.size() + 2, ' ') + escape(value) + "\n");
+}
+
+error output::flush() {
+  failed_ = std::fflush(stdout) != 0 || std::ferror(stdout) != 0 || failed_;
+  if (!failed_)
+    return {};
+  return {errc::disconnected, std::string("standard output takes no more: ") + std::strerror(errno),
+          "see why the reading program ended, or where the output is written to"};
+}
+
+void output::failure(const std::string& doing, const error& err, const json& extra) {
+  std::lock_guard lock(errors_);
+  clear_progress();
+  if (json_lines) {
+    auto object = to_json(err);
+    object["what"] = doing;
+    object.update(extra);
+    write_all(stderr, dumped(object));
+    return;
+  }
+  bool colour = wants_colour(STDERR_FILENO);
+  std::string text = "troupe: ";
+  text += colour ? red : "";
+  text += escape(doing) + ": " + escape(err.reason.empty() ? std::string(to_string(err.code)) : err.reason);
+  text += colour ? plain : "";
+  text += " [" + std::string(to_string(err.code)) + "]\n";
+  if (!err.hint.empty())
+    text += "  what to do: " + escape(err.hint) + "\n";
+  if (err.retry_after.count() > 0)
+    text += "  try again after " + std::to_string(err.retry_after.count()) + " ms\n";
+  write_all(stderr, text);
+}
+
+void output::note(std::string_view text) {
+  std::lock_guard lock(errors_);
+  clear_progress();
+  write_all(stderr, "troupe: " + escape(text) + "\n");
+}
+
+void output::progress(std::string_view text) {
+  std::lock_guard lock(errors_);
+  if (text.empty())
+    return clear_progress();
+  auto now = std::chrono::steady_clock::now();
+  if (json_lines || now - last_progress_ < std::chrono::milliseconds(200) || !wants_colour(STDERR_FILENO))
+    return;
+  last_progress_ = now;
+  progress_shown_ = true;
+  write_all(stderr, "\r\x1b[K" + escape(text));
+}
+
+void output::clear_progress() {
+  if (std::exchange(progress_shown_, false))
+    write_all(stderr, "\r\x1b[K");
+}
+
+json to_json(const error& err) {
+  json object{{"error", to_string(err.code)}};
+  if (!err.reason.empty())
+    object["reason"] = err.reason;
+  if (!err.hint.empty())
+    object["hint"] = err.hint;
+  if (err.retry_after.count() > 0)
+    object["retry_after_ms"] = err.retry_after.count();
+  return object;
+}
+
+} // namespace troupe::cli

@@ -1,0 +1,311 @@
+#include "bulk_sender.hpp"
+#include "cli.hpp"
+#include "interrupt.hpp"
+#include "json.hpp"
+#include "jsonl.hpp"
+#include "line_reader.hpp"
+#include "text.hpp"
+
+#include <unistd.h>
+
+namespace troupe::cli {
+
+namespace {
+
+using clock = std::chrono::steady_clock;
+
+/// A JSON line may spell each byte of a body with six, and has other fields.
+constexpr std::size_t longest_json_line = std::size_t{32} << 20;
+
+struct send_settings {
+  std::string topic;
+  std::optional<std::string> body;
+  std::string file;
+  std::string lines;
+  std::string jsonl;
+  std::vector<std::string> keys;
+  std::string tag;
+  std::vector<std::string> properties;
+  std::string order_key;
+  std::string durability = "durable";
+  bool one_way = false;
+  bool quiet = false;
+  std::optional<double> rate;
+
+  bool many() const { return !lines.empty() || !jsonl.empty(); }
+};
+
+/// Everything but the body, from the options.
+result<message> template_of(const send_settings& s) {
+  message m;
+  m.keys = s.keys;
+  m.tag = s.tag;
+  m.order_key = s.order_key;
+  for (const auto& text : s.properties) {
+    auto property = parse_property(text);
+    if (!property)
+      return property.error();
+    m.properties.push_back(std::move(*property));
+  }
+  return m;
+}
+
+durability_level level_of(const send_settings& s) {
+  return s.durability == "durable" ? durability_level::durable : durability_level::buffered;
+}
+
+result<producer> open_producer(context& ctx, const send_settings& s, client& c) {
+  producer_options options;
+  options.topic = s.topic;
+  options.durability = level_of(s);
+  options.timeout = ctx.connection.timeout;
+  return producer::open(c, std::move(options));
+}
+
+// -- one message
+// ----------------------------------------------------------------------------------------------------
+
+result<std::string> body_of(const send_settings& s) {
+  if (s.body)
+    return *s.body;
+  interrupt stop;
+  auto file = input_file::open(s.file.empty() ? "-" : s.file);
+  if (!file)
+    return file.error();
+  return read_all(*file, limits{}.body, stop);
+}
+
+void report(context& ctx, const send_settings& s, const receipt& r) {
+  if (s.quiet)
+    return;
+  if (ctx.out.json_lines)
+    return ctx.out.line(to_json(r, s.durability));
+  std::string place =
+      r.placed ? " offset " + std::to_string(r.offset.value) + " id " + troupe::to_string(r.id) : "";
+  ctx.out.text(escape(r.topic) + "/" + std::to_string(r.queue) + place + " " + s.durability +
+               (r.duplicate ? " (the broker had it already)" : "") + "\n");
+}
+
+int send_one(context& ctx, const send_settings& s, message m) {
+  auto doing = "sending to '" + s.topic + "'";
+  auto body = body_of(s);
+  if (!body)
+    return body.error().code == errc::invalid_argument
+               ? ctx.misuse(doing, body.error().reason, body.error().hint)
+               : ctx.fail(doing, body.error());
+  m.body = std::move(*body);
+  return ctx.with_client([&](client& c) {
+    auto to = open_producer(ctx, s, c);
+    if (!to)
+      return ctx.fail(doing, to.error());
+    if (s.one_way) {
+      if (auto err = to->send_one_way(std::move(m)))
+        return ctx.fail(doing, err);
+      if (auto err = to->close())
+        return ctx.fail(doing, err);
+      if (!s.quiet && ctx.out.json_lines)
+        ctx.out.line({{"topic", s.topic}, {"durability", "one-way"}});
+      return static_cast<int>(done);
+    }
+    auto r = to->send(std::move(m));
+    if (!r)
+      return ctx.fail(doing, r.error());
+    report(ctx, s, *r);
+    return static_cast<int>(done);
+  });
+}
+
+// -- many
+// -----------------------------------------------------------------------------------------------------------
+
+/// Keeps to a rate: the n-th message not before n/rate seconds after the first. A late one does not make
+/// others early.
+class pace {
+public:
+  explicit pace(std::optional<double> per_second) : per_second_(per_second) {}
+  void wait(const interrupt& stop) {
+    if (!per_second_)
+      return;
+    auto step = std::chrono::duration_cast<clock::duration>(std::chrono::duration<double>(1 / *per_second_));
+    auto now = clock::now();
+    next_ = std::max(next_, now - step * 10);
+    if (next_ > now)
+      stop.wait_until(next_);
+    next_ += step;
+  }
+
+private:
+  std::optional<double> per_second_;
+  clock::time_point next_ = clock::now();
+};
+
+/// What a bad line costs: its number and reason, exit code 2. Nothing after it is sent.
+struct input_end {
+  int code = done;
+  std::uint64_t empty_lines = 0;
+};
+
+input_end feed(context& ctx, const send_settings& s, const message& defaults, bulk_sender& to,
+               const interrupt& stop) {
+  input_end end;
+  bool is_json = !s.jsonl.empty();
+  auto misuse = [&](const error& err) {
+    end.code =
+        err.code == errc::not_supported ? ctx.fail("send", err) : ctx.misuse("send", err.reason, err.hint);
+    return end;
+  };
+  auto file = input_file::open(is_json ? s.jsonl : s.lines);
+  if (!file)
+    return misuse(file.error());
+  line_reader input(std::move(*file), is_json ? longest_json_line : limits{}.body, stop);
+  pace rate(s.rate);
+  auto started = clock::now();
+  while (true) {
+    auto line = input.next();
+    if (!line)
+      return misuse(line.error());
+    if (!*line || stop.requested())
+      return end;
+    if ((*line)->empty() || (is_json && (*line)->find_first_not_of(" \t\r") == std::string_view::npos)) {
+      ++end.empty_lines;
+      continue;
+    }
+    auto m = is_json ? parse_jsonl(**line, defaults) : result<message>(defaults);
+    if (!m) {
+      auto err = m.error();
+      err.reason = "line " + grouped(input.number()) + " of " + input.name() + ": " + err.reason;
+      return misuse(err);
+    }
+    if (!is_json)
+      m->body = **line;
+    rate.wait(stop);
+    if (stop.requested() || !to.push(std::move(*m), input.number()))
+      return end;
+    if (input.number() % 1024 == 0) {
+      auto t = to.so_far();
+      auto seconds = std::chrono::duration<double>(clock::now() - started).count();
+      ctx.out.progress("sent " + grouped(t.sent) + ", answered " + grouped(t.accepted) + ", " +
+                       about_rate(static_cast<double>(t.sent) / seconds));
+    }
+  }
+}
+
+void summarize(context& ctx, const send_settings& s, const bulk_sender::totals& t, double seconds) {
+  if (s.quiet)
+    return;
+  ctx.out.text("sent " + grouped(t.accepted) + " messages to " + escape(s.topic) + " (" +
+               about_bytes(static_cast<double>(t.bytes)) + ") in " +
+               format_duration(milliseconds(static_cast<std::int64_t>(seconds * 1000))) + ", " +
+               about_rate(static_cast<double>(t.accepted) / std::max(seconds, 1e-6)) +
+               (s.one_way ? ", one-way" : ", " + s.durability) + "\n");
+}
+
+int conclude(context& ctx, const send_settings& s, const bulk_sender::totals& t, const input_end& end,
+             bool stopped) {
+  if (end.empty_lines > 0 && !s.lines.empty())
+    ctx.out.note(grouped(end.empty_lines) + " empty lines were left out: a body cannot be empty");
+  if (t.failed > 0) {
+    ctx.out.failure("send",
+                    {t.first_failure.code,
+                     grouped(t.failed) + " of " + grouped(t.sent) + " messages were not accepted; " +
+                         grouped(t.accepted) + " were. The first: " + t.first_failure.reason,
+                     t.first_failure.hint},
+                    {{"failed", t.failed}, {"accepted", t.accepted}});
+    return refused;
+  }
+  if (end.code != done) {
+    ctx.out.note("the " + grouped(t.accepted) +
+                 " messages before it were accepted, nothing after it was sent");
+    return end.code;
+  }
+  if (stopped)
+    return ctx.fail("send", {errc::shutting_down, "interrupted; " + grouped(t.accepted) +
+                                                      " messages were accepted to '" + s.topic +
+                                                      "', the rest was not sent"});
+  return done;
+}
+
+int send_many(context& ctx, const send_settings& s, const message& defaults) {
+  return ctx.with_client([&](client& c) {
+    interrupt stop;
+    auto to = open_producer(ctx, s, c);
+    if (!to)
+      return ctx.fail("sending to '" + s.topic + "'", to.error());
+    auto started = clock::now();
+    bulk_sender sender(*to, ctx.out, {s.topic, level_of(s), s.one_way, s.quiet});
+    auto end = feed(ctx, s, defaults, sender, stop);
+    error lost = s.one_way ? to->flush() : error{};
+    sender.finish();
+    ctx.out.progress({});
+    auto totals = sender.so_far();
+    summarize(ctx, s, totals, std::chrono::duration<double>(clock::now() - started).count());
+    if (lost)
+      return ctx.fail("waiting for the end of what was sent", lost);
+    return conclude(ctx, s, totals, end, stop.requested());
+  });
+}
+
+int send(context& ctx, const send_settings& s) {
+  if (s.rate && !(*s.rate > 0 && *s.rate <= 1e9))
+    return ctx.misuse("send", "--rate must be above 0",
+                      "messages per second, such as --rate 100 or --rate 0.5");
+  if (s.one_way && s.durability == "buffered")
+    return ctx.misuse("send", "--one-way and --durability exclude each other",
+                      "one-way has no answer; leave one out");
+  auto m = template_of(s);
+  if (!m)
+    return ctx.misuse("send", m.error().reason, m.error().hint);
+  return s.many() ? send_many(ctx, s, *m) : send_one(ctx, s, std::move(*m));
+}
+
+void add_sources(CLI::App& verb, send_settings& s) {
+  const auto* group = "What to send";
+  auto* body =
+      verb.add_option("BODY", s.body, "The body; without BODY, --file, --lines and --jsonl: standard input");
+  auto* file = verb.add_option("--file", s.file, "A file whose content is the body")->group(group);
+  auto* lines = verb.add_option("--lines", s.lines,
+                                "Each line of a file (-: standard input) is a message; empty "
+                                "lines are left out")
+                    ->group(group);
+  auto* jsonl =
+      verb.add_option("--jsonl", s.jsonl,
+                      "Each line of a file (-: standard input) is a JSON object with any of body, "
+                      "body_base64, keys, tag, properties, order_key; a bad line ends it with exit code 2, "
+                      "what is before it is sent")
+          ->group(group);
+  for (auto* a : {body, file, lines, jsonl})
+    for (auto* b : {body, file, lines, jsonl})
+      if (a != b)
+        a->excludes(b);
+}
+
+} // namespace
+
+void add_send_verb(CLI::App& app, context& ctx) {
+  auto [verb, s] = add_verb(app, ctx, "send", "Publishes a message, or many", send);
+  verb->add_option("TOPIC", s->topic, "Where to")->required();
+  add_sources(*verb, *s);
+  add_repeated(*verb, "--key", s->keys, "A business key to find the message by; may be repeated");
+  verb->add_option("--tag", s->tag, "The tag that consumers filter by");
+  add_repeated(*verb, "--property", s->properties, "A property; may be repeated")->type_name("NAME=VALUE");
+  verb->add_option("--order-key", s->order_key, "Messages with the same order key keep their order");
+  verb->add_option("--durability", s->durability,
+                   "durable: answered when it is on disk; buffered: once the broker holds it")
+      ->check(CLI::IsMember({"durable", "buffered"}))
+      ->capture_default_str();
+  verb->add_flag("--one-way", s->one_way, "Without an answer for each message");
+  verb->add_option("--rate", s->rate, "At most so many messages per second, with --lines and --jsonl");
+  verb->add_flag("--quiet", s->quiet, "Print errors only");
+  add_later_except(*verb, "--priority", {"0"}, "priorities are");
+  add_later(*verb, "--delay", "delayed messages are");
+  add_later(*verb, "--at", "delayed messages are");
+  add_later(*verb, "--delay-level", "delayed messages are");
+  add_later(*verb, "--ttl", "expiry of messages is");
+  add_later(*verb, "--transaction", "transactions are");
+  examples(*verb, {"troupe send orders 'one book' --key order-1 --tag paid",
+                   "troupe send orders --file order.json", "tail -f app.log | troupe send logs --lines -",
+                   R"(echo '{"body":"hi","tag":"a","properties":{"v":"1"}}' | troupe send orders --jsonl -)",
+                   "troupe send orders -- '-begins with a dash'"});
+}
+
+} // namespace troupe::cli
