@@ -1,0 +1,346 @@
+#include "troupe/node.hpp"
+
+#include "directory.hpp"
+#include "factories.hpp"
+#include "node_address.hpp"
+#include "node_system.hpp"
+#include "node_tls.hpp"
+#include "troupe/data_directory.hpp"
+
+#include <caf/actor_registry.hpp>
+#include <caf/actor_system.hpp>
+#include <caf/exit_reason.hpp>
+#include <caf/io/middleman.hpp>
+#include <caf/openssl/manager.hpp>
+#include <caf/openssl/publish.hpp>
+#include <caf/scoped_actor.hpp>
+
+#include <condition_variable>
+#include <future>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include <unistd.h>
+
+namespace troupe {
+
+namespace {
+
+using namespace std::chrono_literals;
+using steady = std::chrono::steady_clock;
+
+constexpr auto stop_deadline = 5s;
+constexpr auto request_timeout = 10s;
+constexpr const char* component = "node";
+
+/// Says once that the node should end, and why. Shared with callbacks that may outlive the node.
+class end_signal {
+public:
+  explicit end_signal(std::function<void(const error&)> on_end) : on_end_(std::move(on_end)) {}
+
+  void raise(const error& why) {
+    std::function<void(const error&)> tell;
+    {
+      std::lock_guard guard{mutex_};
+      if (why_)
+        return;
+      why_ = why;
+      tell = std::exchange(on_end_, nullptr);
+    }
+    changed_.notify_all();
+    if (tell)
+      tell(why);
+  }
+  /// From now on nobody is called.
+  void mute() {
+    std::lock_guard guard{mutex_};
+    on_end_ = nullptr;
+  }
+  std::optional<error> wait(milliseconds deadline) {
+    std::unique_lock lock{mutex_};
+    changed_.wait_for(lock, deadline, [this] { return why_.has_value(); });
+    return why_;
+  }
+
+private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::optional<error> why_;
+  std::function<void(const error&)> on_end_;
+};
+
+std::string host_name() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof name - 1) == 0 && name[0] ? name : "node";
+}
+
+timestamp wall_clock() { return std::chrono::floor<milliseconds>(std::chrono::system_clock::now()); }
+
+milliseconds left(steady::time_point until) {
+  return std::max(milliseconds{1}, std::chrono::ceil<milliseconds>(until - steady::now()));
+}
+
+} // namespace
+
+/// All that must go together, in this order from the last member to the first: handles, actor system, shards,
+/// lock.
+struct machinery {
+  data_directory files;
+  std::shared_ptr<node_context> ctx = std::make_shared<node_context>();
+  std::unique_ptr<node_system_config> settings;
+  std::unique_ptr<caf::actor_system> system;
+  catalog_actor catalog;
+  caf::actor directory;
+
+  explicit machinery(data_directory f) : files(std::move(f)) {}
+};
+
+struct node::impl {
+  node_config config;
+  std::shared_ptr<end_signal> end;
+  std::unique_ptr<machinery> parts;
+  std::uint16_t port = 0;
+  std::string address;
+  std::mutex stopping;
+  error stop_result;
+
+  error open_shards();
+  error spawn_actors();
+  error publish();
+  void close_port(caf::scoped_actor& self);
+  bool end_actors(caf::scoped_actor& self, steady::time_point until);
+  error stop();
+  void report(log_level level, std::string_view event, std::string text,
+              std::vector<std::pair<std::string, std::string>> fields = {}) {
+    log(config.log, {level, component, event, std::move(text), std::move(fields)});
+  }
+};
+
+error node::impl::open_shards() {
+  const auto shards = parts->files.shards();
+  for (std::uint16_t n = 0; n < shards; ++n) {
+    shard_options options;
+    options.id = shard_id{n};
+    options.shards = shards;
+    options.budget = config.disk_budget / shards;
+    auto opened = shard::open(parts->files.path(), options);
+    if (!opened)
+      return opened.error();
+    auto stats = (*opened)->stats();
+    report(log_level::info, "shard_opened", "shard " + std::to_string(n) + " is open",
+           {{"shard", std::to_string(n)},
+            {"entries", std::to_string(stats.entries)},
+            {"file", std::to_string(stats.file)}});
+    parts->ctx->shards.push_back(std::move(*opened));
+  }
+  return parts->files.complete();
+}
+
+error node::impl::spawn_actors() {
+  auto& sys = *parts->system;
+  auto& ctx = *parts->ctx;
+  ctx.in_flight = std::make_shared<byte_budget>(config.in_flight);
+  ctx.tails = std::make_shared<byte_budget>(config.tail_cache);
+  ctx.now = config.now;
+  ctx.log = config.log;
+  for (const auto& data : ctx.shards) {
+    auto retention = std::make_shared<retention_actor>();
+    store_config store;
+    store.data = data;
+    store.in_flight = ctx.in_flight;
+    store.now = config.now;
+    store.log = config.log;
+    store.on_failure = [end = end](const error& err) { end->raise(err); };
+    store.retention = [retention] { return *retention; };
+    ctx.stores.push_back(spawn_store(sys, std::move(store)));
+    ctx.readers.push_back(spawn_reader(sys, data));
+    *retention = spawn_retention(sys, data, ctx.stores.back(), config.now, config.log);
+    ctx.retentions.push_back(*retention);
+  }
+  auto catalog = spawn_catalog(sys, parts->ctx);
+  if (!catalog)
+    return catalog.error();
+  parts->catalog = *catalog;
+  directory_config directory;
+  directory.catalog = *catalog;
+  directory.about.name = config.name;
+  directory.about.version = TROUPE_VERSION;
+  directory.about.data = parts->files.path().string();
+  directory.about.disk_budget = config.disk_budget;
+  directory.on_end = [end = end](const error& err) { end->raise(err); };
+  parts->directory = spawn_directory(sys, parts->ctx, std::move(directory));
+  return {};
+}
+
+error node::impl::publish() {
+  if (config.host.empty())
+    return {};
+  const auto* host = config.host.c_str();
+  auto bound = config.tls_ca.empty()
+                   ? parts->system->middleman().publish(parts->directory, config.port, host, true)
+                   : caf::openssl::publish(parts->directory, config.port, host, true);
+  if (!bound)
+    return {errc::invalid_argument,
+            "cannot listen on " + join_address(config.host, config.port) + ": " +
+                parts->system->render(bound.error()),
+            "the port may be taken, or the address is not this machine's; port 0 takes any free one"};
+  port = *bound;
+  address = join_address(config.host, port);
+  caf::scoped_actor self{*parts->system};
+  self->send(parts->directory, listening{address});
+  return {};
+}
+
+void node::impl::close_port(caf::scoped_actor& self) {
+  if (address.empty())
+    return;
+  auto& sys = *parts->system;
+  const auto& owner =
+      config.tls_ca.empty() ? sys.middleman().actor_handle() : sys.openssl_manager().actor_handle();
+  self->request(owner, 1s, caf::close_atom::value, port).receive([] {}, [](const caf::error&) {});
+}
+
+/// False when some did not end in time.
+bool node::impl::end_actors(caf::scoped_actor& self, steady::time_point until) {
+  auto end = [&](const auto& handle) {
+    if (!handle)
+      return true;
+    bool ended = false;
+    self->monitor(handle);
+    self->send_exit(handle, caf::exit_reason::user_shutdown);
+    self->receive([&](const caf::down_msg&) { ended = true; }, caf::after(left(until)) >> [] {});
+    return ended;
+  };
+  auto& ctx = *parts->ctx;
+  bool all = end(parts->directory) && end(parts->catalog);
+  for (const auto& handle : ctx.retentions)
+    all = all && end(handle);
+  for (const auto& handle : ctx.readers)
+    all = all && end(handle);
+  for (const auto& handle : ctx.stores)
+    all = all && end(handle);
+  return all;
+}
+
+error node::impl::stop() {
+  std::lock_guard guard{stopping};
+  if (!parts)
+    return stop_result;
+  end->mute();
+  const auto until = steady::now() + stop_deadline;
+  bool ended = true;
+  if (parts->system) {
+    caf::scoped_actor self{*parts->system};
+    close_port(self);
+    if (parts->directory)
+      self->request(parts->directory, left(until - 500ms), drain_atom::value)
+          .receive([](bool) {}, [](const caf::error&) {});
+    ended = end_actors(self, until);
+  }
+  // The actor system's destructor waits for every actor, also for those of a program that embeds the node.
+  // When one does not end, everything is left as it is: the process is about to end, and what was
+  // acknowledged is on the disk.
+  std::promise<void> destroyed;
+  auto done = destroyed.get_future();
+  std::thread last{[all = std::move(parts), promise = std::move(destroyed)]() mutable {
+    all->catalog = nullptr;
+    all->directory = nullptr;
+    if (all->system) {
+      // Only then does nobody read the context any more, whose handles must not outlive the system.
+      all->system->registry().await_running_count_equal(0);
+      all->ctx->stores.clear();
+      all->ctx->readers.clear();
+      all->ctx->retentions.clear();
+    }
+    all->system.reset();
+    all.reset();
+    promise.set_value();
+  }};
+  if (ended && done.wait_for(left(until)) == std::future_status::ready) {
+    last.join();
+    report(log_level::info, "stopped", "the node has stopped");
+    return {};
+  }
+  last.detach();
+  stop_result = {errc::timeout, "some actors did not end within 5 s",
+                 "end the process; what was acknowledged is on the disk"};
+  report(log_level::error, "stop_timeout", stop_result.reason);
+  return stop_result;
+}
+
+node::node(std::unique_ptr<impl> i) : impl_(std::move(i)) {}
+
+node::~node() { stop(); }
+
+result<std::unique_ptr<node>> node::start(node_config config) {
+  if (auto err = validate(config))
+    return err;
+  if (!config.host.empty())
+    if (auto err = check_address(config))
+      return err;
+  if (!config.tls_ca.empty())
+    if (auto err = check_tls_files(config))
+      return err;
+  if (config.name.empty())
+    config.name = host_name();
+  if (!config.now)
+    config.now = wall_clock;
+  auto files = data_directory::open(config.data, config.shards);
+  if (!files)
+    return files.error();
+  config.shards = files->shards();
+  if (auto err = validate(config))
+    return err;
+  auto parts = std::make_unique<impl>();
+  auto& i = *parts;
+  i.config = std::move(config);
+  i.end = std::make_shared<end_signal>(i.config.on_end);
+  i.parts = std::make_unique<machinery>(std::move(*files));
+  // Stops what was started when a step fails.
+  std::unique_ptr<node> made{new node(std::move(parts))};
+  if (auto err = i.open_shards())
+    return err;
+  i.parts->settings = std::make_unique<node_system_config>(i.config);
+  i.parts->system = std::make_unique<caf::actor_system>(*i.parts->settings);
+  if (auto err = i.spawn_actors())
+    return err;
+  if (auto err = i.publish())
+    return err;
+  i.report(log_level::info, "started", "the node runs",
+           {{"listen", i.address},
+            {"data", i.parts->files.path().string()},
+            {"identity", i.parts->files.identity()}});
+  return made;
+}
+
+std::string node::address() const { return impl_->address; }
+
+std::uint16_t node::port() const { return impl_->port; }
+
+caf::actor_system& node::system() { return *impl_->parts->system; }
+
+caf::actor node::directory() const { return impl_->parts->directory; }
+
+result<node_status> node::status() const {
+  std::lock_guard guard{impl_->stopping};
+  if (!impl_->parts)
+    return error{errc::shutting_down, "the node has stopped"};
+  caf::scoped_actor self{*impl_->parts->system};
+  result<node_status> answer{error{errc::internal, "no answer"}};
+  self->request(impl_->parts->directory, request_timeout, status_atom::value)
+      .receive([&](node_status& status) { answer = std::move(status); },
+               [&](const caf::error& err) { answer = from_caf(err); });
+  return answer;
+}
+
+error node::wait(milliseconds deadline) {
+  if (auto why = impl_->end->wait(deadline))
+    return *why;
+  return {errc::timeout, "the node runs on"};
+}
+
+error node::stop() { return impl_->stop(); }
+
+} // namespace troupe

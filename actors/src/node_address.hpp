@@ -1,0 +1,18 @@
+#pragma once
+
+#include "troupe/error.hpp"
+#include "troupe/node.hpp"
+
+#include <cstdint>
+#include <string>
+
+namespace troupe {
+
+/// Looks the host up: `invalid_argument` when it has no address, or one that is not loopback while there is
+/// no TLS.
+error check_address(const node_config& config);
+
+/// "HOST:PORT", an IPv6 address in brackets.
+std::string join_address(const std::string& host, std::uint16_t port);
+
+} // namespace troupe
