@@ -48,10 +48,8 @@ void subscription::restore(const stored_state& state) {
 
 void subscription::extent(queue_offset first, queue_offset next, timestamp now) {
   next_ = next.value;
-  if (first.value > first_) {
-    first_ = first.value;
+  if (floor() < first)
     hole(floor(), first, now);
-  }
 }
 
 void subscription::exhausted(queue_offset next) { next_ = std::min(next_, next.value); }

@@ -137,6 +137,7 @@ public:
   /// When unwritten progress should be written (maybe in the past); empty when there is none. Skips alone may
   /// wait.
   std::optional<timestamp> write_at() const;
+  bool has_progress() const { return !unwritten_.empty(); }
   /// Hands out progress, at most so many runs, lowest first. The caller has it until it is durable or put
   /// back.
   std::vector<progress> take_progress(std::size_t most);
@@ -209,7 +210,6 @@ private:
   std::shared_ptr<const retry_policy> policy_;
   generation gen_;
   std::uint64_t cursor_ = 0;
-  std::uint64_t first_ = 0;
   std::uint64_t next_ = 0;
   range_map<open_state> open_;
   std::map<std::uint64_t, lease_state> leases_;

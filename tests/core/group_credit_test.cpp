@@ -1,0 +1,219 @@
+#include "troupe/group_credit.hpp"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <random>
+#include <string>
+
+namespace troupe {
+namespace {
+
+constexpr std::uint32_t plenty = 64u << 20;
+constexpr queue_id q1{1}, q2{2}, q3{3};
+
+/// "member:queue:messages ..." of every grant that can be made now.
+std::string grants(group_credit& c) {
+  std::string out;
+  while (auto g = c.next())
+    out += std::to_string(g->member) + ":" + std::to_string(g->queue.value) + ":" +
+           std::to_string(g->messages) + " ";
+  return out;
+}
+
+struct group_credit_test : testing::Test {
+  group_credit aut{{.messages = 100, .bytes = 1000, .share = 10}};
+  void SetUp() override {
+    aut.add_member(1, 1000);
+    aut.add_member(2, 1000);
+  }
+};
+
+TEST_F(group_credit_test, grants_nothing_without_credit_or_without_messages) {
+  EXPECT_EQ(grants(aut), "");
+  aut.ready(q1, 5000);
+  EXPECT_EQ(grants(aut), "");
+  aut.add_credit(1, 50, plenty);
+  EXPECT_EQ(grants(aut), "1:1:50 ");
+  aut.add_credit(1, 50, plenty);
+  EXPECT_EQ(grants(aut), "") << "one outstanding grant per queue";
+}
+
+TEST_F(group_credit_test, serves_queues_and_members_in_turn) {
+  aut.add_credit(1, 1000, plenty);
+  aut.add_credit(2, 1000, plenty);
+  for (auto q : {q1, q2, q3})
+    aut.ready(q, 5000);
+  EXPECT_EQ(grants(aut), "1:1:100 2:2:100 1:3:100 ");
+  aut.used(q1, 100, 500, 4900);
+  EXPECT_EQ(grants(aut), "2:1:100 ");
+}
+
+TEST_F(group_credit_test, splits_a_small_backlog_between_the_members_that_wait) {
+  aut.add_credit(1, 1000, plenty);
+  aut.add_credit(2, 1000, plenty);
+  aut.ready(q1, 60);
+  EXPECT_EQ(grants(aut), "1:1:30 ");
+  aut.used(q1, 30, 300, 30);
+  EXPECT_EQ(grants(aut), "2:1:15 ");
+  aut.used(q1, 15, 150, 15);
+  EXPECT_EQ(grants(aut), "1:1:10 ") << "but not into crumbs";
+}
+
+TEST_F(group_credit_test, gives_back_what_a_queue_did_not_use) {
+  aut.add_credit(1, 100, plenty);
+  aut.ready(q1, 5000);
+  EXPECT_EQ(grants(aut), "1:1:100 ");
+  aut.used(q1, 40, 400, 0);
+  aut.ready(q2, 5000);
+  EXPECT_EQ(grants(aut), "1:2:60 ");
+}
+
+TEST_F(group_credit_test, a_member_never_holds_more_than_it_may) {
+  aut.add_member(3, 25);
+  aut.add_credit(3, 1000, plenty);
+  aut.ready(q1, 5000);
+  aut.ready(q2, 5000);
+  EXPECT_EQ(grants(aut), "3:1:25 ");
+  aut.used(q1, 25, 100, 4975);
+  EXPECT_EQ(aut.unsettled(3), 25u);
+  EXPECT_EQ(grants(aut), "");
+  aut.released(q1, 3, 5);
+  EXPECT_EQ(grants(aut), "3:2:5 ");
+}
+
+TEST_F(group_credit_test, bytes_are_credit_too_and_a_larger_message_passes_when_nothing_is_held) {
+  aut.add_credit(1, 1000, 300);
+  aut.ready(q1, 5000);
+  auto g = aut.next();
+  ASSERT_TRUE(g);
+  EXPECT_EQ(g->bytes, 300u);
+  aut.used(q1, 1, 4000, 4999);
+  EXPECT_EQ(grants(aut), "") << "3,700 bytes over";
+  aut.released(q1, 1, 1);
+  g = aut.next();
+  ASSERT_TRUE(g) << "it holds nothing: a member must not wait for ever";
+  EXPECT_EQ(g->bytes, 1u);
+}
+
+TEST_F(group_credit_test, a_member_that_left_gets_nothing_and_its_grant_ends_quietly) {
+  aut.add_credit(1, 1000, plenty);
+  aut.ready(q1, 5000);
+  EXPECT_EQ(grants(aut), "1:1:100 ");
+  aut.remove_member(1);
+  EXPECT_FALSE(aut.add_credit(1, 5, plenty));
+  aut.add_credit(2, 30, plenty);
+  EXPECT_EQ(grants(aut), "");
+  aut.used(q1, 0, 0, 5000);
+  EXPECT_EQ(grants(aut), "2:1:30 ");
+}
+
+TEST_F(group_credit_test, a_queue_that_is_gone_gives_everything_back) {
+  aut.add_member(3, 100);
+  aut.add_credit(3, 500, plenty);
+  aut.ready(q1, 5000);
+  EXPECT_EQ(grants(aut), "3:1:100 ");
+  aut.used(q1, 60, 100, 4940);
+  aut.ready(q1, 4940);
+  EXPECT_EQ(grants(aut), "3:1:40 ");
+  aut.remove_queue(q1);
+  EXPECT_EQ(aut.unsettled(3), 0u);
+  aut.used(q1, 40, 100, 0); // too late to mean anything
+  EXPECT_EQ(aut.unsettled(3), 0u);
+  aut.ready(q2, 5000);
+  EXPECT_EQ(grants(aut), "3:2:100 ");
+}
+
+TEST_F(group_credit_test, endless_credit_does_not_overflow) {
+  for (int i = 0; i < 1000; ++i)
+    aut.add_credit(1, 0xffffffffu, 0xffffffffu);
+  aut.ready(q1, ~std::uint64_t{0});
+  EXPECT_EQ(grants(aut), "1:1:100 ");
+}
+
+TEST(group_credit_model, credit_and_unsettled_always_add_up_and_nobody_starves) {
+  constexpr std::uint64_t seed = 11;
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937_64 rng{seed};
+  group_credit aut{{.messages = 50, .bytes = 1000, .share = 4}};
+  struct member_model {
+    std::uint64_t credit = 0, unsettled = 0, granted = 0;
+  };
+  constexpr std::uint32_t bound = 120;
+  std::map<std::uint64_t, member_model> members;
+  std::map<std::uint32_t, credit_grant> out;
+  std::map<std::uint32_t, std::map<std::uint64_t, std::uint64_t>> held;
+  std::uint64_t last = 0;
+  for (int step = 0; step < 50000; ++step) {
+    const auto queue = static_cast<std::uint32_t>(1 + rng() % 5);
+    switch (rng() % 8) {
+    case 0:
+      if (members.size() < 5) {
+        aut.add_member(++last, bound);
+        members[last] = {};
+      }
+      break;
+    case 1:
+      if (!members.empty() && rng() % 10 == 0) {
+        const auto id = std::next(members.begin(), static_cast<long>(rng() % members.size()))->first;
+        aut.remove_member(id);
+        members.erase(id);
+        for (auto& [q, h] : held)
+          h.erase(id);
+      }
+      break;
+    case 2:
+    case 3:
+      for (auto& [id, m] : members)
+        if (rng() % 2) {
+          const auto n = static_cast<std::uint32_t>(rng() % 40);
+          ASSERT_TRUE(aut.add_credit(id, n, 1'000'000));
+          m.credit += n;
+        }
+      break;
+    case 4:
+      aut.ready(queue_id{queue}, rng() % 300);
+      break;
+    case 5:
+    case 6:
+      if (auto it = out.find(queue); it != out.end()) {
+        const auto g = it->second;
+        out.erase(it);
+        const auto n = static_cast<std::uint32_t>(rng() % (g.messages + 1));
+        aut.used(g.queue, n, n * 100, rng() % 300);
+        if (auto m = members.find(g.member); m != members.end()) {
+          m->second.granted -= g.messages;
+          m->second.credit += g.messages - n;
+          m->second.unsettled += n;
+          held[queue][g.member] += n;
+        }
+      }
+      break;
+    default:
+      for (auto& [id, n] : held[queue])
+        if (n > 0) {
+          const auto k = 1 + rng() % n;
+          aut.released(queue_id{queue}, id, k);
+          members.at(id).unsettled -= k;
+          n -= k;
+        }
+    }
+    while (auto g = aut.next()) {
+      ASSERT_EQ(out.count(g->queue.value), 0u) << "two grants for one queue";
+      ASSERT_TRUE(members.count(g->member));
+      ASSERT_GT(g->messages, 0u);
+      out[g->queue.value] = *g;
+      auto& m = members[g->member];
+      ASSERT_GE(m.credit, g->messages);
+      m.credit -= g->messages;
+      m.granted += g->messages;
+    }
+    for (const auto& [id, m] : members) {
+      ASSERT_EQ(aut.unsettled(id), m.unsettled);
+      ASSERT_LE(m.unsettled + m.granted, bound);
+    }
+  }
+}
+
+} // namespace
+} // namespace troupe

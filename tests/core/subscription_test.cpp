@@ -1,0 +1,366 @@
+#include "troupe/subscription.hpp"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace troupe {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto start = from_unix_ms(1'700'000'000'000);
+constexpr generation gen{3};
+constexpr std::uint64_t ann = 1, bob = 2;
+
+std::string trace(const std::vector<leased_run>& runs) {
+  std::string out;
+  for (const auto& r : runs)
+    out += std::to_string(r.first.value) + "-" + std::to_string(r.next.value) + "x" +
+           std::to_string(r.attempts) + " ";
+  return out;
+}
+
+/// "0-5 done", "5-6 retry2@1000" with due times relative to `start`.
+std::string trace(const std::vector<progress>& runs) {
+  std::string out;
+  for (const auto& r : runs) {
+    out += std::to_string(r.first.value) + "-" + std::to_string(r.next.value);
+    if (r.what == progress::outcome::retry)
+      out += " retry" + std::to_string(r.attempts) + "@" + std::to_string((r.due - start).count());
+    else
+      out += r.what == progress::outcome::done ? " done" : " skipped";
+    out += "; ";
+  }
+  return out;
+}
+
+struct subscription_test : testing::Test {
+  subscription_limits limits;
+  std::shared_ptr<const retry_policy> policy = std::make_shared<fixed_delay>(1s);
+  subscription aut{limits, policy};
+  timestamp now = start;
+  lease_id lease;
+
+  void SetUp() override {
+    aut.restore({gen, queue_offset{0}, {}, {}});
+    aut.extent(queue_offset{0}, queue_offset{100}, now);
+  }
+  /// Delivers from one batch, as the actor does.
+  std::string deliver(std::uint64_t member, std::uint64_t base, std::uint32_t count,
+                      std::uint32_t most = 1000, const subscription::wanted& pass = {}) {
+    std::vector<leased_run> runs;
+    lease = aut.begin(member, now);
+    aut.take(queue_offset{base}, count, most, pass, runs);
+    EXPECT_EQ(aut.commit(), !runs.empty());
+    return trace(runs);
+  }
+  std::uint64_t settle(settle_wish wish, std::uint64_t first, std::uint32_t count, milliseconds delay = 0ms) {
+    return aut.settle(wish, gen, lease, queue_offset{first}, count, delay, now).refused;
+  }
+  std::string written() { return trace(aut.take_progress(1000)); }
+  std::string released() {
+    std::string out;
+    for (const auto& r : aut.take_releases())
+      out += std::to_string(r.member) + ":" + std::to_string(r.messages) + " ";
+    return out;
+  }
+};
+
+TEST_F(subscription_test, delivers_each_message_once_from_the_cursor_on) {
+  EXPECT_EQ(aut.plan(now), queue_offset{0});
+  EXPECT_EQ(aut.available(now), 100u);
+  EXPECT_EQ(deliver(ann, 0, 60), "0-60x0 ");
+  EXPECT_EQ(aut.plan(now), queue_offset{60});
+  EXPECT_EQ(deliver(bob, 60, 40, 30), "60-90x0 ");
+  EXPECT_EQ(deliver(bob, 60, 40), "90-100x0 ");
+  EXPECT_EQ(aut.plan(now), std::nullopt);
+  EXPECT_EQ(aut.leased(), 100u);
+  EXPECT_FALSE(aut.has_progress()) << "a lease is not progress";
+}
+
+TEST_F(subscription_test, a_whole_queue_acknowledged_in_order_costs_one_run_and_moves_the_floor) {
+  deliver(ann, 0, 100);
+  for (std::uint64_t i = 0; i < 100; i += 10)
+    EXPECT_EQ(settle(settle_wish::ack, i, 10), 0u);
+  EXPECT_EQ(aut.floor(), queue_offset{100});
+  EXPECT_EQ(written(), "0-100 done; ");
+  EXPECT_EQ(released(), "1:100 ");
+  EXPECT_EQ(aut.next_deadline(now), std::nullopt);
+}
+
+TEST_F(subscription_test, a_slow_message_holds_back_the_floor_and_nothing_else) {
+  deliver(ann, 0, 10);
+  settle(settle_wish::ack, 1, 9);
+  EXPECT_EQ(aut.floor(), queue_offset{0});
+  EXPECT_EQ(written(), "1-10 done; ");
+  EXPECT_EQ(deliver(bob, 10, 10), "10-20x0 ");
+}
+
+TEST_F(subscription_test, a_lease_that_ends_is_a_failure_and_comes_again_after_the_delay) {
+  deliver(ann, 0, 10);
+  settle(settle_wish::ack, 0, 5);
+  EXPECT_EQ(aut.next_deadline(now), start + 60s);
+  now = start + 60s;
+  aut.expire(now);
+  EXPECT_EQ(aut.leased(), 0u);
+  EXPECT_EQ(aut.retrying(), 5u);
+  EXPECT_EQ(written(), "0-5 done; 5-10 retry1@61000; ");
+  EXPECT_EQ(released(), "1:10 ");
+  EXPECT_EQ(aut.next_deadline(now), start + 61s);
+  EXPECT_EQ(aut.plan(now), queue_offset{10}) << "not due yet";
+  now = start + 61s;
+  EXPECT_EQ(aut.plan(now), queue_offset{5});
+  EXPECT_EQ(deliver(bob, 0, 10), "5-10x1 ");
+}
+
+TEST_F(subscription_test, a_renewed_lease_lives_on_and_only_for_its_member) {
+  deliver(ann, 0, 10);
+  now = start + 50s;
+  EXPECT_FALSE(aut.renew(lease, bob, now));
+  EXPECT_TRUE(aut.renew(lease, ann, now));
+  now = start + 60s;
+  aut.expire(now);
+  EXPECT_EQ(aut.leased(), 10u);
+  now = start + 110s;
+  EXPECT_FALSE(aut.renew(lease, ann, now)) << "it is over";
+  aut.expire(now);
+  EXPECT_EQ(aut.leased(), 0u);
+}
+
+TEST_F(subscription_test, a_retry_takes_its_own_delay_or_the_policys) {
+  deliver(ann, 0, 10);
+  EXPECT_EQ(settle(settle_wish::retry, 2, 1), 0u);
+  EXPECT_EQ(settle(settle_wish::retry, 3, 2, 5s), 0u);
+  EXPECT_EQ(written(), "2-3 retry1@1000; 3-5 retry1@5000; ");
+  now = start + 1s;
+  EXPECT_EQ(deliver(bob, 0, 10), "2-3x1 ");
+  EXPECT_EQ(settle(settle_wish::retry, 2, 1), 0u);
+  EXPECT_EQ(written(), "2-3 retry2@2000; ");
+}
+
+TEST_F(subscription_test, what_is_given_back_is_available_at_once_without_a_failure) {
+  deliver(ann, 0, 10);
+  EXPECT_EQ(settle(settle_wish::give_back, 4, 6), 0u);
+  EXPECT_FALSE(aut.has_progress());
+  EXPECT_EQ(released(), "1:6 ");
+  EXPECT_EQ(aut.plan(now), queue_offset{4});
+  EXPECT_EQ(deliver(bob, 0, 10), "4-10x0 ");
+}
+
+TEST_F(subscription_test, a_lost_member_fails_what_it_held_and_one_that_left_does_not) {
+  deliver(ann, 0, 10);
+  deliver(bob, 10, 10);
+  aut.member_gone(ann, true, now);
+  aut.member_gone(bob, false, now);
+  EXPECT_EQ(written(), "0-10 retry1@1000; ");
+  EXPECT_EQ(deliver(3, 10, 10), "10-20x0 ");
+  EXPECT_EQ(deliver(3, 0, 10), "");
+  now += 1s;
+  EXPECT_EQ(deliver(3, 0, 10), "0-10x1 ");
+}
+
+TEST_F(subscription_test, attempts_survive_giving_back_after_a_failure) {
+  deliver(ann, 0, 1);
+  settle(settle_wish::retry, 0, 1);
+  now += 1s;
+  EXPECT_EQ(deliver(ann, 0, 1), "0-1x1 ");
+  settle(settle_wish::give_back, 0, 1);
+  EXPECT_EQ(deliver(ann, 0, 1), "0-1x1 ");
+}
+
+TEST_F(subscription_test, a_late_ack_counts_even_when_another_member_holds_the_message) {
+  deliver(ann, 0, 10);
+  const auto old = lease;
+  now += 60s;
+  aut.expire(now);
+  EXPECT_EQ(aut.settle(settle_wish::ack, gen, old, queue_offset{0}, 3, 0ms, now).refused, 0u)
+      << "it waits for a retry";
+  now += 1s;
+  EXPECT_EQ(deliver(bob, 0, 10), "3-10x1 ");
+  released();
+  EXPECT_EQ(aut.settle(settle_wish::ack, gen, old, queue_offset{3}, 4, 0ms, now).refused, 0u) << "bob has it";
+  EXPECT_EQ(released(), "2:4 ");
+  EXPECT_EQ(settle(settle_wish::ack, 3, 4), 0u) << "settled twice is settled";
+  settle(settle_wish::ack, 7, 3);
+  EXPECT_EQ(aut.floor(), queue_offset{10});
+  EXPECT_EQ(aut.leased(), 0u);
+}
+
+TEST_F(subscription_test, a_late_retry_or_give_back_is_refused_and_changes_nothing) {
+  deliver(ann, 0, 10);
+  const auto old = lease;
+  now += 60s;
+  aut.expire(now);
+  written();
+  for (auto wish : {settle_wish::retry, settle_wish::give_back})
+    EXPECT_EQ(aut.settle(wish, gen, old, queue_offset{0}, 10, 0ms, now).refused, 10u);
+  EXPECT_FALSE(aut.has_progress());
+  EXPECT_EQ(aut.retrying(), 10u);
+}
+
+TEST_F(subscription_test, a_settle_of_another_generation_is_void) {
+  deliver(ann, 0, 10);
+  for (auto wish : {settle_wish::ack, settle_wish::retry, settle_wish::give_back})
+    EXPECT_EQ(aut.settle(wish, generation{2}, lease, queue_offset{0}, 10, 0ms, now).refused, 10u);
+  EXPECT_EQ(aut.leased(), 10u);
+}
+
+TEST_F(subscription_test, what_was_never_delivered_cannot_be_settled) {
+  deliver(ann, 0, 10);
+  EXPECT_EQ(settle(settle_wish::ack, 5, 0xffffffffu), 0xffffffffu - 5);
+  EXPECT_EQ(settle(settle_wish::ack, ~std::uint64_t{0}, 5), 0u);
+  EXPECT_EQ(settle(settle_wish::retry, 50, 10), 10u);
+  EXPECT_EQ(settle(settle_wish::ack, 0, 0), 0u);
+  EXPECT_EQ(written(), "5-10 done; ");
+  EXPECT_EQ(deliver(bob, 10, 90), "10-100x0 ");
+}
+
+TEST_F(subscription_test, skips_travel_with_the_next_settle_as_one_run) {
+  const auto even = [](std::uint32_t i) { return i % 2 == 0; };
+  EXPECT_EQ(deliver(ann, 0, 10, 1000, even), "0-1x0 2-3x0 4-5x0 6-7x0 8-9x0 ");
+  EXPECT_EQ(aut.write_at(), start + 1s) << "alone they may wait";
+  for (std::uint64_t i = 0; i < 10; i += 2)
+    settle(settle_wish::ack, i, 1);
+  EXPECT_EQ(aut.write_at(), start);
+  EXPECT_EQ(written(), "0-10 done; ");
+  EXPECT_EQ(aut.floor(), queue_offset{10});
+}
+
+TEST_F(subscription_test, skips_alone_are_written_after_a_while_or_when_they_are_many) {
+  limits.skip_ranges = 3;
+  aut.configure(limits, policy);
+  EXPECT_EQ(deliver(ann, 0, 10, 1000, [](std::uint32_t) { return false; }), "");
+  EXPECT_EQ(aut.floor(), queue_offset{10});
+  EXPECT_EQ(aut.write_at(), start + 1s);
+  deliver(ann, 10, 10, 1000, [](std::uint32_t i) { return i % 4 == 0; });
+  EXPECT_EQ(aut.write_at(), start);
+  EXPECT_EQ(written(), "0-10 skipped; 11-14 skipped; 15-18 skipped; 19-20 skipped; ");
+}
+
+TEST_F(subscription_test, a_filter_stops_at_the_granted_number_and_goes_on_behind_it) {
+  const auto odd = [](std::uint32_t i) { return i % 2 == 1; };
+  EXPECT_EQ(deliver(ann, 0, 10, 2, odd), "1-2x0 3-4x0 ");
+  EXPECT_EQ(aut.cursor(), queue_offset{4});
+  EXPECT_EQ(deliver(ann, 0, 10, 1000, odd), "5-6x0 7-8x0 9-10x0 ");
+}
+
+TEST_F(subscription_test, trimmed_messages_count_as_settled_so_that_the_floor_moves) {
+  deliver(ann, 0, 10);
+  settle(settle_wish::give_back, 0, 5);
+  aut.extent(queue_offset{50}, queue_offset{100}, now);
+  EXPECT_EQ(aut.cursor(), queue_offset{50});
+  EXPECT_EQ(aut.floor(), queue_offset{5}) << "leased messages can still be settled";
+  EXPECT_EQ(written(), "0-5 skipped; 10-50 skipped; ");
+  settle(settle_wish::ack, 5, 5);
+  EXPECT_EQ(aut.floor(), queue_offset{50});
+}
+
+TEST_F(subscription_test, damaged_messages_count_as_settled_wherever_they_lie) {
+  deliver(ann, 0, 10);
+  settle(settle_wish::give_back, 0, 10);
+  aut.hole(queue_offset{3}, queue_offset{5}, now);
+  aut.hole(queue_offset{20}, queue_offset{30}, now);
+  EXPECT_EQ(aut.cursor(), queue_offset{10}) << "messages before the hole are still to come";
+  EXPECT_EQ(deliver(ann, 0, 20), "0-3x0 5-20x0 ");
+  aut.hole(queue_offset{20}, queue_offset{30}, now);
+  EXPECT_EQ(aut.plan(now), queue_offset{30});
+}
+
+TEST_F(subscription_test, restores_progress_and_delivers_what_was_leased_again_with_its_attempts) {
+  subscription::stored_state state{
+      gen,
+      queue_offset{10},
+      {{queue_offset{12}, queue_offset{15}}, {queue_offset{20}, queue_offset{22}}},
+      {}};
+  state.retries.push_back({queue_offset{16}, 2, start + 5s});
+  aut.restore(state);
+  aut.extent(queue_offset{0}, queue_offset{100}, now);
+  EXPECT_EQ(aut.floor(), queue_offset{10});
+  EXPECT_EQ(aut.cursor(), queue_offset{22});
+  EXPECT_EQ(deliver(ann, 0, 50), "10-12x0 15-16x0 17-20x0 22-50x0 ");
+  now = start + 5s;
+  EXPECT_EQ(deliver(ann, 0, 50), "16-17x2 ");
+}
+
+TEST_F(subscription_test, beyond_the_span_only_retries_are_served) {
+  limits.span = 50;
+  aut.configure(limits, policy);
+  deliver(ann, 0, 100, 50);
+  const auto old = lease;
+  EXPECT_TRUE(aut.bounded());
+  EXPECT_EQ(aut.plan(now), std::nullopt);
+  settle(settle_wish::ack, 10, 40);
+  EXPECT_TRUE(aut.bounded()) << "the floor counts, not the number";
+  settle(settle_wish::retry, 5, 5);
+  now += 1s;
+  EXPECT_EQ(deliver(bob, 0, 100), "5-10x1 ");
+  EXPECT_EQ(aut.settle(settle_wish::ack, gen, old, queue_offset{0}, 5, 0ms, now).refused, 0u);
+  EXPECT_FALSE(aut.bounded());
+  EXPECT_EQ(aut.plan(now), queue_offset{50});
+}
+
+TEST_F(subscription_test, beyond_the_number_of_retries_only_retries_are_served) {
+  limits.retries = 5;
+  aut.configure(limits, policy);
+  deliver(ann, 0, 10);
+  settle(settle_wish::retry, 0, 5);
+  EXPECT_TRUE(aut.bounded());
+  EXPECT_EQ(aut.plan(now), std::nullopt);
+  now += 1s;
+  EXPECT_EQ(aut.plan(now), queue_offset{0});
+  EXPECT_EQ(deliver(bob, 0, 10), "0-5x1 ");
+  EXPECT_FALSE(aut.bounded());
+  EXPECT_EQ(aut.plan(now), queue_offset{10});
+}
+
+TEST_F(subscription_test, progress_that_could_not_be_written_is_written_later_and_newer_outcomes_win) {
+  deliver(ann, 0, 10);
+  settle(settle_wish::ack, 0, 3);
+  settle(settle_wish::retry, 3, 3);
+  auto lost = aut.take_progress(1000);
+  EXPECT_EQ(aut.settle(settle_wish::ack, gen, lease, queue_offset{4}, 1, 0ms, now).refused, 0u);
+  aut.put_back(lost, now);
+  EXPECT_EQ(written(), "0-3 done; 3-4 retry1@1000; 4-5 done; 5-6 retry1@1000; ");
+  EXPECT_FALSE(aut.has_progress());
+}
+
+TEST_F(subscription_test, hands_out_progress_in_pieces) {
+  deliver(ann, 0, 10);
+  for (std::uint64_t i = 0; i < 10; i += 2)
+    settle(settle_wish::ack, i, 1);
+  EXPECT_EQ(trace(aut.take_progress(2)), "0-1 done; 2-3 done; ");
+  EXPECT_TRUE(aut.write_at());
+  EXPECT_EQ(written(), "4-5 done; 6-7 done; 8-9 done; ");
+}
+
+TEST_F(subscription_test, a_queue_that_has_less_than_it_seemed_is_not_asked_again) {
+  aut.exhausted(queue_offset{0});
+  EXPECT_EQ(aut.plan(now), std::nullopt);
+  aut.extent(queue_offset{0}, queue_offset{101}, now);
+  EXPECT_EQ(aut.plan(now), queue_offset{0});
+}
+
+TEST_F(subscription_test, attempts_stop_counting_at_their_largest_value) {
+  subscription::stored_state state{gen, queue_offset{0}, {}, {{queue_offset{0}, 65535, start}}};
+  aut.restore(state);
+  EXPECT_EQ(deliver(ann, 0, 1), "0-1x65535 ");
+  settle(settle_wish::retry, 0, 1);
+  EXPECT_EQ(written(), "0-1 retry65535@1000; ");
+}
+
+TEST_F(subscription_test, long_retries_that_are_acknowledged_late_leave_nothing_behind) {
+  aut.extent(queue_offset{0}, queue_offset{1'000'000}, now);
+  for (std::uint64_t i = 0; i < 200'000; ++i) {
+    deliver(ann, i, 1);
+    settle(settle_wish::retry, i, 1, std::chrono::hours{24 * 40});
+    settle(settle_wish::ack, i, 1);
+  }
+  EXPECT_EQ(aut.floor(), queue_offset{200'000});
+  EXPECT_EQ(aut.retrying(), 0u);
+  EXPECT_EQ(aut.next_deadline(now), std::nullopt);
+}
+
+} // namespace
+} // namespace troupe
