@@ -5,7 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
-#include <sys/pidfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -157,7 +157,8 @@ result<int> run_command(const command_options& options, std::string_view input,
   reading.reset();
   if (input.empty())
     writing.reset();
-  owned_fd ended(pidfd_open(pid, 0));
+  // Not through <sys/pidfd.h>, which glibc 2.36 does not declare for C++.
+  owned_fd ended(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   auto next = clock::now() + options.every;
   bool killed = false;
   while (true) {
