@@ -70,6 +70,26 @@ bool well_formed_properties(const char* p, const char* end) {
   return true;
 }
 
+/// Takes a message's parts out of the blob, one after the other. What they promise was checked before.
+class cursor {
+public:
+  explicit cursor(const char* at) : at_(at) {}
+  std::string_view bytes(std::size_t n) {
+    std::string_view part{at_, n};
+    at_ += n;
+    return part;
+  }
+  std::uint16_t length() {
+    auto n = flat::load<std::uint16_t>(at_);
+    at_ += sizeof n;
+    return n;
+  }
+  const char* position() const { return at_; }
+
+private:
+  const char* at_;
+};
+
 } // namespace
 
 batch_meta batch_reader::raw(std::uint32_t i) const {
@@ -192,29 +212,21 @@ std::string_view batch_reader::body(std::uint32_t i) const {
 
 message_view batch_reader::at(std::uint32_t i) const {
   auto m = raw(i);
-  const auto* p = blob_ + m.blob_begin;
-  auto take = [&p](std::size_t n) {
-    std::string_view part{p, n};
-    p += n;
-    return part;
-  };
-  auto take_length = [&p] {
-    auto n = flat::load<std::uint16_t>(p);
-    p += sizeof n;
-    return n;
-  };
+  cursor in(blob_ + m.blob_begin);
   message_view out;
-  out.tag = take(m.tag_length);
-  out.order_key = take(m.order_key_length);
-  for (const auto* end = p + m.keys_length; p != end;)
-    out.keys.push_back(take(take_length()));
-  for (const auto* end = p + m.properties_length; p != end;) {
-    auto name_length = take_length();
-    auto value_length = take_length();
-    auto name = take(name_length);
-    out.properties.emplace_back(name, take(value_length));
+  out.tag = in.bytes(m.tag_length);
+  out.order_key = in.bytes(m.order_key_length);
+  auto keys_end = in.position() + m.keys_length;
+  while (in.position() != keys_end)
+    out.keys.push_back(in.bytes(in.length()));
+  auto properties_end = keys_end + m.properties_length;
+  while (in.position() != properties_end) {
+    auto name_length = in.length();
+    auto value_length = in.length();
+    auto name = in.bytes(name_length);
+    out.properties.emplace_back(name, in.bytes(value_length));
   }
-  out.body = take(static_cast<std::size_t>(blob_ + end_of(i) - p));
+  out.body = in.bytes(static_cast<std::size_t>(blob_ + end_of(i) - in.position()));
   out.priority = m.priority;
   out.born = born(m, i);
   if (auto life = ttl(i); life.count() > 0)

@@ -1,22 +1,10 @@
 #include "definition_codec.hpp"
 
-#include "troupe/units.hpp"
-
 #include <limits>
 
 namespace troupe::flat {
 
 namespace {
-
-error damaged(const char* what, const std::string& name) {
-  return {errc::corrupt, std::string("the definition is damaged: ") + what + " of '" + name + "'"};
-}
-
-error unknown(const char* what, const std::string& name) {
-  return {errc::unknown_version,
-          std::string("the definition of '") + name + "' has a " + what + " that this program does not know",
-          "read it with the version of the program that wrote it"};
-}
 
 std::string string_of(capnp::Text::Reader text) { return {text.begin(), text.size()}; }
 
@@ -24,24 +12,10 @@ capnp::Text::Reader text_of(const std::string& text) { return {text.data(), text
 
 std::uint64_t ms_of(milliseconds duration) { return static_cast<std::uint64_t>(duration.count()); }
 
-/// Stored durations and times stay in a range in which sums of two never overflow.
-bool plausible_duration(std::uint64_t ms) { return ms <= static_cast<std::uint64_t>(max_duration.count()); }
-bool plausible_time(std::int64_t ms) { return ms >= 0 && ms <= to_unix_ms(max_time); }
+milliseconds duration_of(std::uint64_t ms) { return milliseconds{static_cast<std::int64_t>(ms)}; }
 
-/// The queue ranges when they add up to `queues` and no id leaves 32 bits.
-result<std::vector<queue_range>> read_ranges(schema::Topic::Reader from, const std::string& name) {
-  std::vector<queue_range> ranges;
-  std::uint64_t total = 0;
-  for (auto range : from.getRanges()) {
-    if (range.getFirst() == 0 || range.getCount() == 0 ||
-        range.getCount() - 1 > std::numeric_limits<std::uint32_t>::max() - range.getFirst())
-      return damaged("a queue range", name);
-    total += range.getCount();
-    ranges.push_back({queue_id{range.getFirst()}, range.getCount()});
-  }
-  if (total != from.getQueues())
-    return damaged("the number of queues", name);
-  return ranges;
+objection of(const std::string& name, const char* what) {
+  return impossible(std::string(what) + " of '" + name + "'");
 }
 
 } // namespace
@@ -94,25 +68,55 @@ void write(const group_definition& group, schema::Group::Builder to) {
   }
 }
 
+objection check(const topic_definition& topic) {
+  if (topic.id.value == 0 || topic.name.empty())
+    return of(topic.name, "the id or name");
+  if (!is_stored_duration(topic.options.retention) || !is_stored_time(topic.created))
+    return of(topic.name, "a time");
+  std::uint64_t total = 0;
+  for (const auto& range : topic.queues) {
+    if (range.first.value == 0 || range.count == 0 ||
+        range.count - 1 > std::numeric_limits<std::uint32_t>::max() - range.first.value)
+      return of(topic.name, "a queue range");
+    total += range.count;
+  }
+  if (total != topic.options.queues)
+    return of(topic.name, "the number of queues");
+  return {};
+}
+
+objection check(const group_definition& group) {
+  if (group.id.value == 0 || group.name.empty())
+    return of(group.name, "the id or name");
+  if (!is_stored_duration(group.options.lease) || !is_stored_duration(group.options.retry_delay) ||
+      !is_stored_time(group.created))
+    return of(group.name, "a time");
+  if (group.options.mode > group_mode::broadcast)
+    return not_known("a group mode");
+  for (const auto& s : group.subscriptions) {
+    if (s.start.from > start_position::kind::time)
+      return not_known("a start position");
+    if (s.topic.value == 0 || !is_stored_time(s.start.at))
+      return of(group.name, "a subscription");
+  }
+  return {};
+}
+
 result<topic_definition> read(schema::Topic::Reader from) {
   topic_definition topic;
   topic.id = topic_id{from.getId()};
   topic.name = string_of(from.getName());
-  if (topic.id.value == 0 || topic.name.empty())
-    return damaged("the id or name", topic.name);
-  if (!plausible_duration(from.getRetention()) || !plausible_time(from.getCreated()))
-    return damaged("a time", topic.name);
-  auto ranges = read_ranges(from, topic.name);
-  if (!ranges)
-    return ranges.error();
-  topic.queues = std::move(*ranges);
   topic.options = {.queues = from.getQueues(),
                    .priorities = from.getPriorities(),
-                   .retention = milliseconds{from.getRetention()},
+                   .retention = duration_of(from.getRetention()),
                    .retention_bytes = from.getRetentionBytes(),
                    .max_message = from.getMaxMessage()};
+  for (auto range : from.getRanges())
+    topic.queues.push_back({queue_id{range.getFirst()}, range.getCount()});
   topic.created = from_unix_ms(from.getCreated());
   topic.version = from.getVersion();
+  if (auto o = check(topic))
+    return after_reading("the definition", o);
   return topic;
 }
 
@@ -120,29 +124,19 @@ result<group_definition> read(schema::Group::Reader from) {
   group_definition group;
   group.id = group_id{from.getId()};
   group.name = string_of(from.getName());
-  if (group.id.value == 0 || group.name.empty())
-    return damaged("the id or name", group.name);
-  if (!plausible_duration(from.getLease()) || !plausible_duration(from.getRetryDelay()) ||
-      !plausible_time(from.getCreated()))
-    return damaged("a time", group.name);
-  if (from.getMode() > static_cast<std::uint8_t>(group_mode::broadcast))
-    return unknown("mode", group.name);
   group.options = {.mode = static_cast<group_mode>(from.getMode()),
-                   .lease = milliseconds{from.getLease()},
-                   .retry_delay = milliseconds{from.getRetryDelay()},
+                   .lease = duration_of(from.getLease()),
+                   .retry_delay = duration_of(from.getRetryDelay()),
                    .max_unsettled = from.getMaxUnsettled()};
-  for (auto s : from.getSubscriptions()) {
-    if (s.getStart() > static_cast<std::uint8_t>(start_position::kind::time))
-      return unknown("start position", group.name);
-    if (s.getTopic() == 0 || !plausible_time(s.getStartTime()))
-      return damaged("a subscription", group.name);
+  for (auto s : from.getSubscriptions())
     group.subscriptions.push_back(
         {topic_id{s.getTopic()},
          string_of(s.getFilter()),
          {static_cast<start_position::kind>(s.getStart()), from_unix_ms(s.getStartTime())}});
-  }
   group.created = from_unix_ms(from.getCreated());
   group.version = from.getVersion();
+  if (auto o = check(group))
+    return after_reading("the definition", o);
   return group;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "flat.hpp"
+#include "objection.hpp"
 
 #include "troupe/definitions.hpp"
 
@@ -28,8 +29,12 @@ std::size_t extra_words(const group_definition& group);
 void write(const topic_definition& topic, schema::Topic::Builder to);
 void write(const group_definition& group, schema::Group::Builder to);
 
-/// `corrupt` when the queue ranges do not add up, a number is out of range or a name is missing;
-/// `unknown_version` for a mode or start this program does not know.
+/// What is wrong with a definition. `corrupt`: the queue ranges do not add up, a number is out of range, a
+/// name is missing. `unknown_version`: a mode or start this program does not know.
+objection check(const topic_definition& topic);
+objection check(const group_definition& group);
+
+/// Refuse what check() objects to.
 result<topic_definition> read(schema::Topic::Reader from);
 result<group_definition> read(schema::Group::Reader from);
 

@@ -5,8 +5,6 @@
 #include "entry_layout.hpp"
 #include "flat.hpp"
 
-#include "troupe/units.hpp"
-
 #include <algorithm>
 #include <limits>
 
@@ -19,12 +17,9 @@ namespace record = entry_layout::record;
 using flat::load;
 using flat::store;
 
-error damaged(const std::string& why) { return {errc::corrupt, "the entry is damaged: " + why}; }
+error damaged(const std::string& why) { return after_reading("the entry", impossible(why)); }
 
-error newer(const std::string& what) {
-  return {errc::unknown_version, "the entry has " + what + ", which this program does not know",
-          "read it with the version of the program that wrote it"};
-}
+error newer(const std::string& what) { return after_reading("the entry", not_known(what)); }
 
 /// Kinds that have a number but belong to later versions are unknown as well.
 bool known(entry_kind kind) {
@@ -120,7 +115,7 @@ error check_kind(const entry_header& header, std::uint32_t covered) {
   auto wanted = is_append ? directory_end(header.batches) : std::size_t{header.length};
   if (covered != wanted || (!is_append && (header.batches != 0 || header.queue.value != 0)))
     return damaged("its header contradicts its kind");
-  if (header.index.value == 0 || header.time < timestamp{} || header.time > max_time)
+  if (header.index.value == 0 || !is_stored_time(header.time))
     return damaged("its index or time is not possible");
   return {};
 }
@@ -142,13 +137,11 @@ batch_header read_record(const char* from) {
 error check_record(const batch_place& place, const char* from, std::uint64_t begin, std::uint64_t ordinal,
                    std::uint32_t length) {
   const auto& header = place.header;
-  if (header.kind > batch_kind::transactional)
-    return newer("a batch of kind " + std::to_string(static_cast<unsigned>(header.kind)));
   static constexpr char zeros[record::size - record::reserved_at] = {};
   if (std::memcmp(from + record::reserved_at, zeros, sizeof zeros) != 0)
     return newer("a longer batch record");
-  if (header.size % flat::word != 0 || header.size > max_batch_size || header.count > max_batch_count)
-    return damaged("a batch has an impossible size or count");
+  if (auto o = flat::check(header))
+    return after_reading("the entry", o);
   if (place.at != begin || begin + header.size > length)
     return damaged("a batch does not lie where it should");
   if (place.first_ordinal < ordinal ||
@@ -165,6 +158,15 @@ entry_kind kind_of(const entry_body& body) {
                                          entry_kind::reset};
   static_assert(std::size(kinds) == std::variant_size_v<entry_body>);
   return kinds[body.index()];
+}
+
+error validate(const proposal& p) {
+  if (!is_stored_time(p.time))
+    return {errc::invalid_argument, "the proposal's time is not between 1970 and 9999",
+            "set the machine's clock"};
+  if (auto o = flat::check_body(p.body))
+    return {errc::invalid_argument, "the proposal could not be read again: " + o.why};
+  return {};
 }
 
 std::size_t encoded_size(const entry_body& body) {

@@ -1,28 +1,29 @@
 #include "entry_body.hpp"
 
 #include "definition_codec.hpp"
+#include "entry_layout.hpp"
 #include "flat.hpp"
-
-#include "troupe/units.hpp"
 
 #include "entry.capnp.h"
 
+#include <limits>
+#include <string>
 #include <type_traits>
 
 namespace troupe::flat {
 
 namespace {
 
+using flat::check;
 using flat::extra_words;
 using flat::read;
 using flat::write;
 
-error damaged(const char* why) { return {errc::corrupt, std::string("the entry is damaged: ") + why}; }
+error damaged(const char* why) { return after_reading("the entry", impossible(why)); }
 
 capnp::uint count_of(const auto& values) { return static_cast<capnp::uint>(values.size()); }
 
-// -- words behind the root struct
-// -------------------------------------------------------------------------------------
+// -- words behind the root struct --
 
 std::size_t extra_words(const settle_entry& e) {
   auto words = list_words<schema::SettleSection>(e.sections.size());
@@ -47,8 +48,7 @@ std::size_t extra_words(const trim_entry&) { return 0; }
 std::size_t extra_words(const drop_queue_entry&) { return 0; }
 std::size_t extra_words(const reset_entry&) { return 0; }
 
-// -- writing
-// ----------------------------------------------------------------------------------------------------------
+// -- writing --
 
 void write(const settle_section& section, schema::SettleSection::Builder to) {
   to.setGroup(section.group.value);
@@ -104,21 +104,41 @@ void write(const reset_entry& e, schema::Reset::Builder to) {
   to.setTo(e.to.value);
 }
 
-// -- reading
-// ----------------------------------------------------------------------------------------------------------
+// -- checking --
 
-result<settle_range> read(schema::SettleRange::Reader from) {
-  if (from.getAction() > static_cast<std::uint8_t>(settle_action::expired))
-    return error{errc::unknown_version, "the entry settles with an action that this program does not know",
-                 "read it with the version of the program that wrote it"};
-  if (from.getCount() == 0 || from.getFirst() + from.getCount() < from.getFirst())
-    return damaged("a settled range is empty or leaves the queue");
-  if (from.getRetryAt() < 0 || from.getRetryAt() > to_unix_ms(max_time))
-    return damaged("a retry's time is not between 1970 and 9999");
-  return settle_range{queue_offset{from.getFirst()}, from.getCount(),
-                      static_cast<settle_action>(from.getAction()), from.getAttempts(),
-                      from_unix_ms(from.getRetryAt())};
+objection check(const settle_range& range) {
+  if (range.action > settle_action::expired)
+    return not_known("a settle action");
+  if (range.count == 0 || range.first.value + range.count < range.first.value)
+    return impossible("a settled range is empty or leaves the queue");
+  if (!is_stored_time(range.retry_at))
+    return impossible("a retry's time is not between 1970 and 9999");
+  return {};
 }
+
+objection check(const append_entry& e) {
+  std::uint64_t length = entry_header::size, messages = 0;
+  for (const auto& b : e.batches) {
+    if (auto o = check(b.header))
+      return o;
+    if (b.header.size != b.data.size)
+      return impossible("a batch has " + std::to_string(b.data.size) + " bytes, its header says " +
+                        std::to_string(b.header.size));
+    length += entry_layout::record::size + b.header.size;
+    messages += b.header.count;
+  }
+  constexpr std::uint64_t most = std::numeric_limits<std::uint32_t>::max();
+  return length > most || messages > most ? impossible("it is too long") : objection{};
+}
+
+template <class Values> objection first_objection(const Values& values) {
+  for (const auto& value : values)
+    if (auto o = check(value))
+      return o;
+  return {};
+}
+
+// -- reading --
 
 result<entry_body> read(schema::Settle::Reader from) {
   settle_entry e;
@@ -127,10 +147,11 @@ result<entry_body> read(schema::Settle::Reader from) {
         group_id{s.getGroup()}, queue_id{s.getQueue()}, s.getLane(), generation{s.getGeneration()}, {}};
     section.ranges.reserve(s.getRanges().size());
     for (auto r : s.getRanges()) {
-      auto range = read(r);
-      if (!range)
-        return range.error();
-      section.ranges.push_back(*range);
+      section.ranges.push_back({queue_offset{r.getFirst()}, r.getCount(),
+                                static_cast<settle_action>(r.getAction()), r.getAttempts(),
+                                from_unix_ms(r.getRetryAt())});
+      if (auto o = check(section.ranges.back()))
+        return after_reading("the entry", o);
     }
     e.sections.push_back(std::move(section));
   }
@@ -171,8 +192,7 @@ result<entry_body> read(schema::Reset::Reader from) {
                                 queue_offset{from.getTo()}}};
 }
 
-// -- which value has which root
-// -----------------------------------------------------------------------------------------
+// -- which value has which root --
 
 template <class Value> struct root_of;
 template <> struct root_of<settle_entry> : std::type_identity<schema::Settle> {};
@@ -191,6 +211,14 @@ template <class Root> result<entry_body> read_root(std::span<const char> bytes) 
 }
 
 } // namespace
+
+objection check(const batch_header& header) {
+  if (header.kind > batch_kind::transactional)
+    return not_known("a batch of kind " + std::to_string(static_cast<unsigned>(header.kind)));
+  if (header.size % word != 0 || header.size > max_batch_size || header.count > max_batch_count)
+    return impossible("a batch has an impossible size or count");
+  return {};
+}
 
 std::size_t body_size(const entry_body& body) {
   return std::visit(
@@ -214,6 +242,21 @@ void write_body(const entry_body& body, std::span<char> out) {
         }
       },
       body);
+}
+
+objection check_body(const entry_body& body) {
+  if (const auto* append = std::get_if<append_entry>(&body))
+    return check(*append);
+  if (const auto* settle = std::get_if<settle_entry>(&body))
+    for (const auto& section : settle->sections)
+      if (auto o = first_objection(section.ranges))
+        return o;
+  if (const auto* define = std::get_if<define_entry>(&body)) {
+    if (auto o = first_objection(define->topics))
+      return o;
+    return first_objection(define->groups);
+  }
+  return {};
 }
 
 result<entry_body> read_body(entry_kind kind, std::span<const char> bytes) {

@@ -111,8 +111,7 @@ TEST(batch_reader, refuses_bytes_that_are_too_many) {
   EXPECT_EQ(batch_reader::open(header, data).error().code, errc::corrupt);
 }
 
-// -- batches that no builder of ours makes
-// -----------------------------------------------------------------------------
+// -- batches that no builder of ours makes --
 
 block encode(const std::function<void(schema::Batch::Builder)>& fill) {
   capnp::MallocMessageBuilder message;

@@ -224,8 +224,7 @@ TEST(entry, does_not_take_a_header_for_that_of_other_bytes) {
   EXPECT_EQ(decode_directory(*decode_header(longer.bytes()), one.bytes()).error().code, errc::corrupt);
 }
 
-// -- definitions
-// --------------------------------------------------------------------------------------------------------
+// -- definitions --
 
 TEST(definition, is_refused_at_every_shorter_length_and_after_20000_flips) {
   random_source random{80};

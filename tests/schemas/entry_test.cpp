@@ -126,6 +126,68 @@ TEST(entry, costs_104_bytes_beyond_one_batch) {
   EXPECT_EQ(encoded_size(append_entry{queue_id{1}, {b}}), 56 + 48 + b.data.size);
 }
 
+/// What a careful proposer and a reader say of the same value.
+void expect_agreement(const entry_body& body) {
+  auto wrong = validate(proposal{from_unix_ms(1), body});
+  auto bytes = encode_entry(body);
+  auto header = decode_header(bytes.bytes());
+  ASSERT_TRUE(header) << to_string(header.error());
+  auto again = decode_body(*header, bytes);
+  EXPECT_EQ(!wrong, again.has_value())
+      << to_string(wrong) << "; " << (again ? "read" : to_string(again.error()));
+  EXPECT_TRUE(!wrong || wrong.code == errc::invalid_argument);
+}
+
+TEST(proposal, is_valid_exactly_when_its_entry_could_be_read_again) {
+  random_source random{53};
+  SCOPED_TRACE(random.describe());
+  auto small = [&] { return static_cast<std::uint32_t>(random.below(3)); };
+  auto time = [&] {
+    return from_unix_ms(random.one_in(10) ? -1 : random.one_in(10) ? 253'402'300'800'000 : 5);
+  };
+  int refused = 0;
+  for (int round = 0; round < 3000; ++round) {
+    settle_range range{queue_offset{random.one_in(10) ? ~0ull - small() : small()}, small(),
+                       static_cast<settle_action>(random.below(6)), 0, time()};
+    expect_agreement(settle_entry{{{group_id{1}, queue_id{1}, 0, generation{1}, {range}}}});
+    auto topic = test::random_topic(random);
+    topic.id = topic_id{small()};
+    topic.options.queues += random.one_in(5);
+    topic.queues.front().first = queue_id{random.one_in(5) ? 0xfffffff0u + small() : small()};
+    topic.created = time();
+    topic.options.retention = time().time_since_epoch();
+    auto group = test::random_group(random);
+    group.options.mode = static_cast<group_mode>(random.below(4));
+    group.options.lease = time().time_since_epoch();
+    if (!group.subscriptions.empty())
+      group.subscriptions.front() = {
+          topic_id{small()}, "*", {static_cast<start_position::kind>(random.below(4)), time()}};
+    expect_agreement(define_entry{{topic}, {}, {}, {}});
+    expect_agreement(define_entry{{}, {group}, {}, {}});
+    auto b = test::build(std::vector{test::random_message(random)});
+    b.header.kind = static_cast<batch_kind>(random.below(4));
+    b.header.count = random.one_in(5) ? max_batch_count + small() : 1;
+    expect_agreement(append_entry{queue_id{1}, {b}});
+    refused += bool(
+        validate({from_unix_ms(1), settle_entry{{{group_id{1}, queue_id{1}, 0, generation{1}, {range}}}}}));
+  }
+  EXPECT_GT(refused, 300);
+  EXPECT_LT(refused, 2700);
+}
+
+TEST(proposal, is_refused_with_a_batch_that_is_not_as_long_as_it_says) {
+  auto b = test::build(std::vector{message{.body = "body"}});
+  EXPECT_FALSE(validate({from_unix_ms(1), append_entry{queue_id{1}, {b}}}));
+  b.header.size += 8;
+  EXPECT_EQ(validate({from_unix_ms(1), append_entry{queue_id{1}, {b}}}).code, errc::invalid_argument);
+}
+
+TEST(proposal, is_refused_at_an_impossible_time) {
+  EXPECT_FALSE(validate({from_unix_ms(0), {}}));
+  EXPECT_EQ(validate({from_unix_ms(-1), {}}).code, errc::invalid_argument);
+  EXPECT_EQ(validate({from_unix_ms(253'402'300'800'000), {}}).code, errc::invalid_argument);
+}
+
 TEST(topic_and_group, come_back_from_their_bytes) {
   random_source random{60};
   SCOPED_TRACE(random.describe());

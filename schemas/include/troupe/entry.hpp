@@ -146,7 +146,10 @@ struct proposal {
 
 entry_kind kind_of(const entry_body& body);
 
-/// Bytes that encode() will write, a multiple of 8.
+/// No error when decode_body() accepts what encode() writes for this proposal: nothing else belongs into a log.
+error validate(const proposal& p);
+
+/// Bytes that encode() will write, a multiple of 8. For a body that validate() accepts.
 std::size_t encoded_size(const entry_body& body);
 /// Writes header and body to `out` (exactly encoded_size(body) bytes, 8-aligned). `header` supplies term,
 /// index and time; kind, length, batches, queue and crc are computed.
