@@ -85,18 +85,24 @@ void applier::apply_body(const define_entry& e, outcome&) {
   txn_.put(tables_.meta, meta_ids, encode(ids));
 }
 
+std::size_t applier::erase_oldest(std::span<const queue_row> rows,
+                                  const std::function<bool(const queue_row&)>& goes) {
+  std::size_t n = 0;
+  for (; n < rows.size() && n < records_a_step && goes(rows[n]); ++n) {
+    txn_.erase(tables_.queues, key_of(rows[n].queue, rows[n].base));
+    // Rows of one entry follow each other: the last of them takes the entry along.
+    if (n + 1 == rows.size() || rows[n + 1].index != rows[n].index)
+      txn_.erase(tables_.log, key_of(rows[n].index));
+  }
+  return n;
+}
+
 void applier::apply_body(const trim_entry& e, outcome& out) {
   const auto rows = oldest(e.queue, records_a_step + 1);
   if (rows.empty())
     return;
   auto goes = [&](const queue_row& row) { return row.count && row.next() <= e.first; };
-  std::size_t n = 0;
-  for (; n < rows.size() && n < records_a_step && goes(rows[n]); ++n) {
-    txn_.erase(tables_.queues, key_of(e.queue, rows[n].base));
-    // Rows of one entry follow each other: the last of them takes the entry along.
-    if (n + 1 == rows.size() || rows[n + 1].index != rows[n].index)
-      txn_.erase(tables_.log, key_of(rows[n].index));
-  }
+  const auto n = erase_oldest(rows, goes);
   if (n < rows.size()) {
     out.answer.first = rows[n].base;
     out.answer.done = !goes(rows[n]);
@@ -125,26 +131,18 @@ std::size_t applier::erase_rows(MDB_dbi table, queue_id queue, group_id group, s
 }
 
 void applier::apply_body(const drop_queue_entry& e, outcome& out) {
-  std::size_t records = 0;
-  if (e.group.value == 0) {
-    lmdb_cursor rows(txn_, tables_.queues);
-    const auto from = key_of(e.queue, queue_offset{});
-    for (bool more = rows.seek(from); more && queue_of(rows.key()) == e.queue; more = rows.next()) {
-      if (records == records_a_step)
-        break;
-      const auto row = decode_queue(rows.key(), rows.value());
-      if (row.count)
-        txn_.erase(tables_.log, key_of(row.index));
-      rows.erase();
-      ++records;
-    }
-  }
-  std::size_t room = records == records_a_step ? 0 : rows_a_step;
-  if (e.group.value == 0)
+  const bool everything = e.group.value == 0;
+  std::size_t room = rows_a_step;
+  // Records last: what is left of a queue between two steps has no row that points behind its end.
+  if (everything)
     room -= erase_rows(tables_.producers, e.queue, group_id{}, room);
   room -= erase_rows(tables_.settled, e.queue, e.group, room);
   room -= erase_rows(tables_.subscriptions, e.queue, e.group, room);
   out.answer.done = room != 0;
+  if (!everything || !out.answer.done)
+    return;
+  const auto rows = oldest(e.queue, records_a_step + 1);
+  out.answer.done = erase_oldest(rows, [](const queue_row&) { return true; }) == rows.size();
 }
 
 void applier::apply_body(const reset_entry& e, outcome& out) {

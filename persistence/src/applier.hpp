@@ -7,8 +7,9 @@
 #include "troupe/entry.hpp"
 #include "troupe/shard.hpp"
 
+#include <functional>
 #include <optional>
-#include <unordered_map>
+#include <span>
 #include <vector>
 
 namespace troupe {
@@ -54,6 +55,10 @@ private:
   queue_offset next_offset(queue_id queue);
   void put(const queue_row& row);
   subscription_row settle(const settle_section& section);
+  /// Removes leading rows of `rows` (the oldest of a queue, one more than a step) with the entries that
+  /// nobody else needs: while they go, a step at most. Returns how many.
+  std::size_t erase_oldest(std::span<const queue_row> rows,
+                           const std::function<bool(const queue_row&)>& goes);
   /// Removes up to `limit` rows of a queue in a table whose keys begin with (queue, group); all groups when
   /// it is 0.
   std::size_t erase_rows(MDB_dbi table, queue_id queue, group_id group, std::size_t limit);

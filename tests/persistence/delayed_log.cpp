@@ -13,6 +13,7 @@ struct delayed_log::impl {
   /// An entry in the log that waits to be applied.
   struct waiting {
     log_index index;
+    timestamp time{};
     /// The commit that appended it.
     std::uint64_t commit = 0;
     proposal asked;
@@ -35,7 +36,7 @@ struct delayed_log::impl {
       auto body = decode_body(*header, bytes);
       if (!body)
         throw storage_error{MDB_CORRUPTED, "recovering entries"};
-      pending.push_back({header->index, commits, {header->time, *std::move(body)}});
+      pending.push_back({header->index, header->time, commits, {header->time, *std::move(body)}});
     }
   }
 
@@ -70,15 +71,14 @@ struct delayed_log::impl {
       auto header = apply.next_header(timestamp{});
       if (!pending.empty()) {
         header.index = log_index{pending.back().index.value + 1};
-        header.time = std::max(header.time, last_time);
+        header.time = pending.back().time;
       }
       for (const auto& p : proposals) {
         header.time = std::max(header.time, p.time);
         put_entry(txn, db, header, p.body);
-        added.push_back({header.index, commits, p});
+        added.push_back({header.index, header.time, commits, p});
         header.index = log_index{header.index.value + 1};
       }
-      appended_time = header.time;
       auto apply_one = [&](const waiting& w) {
         const auto bytes = block::copy_of(txn.get(db.log, key_of(w.index)).value());
         const auto h = decode_header(bytes.bytes());
@@ -100,7 +100,6 @@ struct delayed_log::impl {
     });
     if (err)
       return err;
-    last_time = appended_time;
     pending.insert(pending.end(), std::make_move_iterator(added.begin()),
                    std::make_move_iterator(added.end()));
     for (const auto& outcome : outcomes) {
@@ -119,16 +118,11 @@ struct delayed_log::impl {
   std::vector<proposal> truncated;
   std::uint64_t commits = 0;
   std::uint64_t ticket = 0;
-  /// Time of the newest entry in the log.
-  timestamp last_time{};
-  timestamp appended_time{};
 };
 
 delayed_log::delayed_log(shard& s, handler on_applied, behaviour b)
     : impl_(std::make_unique<impl>(*s.impl_->env, std::move(on_applied), b)) {
   impl_->recover();
-  if (!impl_->pending.empty())
-    impl_->last_time = impl_->pending.back().asked.time;
 }
 
 delayed_log::~delayed_log() = default;

@@ -332,6 +332,23 @@ TEST_P(log_contract, drops_everything_about_a_queue_step_by_step) {
   expect_sound();
 }
 
+TEST_P(log_contract, drops_an_entry_only_with_the_last_of_its_runs) {
+  publish_one(1, make_batch(7, 1, 1, 1));
+  std::vector<batch> batches; // each repeat of the first one breaks the run
+  for (std::uint64_t producer = 100; producer < 170; ++producer) {
+    batches.push_back(make_batch(producer, 1, 1, 1));
+    batches.push_back(make_batch(7, 1, 1, 1));
+  }
+  h.apply(publish(1, std::move(batches)));
+  EXPECT_FALSE(h.apply(drop(1)).done);
+  EXPECT_EQ(extent(1).first, queue_offset{64});
+  EXPECT_EQ(read_all(h.store(), queue_id{1}).size(), 7u);
+  expect_sound();
+  EXPECT_TRUE(h.apply(drop(1)).done);
+  EXPECT_EQ(h.store().stats().entries, 0u);
+  expect_sound();
+}
+
 TEST_P(log_contract, drops_one_group_of_a_queue_alone) {
   publish_one(1, make_batch(7, 1, 1, 10));
   for (std::uint32_t group : {2u, 3u, 4u}) {

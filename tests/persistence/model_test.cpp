@@ -1,0 +1,363 @@
+#include "shard_harness.hpp"
+#include "shard_model.hpp"
+
+#include "random_source.hpp"
+
+#include <gmock/gmock.h>
+
+#include <deque>
+
+namespace troupe::test {
+namespace {
+
+constexpr std::uint32_t queues = 4;
+constexpr std::uint32_t groups = 3;
+constexpr std::uint64_t producers = 4;
+
+/// Random proposals that fit the state the model is in: mostly sensible ones, with every kind of mistake
+/// among them.
+class history {
+public:
+  history(random_source& random, const shard_model& model) : random_(random), model_(model) {}
+
+  proposal next() {
+    time_ += random_.one_in(10) ? -500 : static_cast<std::int64_t>(random_.below(20));
+    proposal p{from_unix_ms(time_), {}};
+    const auto dice = random_.below(100);
+    if (dice < 50)
+      p.body = append();
+    else if (dice < 78)
+      p.body = settles();
+    else if (dice < 86)
+      p.body = trims();
+    else if (dice < 94)
+      p.body = reset_entry{group(), queue(), 0, near(queue())};
+    else if (dice < 96)
+      p.body = drop_queue_entry{queue(), group_id{random_.one_in(2) ? 0 : group().value}};
+    else if (dice < 99)
+      p.body = define();
+    return p;
+  }
+
+private:
+  queue_id queue() { return queue_id{static_cast<std::uint32_t>(random_.between(1, queues))}; }
+  group_id group() { return group_id{static_cast<std::uint32_t>(random_.between(1, groups))}; }
+
+  const shard_model::queue& known(queue_id q) {
+    static const shard_model::queue none;
+    const auto found = model_.queues.find(q.value);
+    return found == model_.queues.end() ? none : found->second;
+  }
+  /// An offset within the queue, or a little behind its end.
+  queue_offset near(queue_id q) { return queue_offset{random_.below(known(q).next + 5)}; }
+
+  append_entry append() {
+    append_entry e{queue(), {}};
+    std::map<std::uint64_t, std::pair<std::uint32_t, std::uint64_t>>
+        expected; // producer: epoch, last sequence
+    for (auto n = random_.between(1, 5); n > 0; --n) {
+      const auto producer = random_.between(1, producers);
+      const auto row = model_.producers.find({e.queue.value, producer});
+      auto& [epoch, last] = expected
+                                .try_emplace(producer, row == model_.producers.end() ? 1 : row->second.epoch,
+                                             row == model_.producers.end() ? 0 : row->second.last)
+                                .first->second;
+      auto sent_epoch = epoch;
+      auto sequence = last + 1;
+      switch (random_.below(14)) {
+      case 0:
+        sequence = random_.between(last > 70 ? last - 70 : 1, last + 1); // a repeat
+        break;
+      case 1:
+        sequence = last + random_.between(2, 4); // a gap
+        break;
+      case 2:
+        sent_epoch = epoch + 1; // a new incarnation, perhaps with a batch missing
+        sequence = random_.one_in(3) ? 2 : 1;
+        break;
+      case 3:
+        sent_epoch = epoch - 1;
+        break;
+      default:
+        break;
+      }
+      const bool many = random_.one_in(20);
+      const auto count = random_.one_in(10) ? 0 : random_.between(1, many ? 1500 : 6);
+      auto b = make_batch(producer, sent_epoch, sequence, static_cast<std::uint32_t>(count),
+                          random_.below(many || !random_.one_in(20) ? 50 : 20000));
+      if (random_.one_in(40))
+        b.header.crc ^= 0x10;
+      else if (sequence == last + 1 && sent_epoch == epoch)
+        last = sequence;
+      e.batches.push_back(std::move(b));
+    }
+    return e;
+  }
+
+  settle_range range(queue_id q, const shard_model::subscription* s) {
+    static constexpr settle_action actions[] = {
+        settle_action::ack,   settle_action::ack,   settle_action::ack,     settle_action::skip,
+        settle_action::retry, settle_action::retry, settle_action::expired, settle_action::dead};
+    settle_range r;
+    r.action = actions[random_.below(std::size(actions))];
+    r.first = s && random_.one_in(2) ? queue_offset{s->floor + random_.below(4)} : near(q);
+    r.count =
+        static_cast<std::uint32_t>(random_.one_in(8) ? random_.between(1, 3000) : random_.between(1, 5));
+    if (r.action == settle_action::retry) {
+      r.attempts = static_cast<std::uint16_t>(random_.between(1, 16));
+      r.retry_at = from_unix_ms(time_ + 1000);
+    }
+    return r;
+  }
+
+  settle_entry settles() {
+    settle_entry e;
+    for (auto n = random_.between(1, 4); n > 0; --n) {
+      settle_section section{group(), queue(), 0, generation{1}, {}};
+      const auto found = model_.subscriptions.find({section.queue.value, section.group.value});
+      const auto* s = found == model_.subscriptions.end() ? nullptr : &found->second;
+      if (s)
+        section.gen = generation{random_.one_in(10) ? s->gen - 1 : s->gen};
+      for (auto ranges = random_.between(1, 4); ranges > 0; --ranges)
+        section.ranges.push_back(range(section.queue, s));
+      e.sections.push_back(std::move(section));
+    }
+    return e;
+  }
+
+  trim_entry trims() {
+    const auto q = queue();
+    const auto& runs = known(q).runs;
+    if (runs.empty() || random_.one_in(12))
+      return {q, near(q)};
+    return {q, queue_offset{runs[random_.below(std::min<std::size_t>(runs.size(), 3))].next()}};
+  }
+
+  define_entry define() {
+    define_entry e;
+    topic_definition topic;
+    topic.id = topic_id{static_cast<std::uint32_t>(random_.between(1, 6))};
+    topic.name = "t" + random_.letters(3);
+    topic.options.queues = static_cast<std::uint32_t>(random_.between(1, 4));
+    topic.queues = {{queue_id{static_cast<std::uint32_t>(random_.between(1, 50))}, topic.options.queues}};
+    e.topics.push_back(topic);
+    group_definition g;
+    g.id = group_id{static_cast<std::uint32_t>(random_.between(1, 6))};
+    g.name = "g" + random_.letters(3);
+    g.subscriptions.push_back({topic.id, "a || b", {}});
+    e.groups.push_back(g);
+    if (random_.one_in(2)) {
+      e.removed_topics.push_back(topic_id{static_cast<std::uint32_t>(random_.between(1, 6))});
+      e.removed_groups.push_back(group_id{static_cast<std::uint32_t>(random_.between(1, 6))});
+    }
+    return e;
+  }
+
+  random_source& random_;
+  const shard_model& model_;
+  std::int64_t time_ = 1'000'000;
+};
+
+void expect_equal(const applied& got, const applied& wanted) {
+  EXPECT_EQ(got.index, wanted.index);
+  EXPECT_EQ(got.time, wanted.time);
+  EXPECT_EQ(got.verdicts, wanted.verdicts);
+  EXPECT_EQ(got.next, wanted.next);
+  EXPECT_EQ(got.subscriptions, wanted.subscriptions);
+  EXPECT_EQ(got.first, wanted.first);
+  EXPECT_EQ(got.done, wanted.done);
+}
+
+void expect_equal(const stored_batch& got, const shard_model::stored& wanted) {
+  EXPECT_EQ(got.header, wanted.header);
+  EXPECT_EQ(got.base.value, wanted.base);
+  EXPECT_EQ(got.index.value, wanted.index);
+  EXPECT_EQ(got.first_ordinal, wanted.ordinal);
+  EXPECT_EQ(to_unix_ms(got.stored), wanted.time);
+  EXPECT_EQ(got.data.view(), wanted.data.view());
+}
+
+void expect_queue(const shard& s, std::uint32_t id, const shard_model::queue& q, random_source& random) {
+  const auto e = s.extent(queue_id{id}).value();
+  EXPECT_EQ(e.next.value, q.next);
+  EXPECT_EQ(e.first.value, q.runs.empty() ? q.next : q.runs.front().base());
+  std::vector<const shard_model::stored*> wanted;
+  std::uint64_t bytes = 0;
+  for (const auto& r : q.runs) {
+    bytes += r.bytes();
+    for (const auto& b : r.batches)
+      wanted.push_back(&b);
+  }
+  EXPECT_EQ(e.bytes, bytes);
+  EXPECT_EQ(to_unix_ms(e.oldest), wanted.empty() ? 0 : wanted.front()->time);
+  EXPECT_EQ(to_unix_ms(e.newest), wanted.empty() ? 0 : wanted.back()->time);
+  const auto got = read_all(s, queue_id{id}, static_cast<std::uint32_t>(random.between(1, 30000)));
+  ASSERT_EQ(got.size(), wanted.size());
+  for (std::size_t i = 0; i < got.size(); ++i)
+    expect_equal(got[i], *wanted[i]);
+
+  const std::uint64_t from = random.below(q.next + 3);
+  const auto one = s.read(queue_id{id}, queue_offset{from}, 1).value();
+  const auto first = std::ranges::find_if(wanted, [&](auto* b) { return b->base + b->header.count > from; });
+  ASSERT_EQ(one.batches.size(), first == wanted.end() ? 0u : 1u);
+  if (first != wanted.end())
+    expect_equal(one.batches[0], **first);
+
+  const auto time = wanted.empty() ? 0
+                                   : wanted[random.below(wanted.size())]->time +
+                                         static_cast<std::int64_t>(random.below(3)) - 1;
+  const auto since = std::ranges::find_if(wanted, [&](auto* b) { return b->time >= time; });
+  EXPECT_EQ(s.offset_at(queue_id{id}, from_unix_ms(time)).value().value,
+            since == wanted.end() ? q.next : (*since)->base);
+
+  const auto rows = s.oldest_rows(queue_id{id}, 5).value();
+  ASSERT_EQ(rows.size(), std::min<std::size_t>(5, q.runs.size()));
+  std::uint64_t sum = 0;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    sum += q.runs[i].bytes();
+    EXPECT_EQ(rows[i].next.value, q.runs[i].next());
+    EXPECT_EQ(rows[i].bytes, sum);
+    EXPECT_EQ(to_unix_ms(rows[i].last_time), q.runs[i].batches.back().time);
+  }
+}
+
+void expect_subscriptions(const shard& s, std::uint32_t queue, const shard_model& m) {
+  std::vector<std::pair<group_id, subscription_row>> listed;
+  for (std::uint32_t group = 1; group <= groups; ++group) {
+    const auto got = s.subscription(group_id{group}, queue_id{queue}).value();
+    const auto wanted = m.subscriptions.find({queue, group});
+    ASSERT_EQ(got.has_value(), wanted != m.subscriptions.end());
+    if (!got)
+      continue;
+    const auto& w = wanted->second;
+    EXPECT_EQ(got->row, (subscription_row{generation{w.gen}, queue_offset{w.floor}}));
+    listed.emplace_back(group_id{group}, got->row);
+    std::set<std::uint64_t> settled;
+    std::uint64_t before = 0;
+    for (const auto& [from, to] : got->settled) {
+      EXPECT_LT(before, from.value); // sorted, disjoint, and no two that touch
+      EXPECT_LT(from, to);
+      before = to.value;
+      for (auto at = from.value; at < to.value; ++at)
+        settled.insert(at);
+    }
+    EXPECT_EQ(settled, w.settled);
+    std::map<std::uint64_t, std::pair<std::uint16_t, std::int64_t>> retries;
+    for (const auto& r : got->retries)
+      retries[r.offset.value] = {r.attempts, to_unix_ms(r.due)};
+    EXPECT_EQ(retries, w.retries);
+  }
+  EXPECT_EQ(s.subscriptions(queue_id{queue}).value(), listed);
+}
+
+/// Everything that can be read of the shard is what the model says.
+void expect_equal(const shard& s, const shard_model& m, random_source& random) {
+  for (std::uint32_t queue = 1; queue <= queues; ++queue) {
+    SCOPED_TRACE("queue " + std::to_string(queue));
+    const auto found = m.queues.find(queue);
+    expect_queue(s, queue, found == m.queues.end() ? shard_model::queue{} : found->second, random);
+    expect_subscriptions(s, queue, m);
+  }
+  for (int i = 0; i < 10 && m.index; ++i) {
+    const auto index = random.between(1, m.index + 1);
+    const auto ordinal = static_cast<std::uint32_t>(random.below(random.one_in(2) ? 4 : 20));
+    std::uint32_t queue = 0;
+    const auto* wanted = m.find(index, ordinal, &queue);
+    queue_id found_queue;
+    const auto got = s.find({s.id(), log_index{index}, ordinal}, &found_queue);
+    ASSERT_EQ(got.has_value(), wanted != nullptr);
+    if (wanted) {
+      expect_equal(*got, *wanted);
+      EXPECT_EQ(found_queue.value, queue);
+    } else {
+      EXPECT_EQ(got.error().code, errc::not_found);
+    }
+  }
+  const auto d = s.load_definitions().value();
+  EXPECT_EQ(d.topics.size(), m.topics.size());
+  for (const auto& topic : d.topics)
+    EXPECT_EQ(topic, m.topics.at(topic.id.value));
+  EXPECT_EQ(d.groups.size(), m.groups.size());
+  for (const auto& group : d.groups)
+    EXPECT_EQ(group, m.groups.at(group.id.value));
+  EXPECT_EQ(d.last_topic.value, m.last_topic);
+  EXPECT_EQ(d.last_queue.value, m.last_queue);
+  EXPECT_EQ(d.last_group.value, m.last_group);
+  EXPECT_EQ(to_unix_ms(s.last_time()), m.time);
+  EXPECT_EQ(s.stats().last.value, m.index);
+  EXPECT_EQ(s.stats().entries, m.entries());
+}
+
+/// Runs one history; the hash of all tables at its end.
+std::uint64_t run(log_kind kind, std::uint64_t seed, int steps) {
+  random_source random(seed);
+  random_source reads(seed + 1); // what is read must not change what is written
+  shard_model model;
+  history next(random, model);
+  shard_harness h(kind, small_shard(), seed);
+  std::deque<applied> wanted;
+  std::size_t compared = 0;
+  auto compare_outcomes = [&] {
+    for (; compared < h.outcomes.size() && !wanted.empty(); ++compared) {
+      expect_equal(h.outcomes[compared], wanted.front());
+      wanted.pop_front();
+    }
+    EXPECT_EQ(compared, h.outcomes.size());
+  };
+  for (int step = 0; step < steps && !testing::Test::HasFailure(); ++step) {
+    SCOPED_TRACE("step " + std::to_string(step));
+    std::vector<proposal> proposals;
+    for (auto n = random.between(1, 3); n > 0; --n) {
+      proposals.push_back(next.next());
+      wanted.push_back(model.apply(proposals.back()));
+    }
+    const bool reopen = random.one_in(25);
+    EXPECT_EQ(h.append(std::move(proposals)), error{});
+    if (reopen) {
+      h.resend();
+      h.reopen();
+    }
+    if (kind == log_kind::delayed && !reads.one_in(8)) {
+      compare_outcomes();
+      continue;
+    }
+    h.settle_down();
+    compare_outcomes();
+    EXPECT_TRUE(wanted.empty());
+    expect_equal(h.store(), model, reads);
+    if (reads.one_in(10)) {
+      EXPECT_THAT(h.store().verify({}), testing::IsEmpty());
+    }
+  }
+  h.settle_down();
+  compare_outcomes();
+  expect_equal(h.store(), model, reads);
+  EXPECT_THAT(h.store().verify({}), testing::IsEmpty());
+  return h.store().table_hash().value();
+}
+
+class random_histories : public testing::TestWithParam<std::uint64_t> {};
+
+INSTANTIATE_TEST_SUITE_P(seeds, random_histories, testing::Range<std::uint64_t>(1, 13));
+
+TEST_P(random_histories, leave_both_logs_with_what_the_model_says_and_with_equal_tables) {
+  SCOPED_TRACE("seed " + std::to_string(GetParam()));
+  const auto local = run(log_kind::local, GetParam(), 150);
+  ASSERT_FALSE(HasFailure());
+  EXPECT_EQ(run(log_kind::delayed, GetParam(), 150), local);
+}
+
+TEST(table_hash, differs_when_anything_in_the_tables_does) {
+  shard_harness a(log_kind::local);
+  shard_harness b(log_kind::local);
+  EXPECT_EQ(a.store().table_hash().value(), b.store().table_hash().value());
+  a.apply(publish(1, {make_batch(1, 1, 1, 1)}));
+  EXPECT_NE(a.store().table_hash().value(), b.store().table_hash().value());
+  b.apply(publish(1, {make_batch(1, 1, 1, 1)}));
+  EXPECT_EQ(a.store().table_hash().value(), b.store().table_hash().value());
+  b.apply({});
+  EXPECT_NE(a.store().table_hash().value(), b.store().table_hash().value());
+}
+
+} // namespace
+} // namespace troupe::test

@@ -1,0 +1,89 @@
+#pragma once
+
+#include "troupe/entry.hpp"
+#include "troupe/shard.hpp"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <utility>
+#include <vector>
+
+namespace troupe::test {
+
+/// What a shard must hold after a history of proposals, written down as simply as possible: maps and sets in
+/// memory, one step per message. Shares no code with the shard.
+class shard_model {
+public:
+  struct stored {
+    batch_header header;
+    std::uint64_t base = 0;
+    std::uint64_t index = 0;
+    std::uint32_t ordinal = 0;
+    std::int64_t time = 0;
+    block data;
+  };
+  /// A run of batches that lie one after the other in one entry.
+  struct run {
+    std::uint64_t index = 0;
+    std::uint32_t end_ordinal = 0;
+    std::vector<stored> batches;
+    std::uint64_t base() const { return batches.front().base; }
+    std::uint64_t next() const { return batches.back().base + batches.back().header.count; }
+    std::uint64_t bytes() const;
+  };
+  struct producer {
+    std::uint32_t epoch = 0;
+    std::uint64_t last = 0;
+    struct verdict {
+      std::uint64_t base = 0;
+      std::uint64_t index = 0;
+      std::uint32_t ordinal = 0;
+    };
+    std::map<std::uint64_t, verdict> verdicts;
+  };
+  struct queue {
+    std::uint64_t next = 0;
+    std::vector<run> runs;
+  };
+  struct subscription {
+    std::uint64_t gen = 0;
+    std::uint64_t floor = 0;
+    std::set<std::uint64_t> settled;
+    std::map<std::uint64_t, std::pair<std::uint16_t, std::int64_t>> retries;
+  };
+
+  /// Applies the next proposal and says what the shard must answer.
+  applied apply(const proposal& p);
+
+  /// The batch that holds a message, if it is in a queue.
+  const stored* find(std::uint64_t index, std::uint32_t ordinal, std::uint32_t* queue) const;
+  /// Entries that some queue needs.
+  std::size_t entries() const;
+
+  std::map<std::uint32_t, queue> queues;
+  std::map<std::pair<std::uint32_t, std::uint64_t>, producer> producers;
+  /// By queue and group.
+  std::map<std::pair<std::uint32_t, std::uint32_t>, subscription> subscriptions;
+  std::map<std::uint32_t, topic_definition> topics;
+  std::map<std::uint32_t, group_definition> groups;
+  std::uint32_t last_topic = 0;
+  std::uint32_t last_queue = 0;
+  std::uint32_t last_group = 0;
+  std::uint64_t index = 0;
+  std::int64_t time = 0;
+
+private:
+  void apply(const append_entry& e, applied& out);
+  void apply(const settle_entry& e, applied& out);
+  void apply(const define_entry& e, applied& out);
+  void apply(const trim_entry& e, applied& out);
+  void apply(const drop_queue_entry& e, applied& out);
+  void apply(const reset_entry& e, applied& out);
+  void apply(std::monostate, applied&) {}
+
+  batch_verdict judge(std::uint32_t queue, const batch& b) const;
+};
+
+} // namespace troupe::test
