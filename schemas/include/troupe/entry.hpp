@@ -146,7 +146,8 @@ struct proposal {
 
 entry_kind kind_of(const entry_body& body);
 
-/// No error when decode_body() accepts what encode() writes for this proposal: nothing else belongs into a log.
+/// No error when decode_body() accepts what encode() writes for this proposal: nothing else belongs into a
+/// log.
 error validate(const proposal& p);
 
 /// Bytes that encode() will write, a multiple of 8. For a body that validate() accepts.
