@@ -141,6 +141,15 @@ std::size_t producer_window::undecided(queue_id queue) const {
   return found == lanes_.end() ? 0 : found->second.in_flight.size() + found->second.waiting.size();
 }
 
+bool producer_window::is_open(queue_id queue, milliseconds now) const {
+  auto found = lanes_.find(queue);
+  if (!up_ || found == lanes_.end())
+    return false;
+  const auto& q = found->second;
+  return q.closed || (q.paused_until <= now && q.waiting.empty() && q.cursor == q.in_flight.size() &&
+                      q.in_flight.size() < most_);
+}
+
 void producer_window::pump(lane& q, milliseconds now) {
   if (!up_ || q.closed)
     return;

@@ -3,6 +3,7 @@
 #include "troupe/definitions.hpp"
 #include "troupe/error.hpp"
 #include "troupe/ids.hpp"
+#include "troupe/log.hpp"
 #include "troupe/message.hpp"
 #include "troupe/status.hpp"
 
@@ -34,10 +35,13 @@ struct client_options {
   /// Pause before the second attempt to reconnect; doubles up to max_backoff, with jitter.
   milliseconds min_backoff{50};
   milliseconds max_backoff{5'000};
+  /// Told what happens to the connection and what cannot be read; called on threads of the client. Empty:
+  /// nobody.
+  log_sink log;
 };
 
-/// A connection to a node, which producers and consumers share. It reconnects by itself; what is in flight is sent again
-/// without being done twice. Owns its threads; thread-safe. Producers and consumers keep it alive.
+/// A connection to a node, which producers and consumers share. It reconnects by itself; what is in flight is
+/// sent again without being done twice. Owns its threads; thread-safe. Producers and consumers keep it alive.
 class client {
 public:
   /// Connects to a node in another process. `disconnected`, `timeout` or `unknown_version` when it cannot.
@@ -45,7 +49,8 @@ public:
   /// A client of a node in this process, without sockets. The node must outlive it.
   static result<client> attach(node& embedded, client_options options = {});
 
-  // -- administration; each call blocks for at most `timeout` --------------------------------------------------------
+  // -- administration; each call blocks for at most `timeout`
+  // --------------------------------------------------------
 
   result<topic_info> create_topic(const std::string& name, const topic_options& options = {});
   result<topic_info> set_topic(const std::string& name, const topic_options& options);
@@ -53,7 +58,8 @@ public:
   result<std::vector<std::string>> list_topics();
   error delete_topic(const std::string& name);
   /// Creates many topics with the requests in flight together; one result each, in order.
-  std::vector<result<topic_info>> create_topics(const std::vector<std::string>& names, const topic_options& options);
+  std::vector<result<topic_info>> create_topics(const std::vector<std::string>& names,
+                                                const topic_options& options);
 
   result<group_info> create_group(const std::string& name, const group_options& options = {});
   result<group_info> describe_group(const std::string& name);
@@ -66,7 +72,8 @@ public:
   /// Asks the node to drain and stop.
   error drain();
 
-  /// Ends the connection; producers and consumers of it fail with shutting_down. Idempotent; also done by the last copy.
+  /// Ends the connection; producers and consumers of it fail with shutting_down. Idempotent; also done by the
+  /// last copy.
   void close();
 
   struct impl;

@@ -98,6 +98,8 @@ public:
   /// Batches that have not been decided, of one queue.
   std::size_t undecided(queue_id queue) const;
   bool is_up() const { return up_; }
+  /// A batch added to this queue now would be sent, or failed, at once.
+  bool is_open(queue_id queue, milliseconds now) const;
 
 private:
   struct entry {

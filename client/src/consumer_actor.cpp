@@ -1,0 +1,286 @@
+#include "consumer_actor.hpp"
+
+#include "outbox.hpp"
+
+#include <algorithm>
+
+namespace troupe {
+
+namespace {
+
+/// How long small news wait for company. The STORE lets settles wait for 20 ms anyway.
+constexpr milliseconds soon{10};
+/// A lost membership keeps its name until the node notices, at the latest by its connection-timeout.
+constexpr milliseconds name_may_be_taken{30'000};
+
+/// Joining again would not help.
+bool is_final(errc code) {
+  switch (code) {
+  case errc::not_found:
+  case errc::invalid_argument:
+  case errc::too_large:
+  case errc::inconsistent_subscription:
+  case errc::not_supported:
+  case errc::unknown_version:
+    return true;
+  default:
+    return false;
+  }
+}
+
+join to_join(const consumer_options& o, caf::actor consumer) {
+  join j;
+  j.group = o.group;
+  j.member = o.member;
+  for (const auto& t : o.topics)
+    j.topics.push_back({t.topic, t.filter});
+  j.start = static_cast<std::uint8_t>(o.start.from);
+  j.start_time = to_unix_ms(o.start.at);
+  j.consumer = std::move(consumer);
+  return j;
+}
+
+} // namespace
+
+consumer_state::~consumer_state() {
+  if (cfg_.messages)
+    cfg_.messages->end(ended_);
+}
+
+void consumer_state::start(consumer_config c) {
+  cfg_ = std::move(c);
+  pause_ = backoff(cfg_.min_backoff, cfg_.max_backoff);
+  random_.seed(static_cast<std::minstd_rand::result_type>(cfg_.seed));
+  self->send(cfg_.connection, attach_line{caf::actor_cast<caf::actor>(self)});
+}
+
+void consumer_state::line_came(line_up& up) {
+  directory_ = std::move(up.directory);
+  join_group();
+}
+
+void consumer_state::line_went() {
+  directory_ = nullptr;
+  ++attempt_;
+  lose_membership({errc::disconnected, "the connection was lost before the node confirmed the settles",
+                   "they may be durable or not; messages may come again"});
+}
+
+void consumer_state::join_group() {
+  if (!directory_ || group_ || leaving_)
+    return;
+  const auto attempt = ++attempt_;
+  self->request(directory_, cfg_.timeout, to_join(cfg_.options, caf::actor_cast<caf::actor>(self)))
+      .then([this, attempt](const joined& j) { joined_group(attempt, j); },
+            [this, attempt](caf::error& why) { not_joined(attempt, from_caf(why)); });
+}
+
+void consumer_state::joined_group(std::uint64_t attempt, const joined& j) {
+  if (attempt != attempt_ || leaving_) {
+    // Too late: we have joined again, or want to go. Nobody else would end this membership.
+    self->send(j.group, leave{j.member});
+    return;
+  }
+  group_ = j.group;
+  member_ = j.member;
+  lease_ = milliseconds{j.lease_ms};
+  opened_ = true;
+  name_taken_since_.reset();
+  pause_.reset();
+  self->monitor(group_);
+  cfg_.messages->joined(j.max_unsettled);
+  tell_broker();
+  arm_renewal();
+}
+
+void consumer_state::not_joined(std::uint64_t attempt, error why) {
+  if (attempt != attempt_ || !directory_)
+    return;
+  const auto now = steady_now();
+  if (why.code == errc::already_exists && !name_taken_since_)
+    name_taken_since_ = now;
+  const bool taken_for_good = name_taken_since_ && now - *name_taken_since_ > name_may_be_taken;
+  if (!opened_ || is_final(why.code) || taken_for_good)
+    return end(why);
+  join_later();
+}
+
+void consumer_state::join_later() {
+  self->delayed_send(self, pause_.next(random_()), rejoin_atom::value, ++attempt_);
+}
+
+void consumer_state::rejoin(std::uint64_t attempt) {
+  if (attempt == attempt_)
+    join_group();
+}
+
+void consumer_state::lose_membership(const error& why) {
+  if (group_)
+    self->demonitor(group_);
+  group_ = nullptr;
+  member_ = 0;
+  cfg_.messages->lost();
+  unconfirmed_.clear();
+  for (auto& c : std::exchange(confirmations_, {}))
+    cfg_.messages->confirmed(c.number, c.refused, why);
+  if (leaving_)
+    end({});
+}
+
+void consumer_state::delivered(delivery& d) {
+  if (!group_)
+    return;
+  auto messages = unpack_frame(d.frame, d.shard);
+  if (!messages) {
+    cfg_.messages->damaged(d.messages, d.frame.size);
+    log(cfg_.log, {log_level::error,
+                   "consumer",
+                   "damaged-delivery",
+                   "a delivery cannot be read; its messages come again when their lease ends: " +
+                       messages.error().reason,
+                   {{"topic", d.topic}, {"queue", std::to_string(d.number)}}});
+    return;
+  }
+  auto opened = std::make_shared<leased_message::impl>();
+  opened->queue = d.queue;
+  opened->topic = std::move(d.topic);
+  opened->number = d.number;
+  opened->gen = d.gen;
+  opened->lease = d.lease;
+  opened->bytes = d.frame.size;
+  opened->messages = std::move(*messages);
+  opened->frame = std::move(d.frame);
+  cfg_.messages->deliver(std::move(opened));
+}
+
+void consumer_state::tell_broker() {
+  if (!group_)
+    return; // the next membership begins with it
+  auto news = cfg_.messages->collect();
+  consume c;
+  c.member = member_;
+  c.messages = news.messages;
+  c.bytes = news.bytes;
+  c.settles = std::move(news.settles);
+  c.confirm = news.confirm;
+  for (const auto& item : c.settles)
+    unconfirmed_.insert(item.queue);
+  if (c.confirm != 0)
+    expect_confirmation(c);
+  if (c.messages != 0 || c.bytes != 0 || !c.settles.empty())
+    self->send(group_, std::move(c));
+}
+
+/// Every queue that was settled since the last confirmation must be named, if only by an empty run.
+void consumer_state::expect_confirmation(consume& c) {
+  if (unconfirmed_.empty()) {
+    cfg_.messages->confirmed(c.confirm, 0, {});
+    c.confirm = 0;
+    return;
+  }
+  std::set<queue_id> unnamed = unconfirmed_;
+  for (const auto& item : c.settles)
+    unnamed.erase(item.queue);
+  for (auto queue : unnamed)
+    c.settles.push_back({.queue = queue});
+  confirmations_.push_back({c.confirm, std::exchange(unconfirmed_, {}), 0, {}});
+}
+
+void consumer_state::confirmed(const settled& s) {
+  auto at = std::find_if(confirmations_.begin(), confirmations_.end(),
+                         [&](const auto& c) { return c.number == s.tag; });
+  if (at == confirmations_.end() || at->open.erase(s.queue) == 0)
+    return;
+  at->refused += s.refused;
+  if (s.code != errc::none && s.code != errc::lease_lost)
+    at->failed = {s.code, "the node could not make the settles durable", "messages may come again"};
+  if (!at->open.empty())
+    return;
+  cfg_.messages->confirmed(at->number, at->refused, at->failed);
+  confirmations_.erase(at);
+}
+
+void consumer_state::tell_soon() { self->delayed_send(self, soon, news_atom::value); }
+
+void consumer_state::arm_renewal() {
+  self->delayed_send(self, std::max(lease_ / 3, milliseconds{1}), renew_atom::value, member_);
+}
+
+void consumer_state::renew_leases(std::uint64_t membership) {
+  if (!group_ || membership != member_)
+    return;
+  renew r;
+  r.member = member_;
+  for (const auto& held : cfg_.messages->held()) {
+    r.queues.push_back(held.queue);
+    r.leases.push_back(held.lease);
+  }
+  if (!r.leases.empty())
+    self->send(group_, std::move(r));
+  arm_renewal();
+}
+
+void consumer_state::renew_one(const held_lease& held) {
+  if (!group_)
+    return;
+  renew r;
+  r.member = member_;
+  r.queues.push_back(held.queue);
+  r.leases.push_back(held.lease);
+  self->send(group_, std::move(r));
+}
+
+void consumer_state::was_dismissed(const dismissed& d) {
+  if (!group_ || d.member != member_)
+    return;
+  const error why{d.code == errc::none ? errc::disconnected : d.code, d.reason};
+  lose_membership(why);
+  if (is_final(why.code))
+    end(why);
+  else
+    join_later();
+}
+
+void consumer_state::group_lost(const caf::down_msg& down) {
+  if (!group_ || down.source != group_.address())
+    return;
+  lose_membership(
+      {errc::disconnected, "the group went away before it confirmed the settles", "messages may come again"});
+  join_later();
+}
+
+void consumer_state::leave_group() {
+  if (std::exchange(leaving_, true))
+    return;
+  if (!group_)
+    return end({});
+  tell_broker();
+  self->request(group_, cfg_.timeout, leave{member_})
+      .then([this](bool) { end({}); }, [this](caf::error&) { end({}); });
+}
+
+void consumer_state::end(const error& why) {
+  ended_ = why;
+  self->quit();
+}
+
+caf::behavior consumer_actor(caf::stateful_actor<consumer_state>* self, consumer_config cfg) {
+  self->set_down_handler([self](caf::down_msg& m) { self->state.group_lost(m); });
+  self->state.start(std::move(cfg));
+  return {
+      [self](delivery& d) { self->state.delivered(d); },
+      [self](const settled& s) { self->state.confirmed(s); },
+      [self](news_atom) { self->state.tell_broker(); },
+      [self](soon_atom) { self->state.tell_soon(); },
+      [self](renew_atom, std::uint64_t membership) { self->state.renew_leases(membership); },
+      [self](const held_lease& held) { self->state.renew_one(held); },
+      [self](const dismissed& d) { self->state.was_dismissed(d); },
+      [self](rejoin_atom, std::uint64_t attempt) { self->state.rejoin(attempt); },
+      [self](leave_atom) { self->state.leave_group(); },
+      [self](line_up& up) { self->state.line_came(up); },
+      [self](const line_down&) { self->state.line_went(); },
+      [self](line_closed& closed) { self->state.end(closed.why); },
+  };
+}
+
+} // namespace troupe

@@ -1,0 +1,256 @@
+#include "inbox.hpp"
+
+#include <algorithm>
+
+namespace troupe {
+
+std::vector<leased_message> inbox::take(std::size_t most, milliseconds wait) {
+  std::vector<leased_message> out;
+  std::unique_lock lock{mutex_};
+  changed_.wait_for(lock, wait, [this] { return buffered_ > 0 || !taking_ || ended_; });
+  if (taking_ && !ended_)
+    hand_out(most, out);
+  wake(lock);
+  return out;
+}
+
+std::vector<leased_message> inbox::take_share(std::size_t most, std::size_t sharers) {
+  std::vector<leased_message> out;
+  std::unique_lock lock{mutex_};
+  changed_.wait(lock, [this] { return buffered_ > 0 || !taking_ || ended_; });
+  if (taking_ && !ended_)
+    hand_out(std::min(most, (buffered_ + sharers - 1) / sharers), out);
+  wake(lock);
+  return out;
+}
+
+void inbox::hand_out(std::size_t most, std::vector<leased_message>& out) {
+  out.reserve(std::min(most, buffered_));
+  while (out.size() < most && !returned_.empty()) {
+    out.push_back(std::move(returned_.back()));
+    returned_.pop_back();
+    --buffered_;
+  }
+  while (out.size() < most && buffered_ > 0) {
+    const auto& front = waiting_.front();
+    const auto n = std::min(most - out.size(), front->messages.size() - position_);
+    for (std::size_t i = 0; i < n; ++i)
+      out.push_back({front, static_cast<std::uint32_t>(position_ + i)});
+    position_ += n;
+    buffered_ -= n;
+    credit_messages_ += static_cast<std::uint32_t>(n);
+    if (position_ < front->messages.size())
+      break;
+    credit_bytes_ += front->bytes;
+    if (limits_.renew_taken)
+      taken_.push_back(front);
+    waiting_.pop_front();
+    position_ = 0;
+  }
+}
+
+/// Credit and settles that are worth a message of their own; less waits a little for company.
+bool inbox::urgent() const {
+  const auto window = std::min(limits_.messages, max_unsettled_);
+  return flush_asked_ > flush_sent_ || std::uint64_t{credit_messages_} * 4 >= limits_.messages ||
+         std::uint64_t{credit_bytes_} * 4 >= limits_.bytes || settles_.messages() * 4 >= window;
+}
+
+void inbox::wake(std::unique_lock<std::mutex>& lock) {
+  if (woken_ || ended_ || !open_ ||
+      (credit_messages_ == 0 && settles_.empty() && flush_asked_ == flush_sent_))
+    return;
+  const auto how = urgent() ? urgency::now : urgency::soon;
+  if (how == urgency::soon && std::exchange(woken_for_soon_, true))
+    return;
+  woken_ = how == urgency::now;
+  lock.unlock();
+  wake_(how);
+}
+
+void inbox::settle(const std::vector<settle_item>& items) {
+  std::unique_lock lock{mutex_};
+  for (const auto& item : items) {
+    settles_.add(item);
+    if (item.action == settle_action::ack)
+      stats_.acked += item.count;
+    else if (!item.give_back)
+      stats_.retried += item.count;
+  }
+  wake(lock);
+}
+
+error inbox::flush(milliseconds limit) {
+  std::unique_lock lock{mutex_};
+  if (ended_)
+    return why_ ? why_ : error{errc::shutting_down, "the consumer has ended", "start another one"};
+  const auto mine = ++flush_asked_;
+  const auto refused_before = flush_refused_;
+  wake(lock);
+  if (!lock.owns_lock())
+    lock.lock();
+  if (!changed_.wait_for(lock, limit, [&] { return flush_done_ >= mine || ended_; }))
+    return {errc::timeout, "the node did not confirm the settles in " + std::to_string(limit.count()) + " ms",
+            "they may be durable or not; messages may come again"};
+  if (flush_done_ < mine)
+    return why_;
+  if (flush_failed_)
+    return flush_failed_;
+  if (flush_refused_ > refused_before)
+    return {errc::lease_lost,
+            std::to_string(flush_refused_ - refused_before) + " runs of messages were settled too late",
+            "they come again; renew leases in time, or give the group a longer one"};
+  return {};
+}
+
+void inbox::put_back(std::vector<leased_message>::const_iterator from,
+                     std::vector<leased_message>::const_iterator to) {
+  {
+    std::lock_guard lock{mutex_};
+    for (auto m = to; m != from;) // taken from the back again, so that order is kept
+      if (wanted(*--m)) {
+        returned_.push_back(*m);
+        ++buffered_;
+      }
+  }
+  changed_.notify_all();
+}
+
+void inbox::stop_taking() {
+  {
+    std::lock_guard lock{mutex_};
+    taking_ = false;
+  }
+  changed_.notify_all();
+}
+
+bool inbox::is_member() const {
+  std::lock_guard lock{mutex_};
+  return member_;
+}
+
+error inbox::wait_open(milliseconds limit) {
+  std::unique_lock lock{mutex_};
+  if (!changed_.wait_for(lock, limit, [this] { return open_ || ended_; }))
+    return {errc::timeout, "the group did not answer in " + std::to_string(limit.count()) + " ms",
+            "check that the node answers, or allow more time"};
+  return open_ ? error{} : why_;
+}
+
+bool inbox::wait_ended(milliseconds limit) {
+  std::unique_lock lock{mutex_};
+  return changed_.wait_for(lock, limit, [this] { return ended_; });
+}
+
+error inbox::ended() const {
+  std::lock_guard lock{mutex_};
+  return why_;
+}
+
+consumer::stats inbox::statistics() const {
+  std::lock_guard lock{mutex_};
+  return stats_;
+}
+
+void inbox::wake_with(std::function<void(urgency)> wake) {
+  std::lock_guard lock{mutex_};
+  wake_ = std::move(wake);
+}
+
+void inbox::joined(std::uint32_t max_unsettled) {
+  {
+    std::lock_guard lock{mutex_};
+    drop_all();
+    credit_messages_ = limits_.messages;
+    credit_bytes_ = limits_.bytes;
+    max_unsettled_ = std::max(max_unsettled, 1u);
+    stats_.rejoins += open_ ? 1 : 0;
+    open_ = member_ = true;
+  }
+  changed_.notify_all();
+}
+
+void inbox::lost() {
+  std::lock_guard lock{mutex_};
+  drop_all();
+  member_ = false;
+}
+
+void inbox::drop_all() {
+  ++session_;
+  waiting_.clear();
+  returned_.clear();
+  taken_.clear();
+  position_ = 0;
+  buffered_ = 0;
+}
+
+void inbox::deliver(delivery_ptr d) {
+  {
+    std::lock_guard lock{mutex_};
+    d->session = session_;
+    d->unhandled = static_cast<std::uint32_t>(d->messages.size());
+    buffered_ += d->messages.size();
+    stats_.received += d->messages.size();
+    waiting_.push_back(std::move(d));
+  }
+  changed_.notify_all();
+}
+
+void inbox::damaged(std::uint32_t messages, std::uint32_t bytes) {
+  std::unique_lock lock{mutex_};
+  credit_messages_ += messages;
+  credit_bytes_ += bytes;
+  wake(lock);
+}
+
+consumer_news inbox::collect() {
+  std::lock_guard lock{mutex_};
+  woken_ = woken_for_soon_ = false;
+  consumer_news news;
+  news.messages = std::exchange(credit_messages_, 0);
+  news.bytes = std::exchange(credit_bytes_, 0);
+  news.settles = settles_.take();
+  if (flush_asked_ > flush_sent_)
+    news.confirm = flush_sent_ = flush_asked_;
+  return news;
+}
+
+void inbox::confirmed(std::uint64_t number, std::uint64_t refused, const error& why) {
+  {
+    std::lock_guard lock{mutex_};
+    flush_done_ = std::max(flush_done_, number);
+    flush_refused_ += refused;
+    stats_.refused_settles += refused;
+    flush_failed_ = why;
+  }
+  changed_.notify_all();
+}
+
+std::vector<held_lease> inbox::held() {
+  std::lock_guard lock{mutex_};
+  std::vector<held_lease> out;
+  for (const auto& d : waiting_)
+    out.push_back({d->queue, d->lease});
+  std::erase_if(taken_, [&](const auto& weak) {
+    auto d = weak.lock();
+    if (!d || d->unhandled == 0)
+      return true;
+    out.push_back({d->queue, d->lease});
+    return false;
+  });
+  return out;
+}
+
+void inbox::end(const error& why) {
+  {
+    std::lock_guard lock{mutex_};
+    ended_ = true;
+    member_ = false;
+    why_ = why;
+    drop_all();
+  }
+  changed_.notify_all();
+}
+
+} // namespace troupe

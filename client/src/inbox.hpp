@@ -1,0 +1,148 @@
+#pragma once
+
+#include "settle_runs.hpp"
+
+#include "troupe/consumer.hpp"
+#include "troupe/delivery_frame.hpp"
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace troupe {
+
+/// One delivery, opened: what leased_messages point into. Immutable but for the counter.
+struct leased_message::impl {
+  queue_id queue;
+  std::string topic;
+  std::uint32_t number = 0;
+  generation gen;
+  lease_id lease;
+  /// What it took of the credit for bytes.
+  std::uint32_t bytes = 0;
+  std::vector<delivered> messages;
+  block frame;
+  /// Counts memberships: what a lost one left behind is not handled any more.
+  std::uint64_t session = 0;
+  /// Messages whose handler has not answered.
+  mutable std::atomic<std::uint32_t> unhandled{0};
+};
+using delivery_ptr = std::shared_ptr<leased_message::impl>;
+
+/// Where the leases of what is held stand.
+struct held_lease {
+  queue_id queue;
+  lease_id lease;
+};
+
+/// What the CONSUMER tells the broker next.
+struct consumer_news {
+  std::uint32_t messages = 0;
+  std::uint32_t bytes = 0;
+  std::vector<settle_item> settles;
+  /// flush() waits for everything up to this number; 0: nobody waits.
+  std::uint64_t confirm = 0;
+};
+
+/// Between the CONSUMER and the program's threads: deliveries one way, credit and settles the other, so that
+/// no actor message is spent on each message. Bounded by the credit. Thread-safe.
+class inbox {
+public:
+  enum class urgency { now, soon };
+  struct limits {
+    std::uint32_t messages = 0;
+    std::uint32_t bytes = 0;
+    /// Leases of messages that the program took are renewed until they are handled (push), or not at all
+    /// (pull).
+    bool renew_taken = false;
+  };
+  explicit inbox(limits l) : limits_(l) {}
+
+  // -- the program's threads
+  // -------------------------------------------------------------------------------------------
+
+  /// Up to `most` messages; none after `wait`, and none at once when taking was stopped or the CONSUMER has
+  /// ended.
+  std::vector<leased_message> take(std::size_t most, milliseconds wait);
+  /// As take(), waiting without limit, for one of `sharers` threads: leaves their part to the others.
+  std::vector<leased_message> take_share(std::size_t most, std::size_t sharers);
+  /// Messages that this thread will not come to soon: the next to take something gets them.
+  void put_back(std::vector<leased_message>::const_iterator from,
+                std::vector<leased_message>::const_iterator to);
+  /// False when it was given back since: after stop_taking(), or with a lost membership. Cheap.
+  bool wanted(const leased_message& m) const {
+    return m.delivery->session == session_.load(std::memory_order_relaxed) &&
+           taking_.load(std::memory_order_relaxed);
+  }
+  void settle(const std::vector<settle_item>& items);
+  /// Waits until all settles so far are durable.
+  error flush(milliseconds limit);
+  void stop_taking();
+  bool taking() const { return taking_; }
+  bool is_member() const;
+  error wait_open(milliseconds limit);
+  bool wait_ended(milliseconds limit);
+  error ended() const;
+  consumer::stats statistics() const;
+
+  // -- the CONSUMER
+  // ----------------------------------------------------------------------------------------------------
+
+  /// Wakes the CONSUMER; set before anything is delivered.
+  void wake_with(std::function<void(urgency)> wake);
+  /// A membership begins; its credit is all of the limits.
+  void joined(std::uint32_t max_unsettled);
+  /// It ended: what is left of it was given back and comes again.
+  void lost();
+  void deliver(delivery_ptr d);
+  /// A delivery that cannot be read: only its credit comes back.
+  void damaged(std::uint32_t messages, std::uint32_t bytes);
+  consumer_news collect();
+  void confirmed(std::uint64_t number, std::uint64_t refused, const error& why);
+  /// Leases to renew.
+  std::vector<held_lease> held();
+  void end(const error& why);
+
+private:
+  void hand_out(std::size_t most, std::vector<leased_message>& out);
+  void drop_all();
+  bool urgent() const;
+  void wake(std::unique_lock<std::mutex>& lock);
+
+  const limits limits_;
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::function<void(urgency)> wake_;
+
+  std::deque<delivery_ptr> waiting_;
+  std::size_t position_ = 0;             // of the next message in waiting_.front()
+  std::vector<leased_message> returned_; // handed out first
+  std::size_t buffered_ = 0;             // messages in waiting_ and returned_
+  std::vector<std::weak_ptr<leased_message::impl>>
+      taken_; // deliveries that are out of waiting_ and not handled
+  settle_runs settles_;
+  std::uint32_t credit_messages_ = 0;
+  std::uint32_t credit_bytes_ = 0;
+  std::uint32_t max_unsettled_ = 0;
+  std::uint64_t flush_asked_ = 0;
+  std::uint64_t flush_sent_ = 0;
+  std::uint64_t flush_done_ = 0;
+  std::uint64_t flush_refused_ = 0;
+  error flush_failed_;
+  bool woken_ = false;
+  bool woken_for_soon_ = false;
+  std::atomic<bool> taking_{true};
+  std::atomic<std::uint64_t> session_{0};
+  bool open_ = false;
+  bool member_ = false;
+  bool ended_ = false;
+  error why_;
+  consumer::stats stats_;
+};
+
+} // namespace troupe

@@ -1,0 +1,311 @@
+#include "outbox.hpp"
+
+#include "client_impl.hpp"
+
+#include "troupe/router.hpp"
+
+#include <algorithm>
+
+namespace troupe {
+
+namespace {
+
+/// Builders kept for reuse: enough for the batches on their way from one wake-up to the next.
+constexpr std::size_t most_spares = 16;
+/// A batch that is this part of the timeout old is closed, so that its youngest message still has most of its
+/// time.
+constexpr int parts_of_timeout = 16;
+
+std::uint64_t cost_of(const message& m) {
+  std::uint64_t bytes = 64 + m.body.size() + m.tag.size() + m.order_key.size();
+  for (const auto& key : m.keys)
+    bytes += 2 + key.size();
+  for (const auto& [name, value] : m.properties)
+    bytes += 4 + name.size() + value.size();
+  return bytes;
+}
+
+timestamp wall_now() { return std::chrono::time_point_cast<milliseconds>(std::chrono::system_clock::now()); }
+
+} // namespace
+
+milliseconds steady_now() {
+  return std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now().time_since_epoch());
+}
+
+void answer_board::put(std::uint32_t slot, const result<receipt>& answer) {
+  std::lock_guard lock{mutex_};
+  answers_[slot].emplace(answer);
+  // Under the lock: the waiting thread may destroy the board as soon as it gets it.
+  if (--open_ == 0)
+    complete_.notify_all();
+}
+
+std::vector<result<receipt>> answer_board::wait() {
+  std::unique_lock lock{mutex_};
+  complete_.wait(lock, [this] { return open_ == 0; });
+  std::vector<result<receipt>> out;
+  out.reserve(answers_.size());
+  for (auto& a : answers_)
+    out.push_back(std::move(*a));
+  return out;
+}
+
+void completion::operator()(const result<receipt>& answer) const {
+  if (board)
+    return board->put(slot, answer);
+  // A callback must not throw; if it does, the other messages' callbacks must not suffer.
+  try {
+    call(answer);
+  } catch (...) {
+  }
+}
+
+error outbox::check(const message& m) const {
+  limits l;
+  l.body = max_message_.load(std::memory_order_relaxed);
+  if (auto wrong = validate(m, l))
+    return wrong;
+  if (m.deliver_at)
+    return {errc::not_supported, "delayed messages belong to a later version", "leave deliver_at out"};
+  return {};
+}
+
+error outbox::put(const message& m, completion done, bool may_block) {
+  const auto cost = cost_of(m);
+  const auto now = wall_now();
+  std::unique_lock lock{mutex_};
+  if (!make_room(lock, cost, may_block)) {
+    const auto full = "the window of " + std::to_string(cfg_.options.window) + " bytes is full";
+    if (refused_)
+      return refused_;
+    if (may_block)
+      return {errc::timeout, full + " for " + std::to_string(cfg_.options.timeout.count()) + " ms",
+              "check that the node runs and answers, or allow more time"};
+    return {errc::overloaded, full, "wait for answers, or open the producer with a larger window",
+            milliseconds{1}};
+  }
+  const auto number = pick(m);
+  if (auto& g = gathering_[number];
+      !g.builder.empty() &&
+      (g.cost + cost > cfg_.options.batch_bytes || now - g.opened > cfg_.options.timeout / parts_of_timeout))
+    seal(number);
+  auto& g = gathering_[number];
+  if (g.builder.empty()) {
+    g.opened = now;
+    g.deadline = steady_now() + cfg_.options.timeout;
+    dirty_.push_back(number);
+  }
+  if (done.wanted()) {
+    done.position = g.builder.count();
+    g.completions.push_back(std::move(done));
+  }
+  g.builder.add(m);
+  g.cost += cost;
+  g.keyed = g.keyed || !m.order_key.empty();
+  used_ += cost;
+  ++stats_.sent;
+  if (is_full(g))
+    seal(number);
+  const bool wake = !woken_ && (!busy_ || !sealed_.empty());
+  woken_ = woken_ || wake;
+  lock.unlock();
+  if (wake)
+    wake_();
+  return {};
+}
+
+bool outbox::is_full(const gathering& g) const {
+  return g.cost >= cfg_.options.batch_bytes || g.builder.count() >= cfg_.options.batch_messages;
+}
+
+/// An order key has its queue; the others stay with one queue for a whole batch, so that batches grow large.
+std::uint32_t outbox::pick(const message& m) {
+  const auto n = static_cast<std::uint32_t>(queues_.size());
+  return m.order_key.empty() ? sticky_ % n : queue_of_hash(short_hash(m.order_key), n);
+}
+
+bool outbox::make_room(std::unique_lock<std::mutex>& lock, std::uint64_t cost, bool may_block) {
+  // One message larger than the whole window passes when nothing else is there.
+  const auto fits = [&] { return refused_ || used_ == 0 || used_ + cost <= cfg_.options.window; };
+  if (fits())
+    return !refused_;
+  // A callback that waits for the window would wait for itself.
+  if (!may_block || inside_callback())
+    return false;
+  ++waiters_;
+  const bool free = changed_.wait_for(lock, cfg_.options.timeout, fits);
+  --waiters_;
+  return free && !refused_;
+}
+
+void outbox::seal(std::uint32_t number) {
+  auto& g = gathering_[number];
+  sealed_batch b;
+  b.ticket = batch_ticket{++last_ticket_};
+  b.queue = queues_[number];
+  b.number = number;
+  b.count = g.builder.count();
+  b.cost = std::exchange(g.cost, 0);
+  b.deadline = g.deadline;
+  b.builder = std::move(g.builder);
+  b.completions = std::exchange(g.completions, {});
+  if (!spare_.empty()) {
+    g.builder = std::move(spare_.back());
+    spare_.pop_back();
+  } else
+    g.builder = batch_builder{};
+  g.keyed = false;
+  open_.insert(open_.end(), b.ticket);
+  sealed_.push_back(std::move(b));
+  std::erase(dirty_, number);
+  if (number == sticky_ % queues_.size())
+    sticky_ = (number + 1) % static_cast<std::uint32_t>(queues_.size());
+}
+
+error outbox::flush(milliseconds limit) {
+  if (inside_callback())
+    return {errc::invalid_argument, "flush() in a callback would wait for itself",
+            "call it from another thread"};
+  std::unique_lock lock{mutex_};
+  while (!dirty_.empty())
+    seal(dirty_.back());
+  const auto mark = last_ticket_;
+  const bool wake = !sealed_.empty() && !std::exchange(woken_, true);
+  if (wake) {
+    lock.unlock();
+    wake_();
+    lock.lock();
+  }
+  const auto answered = [&] { return open_.empty() || open_.begin()->value > mark; };
+  ++flushers_;
+  const bool done = changed_.wait_for(lock, limit, answered);
+  --flushers_;
+  if (done)
+    return {};
+  return {errc::timeout,
+          std::to_string(open_.size()) + " batches are not answered after " + std::to_string(limit.count()) +
+              " ms",
+          "check that the node runs and answers, or allow more time"};
+}
+
+void outbox::refuse(const error& why) {
+  {
+    std::lock_guard lock{mutex_};
+    if (!refused_)
+      refused_ = why;
+  }
+  changed_.notify_all();
+}
+
+error outbox::wait_open(milliseconds limit) {
+  std::unique_lock lock{mutex_};
+  if (!changed_.wait_for(lock, limit, [this] { return routed_ || refused_; }))
+    return {errc::timeout,
+            "the node did not say where topic " + cfg_.options.topic + " is in " +
+                std::to_string(limit.count()) + " ms",
+            "check that the node answers, or allow more time"};
+  return refused_;
+}
+
+bool outbox::wait_ended(milliseconds limit) {
+  std::unique_lock lock{mutex_};
+  return changed_.wait_for(lock, limit, [this] { return ended_; });
+}
+
+producer::stats outbox::statistics() const {
+  std::lock_guard lock{mutex_};
+  return stats_;
+}
+
+void outbox::wake_with(std::function<void()> wake) {
+  std::lock_guard lock{mutex_};
+  wake_ = std::move(wake);
+}
+
+void outbox::route(const std::vector<queue_id>& queues, std::uint32_t max_message) {
+  {
+    std::lock_guard lock{mutex_};
+    max_message_.store(max_message, std::memory_order_relaxed);
+    if (queues != queues_) {
+      while (!dirty_.empty())
+        seal(dirty_.back());
+      queues_ = queues;
+      gathering_.resize(queues.size());
+    }
+    routed_ = true;
+  }
+  changed_.notify_all();
+}
+
+std::vector<sealed_batch> outbox::collect(const std::function<bool(queue_id, bool keyed)>& takes, bool busy) {
+  std::lock_guard lock{mutex_};
+  woken_ = false;
+  const auto dirty = dirty_;
+  for (auto number : dirty)
+    if (takes(queues_[number], gathering_[number].keyed))
+      seal(number);
+  busy_ = busy || !dirty_.empty();
+  return std::exchange(sealed_, {});
+}
+
+void outbox::recycle(batch_builder b) {
+  std::lock_guard lock{mutex_};
+  if (spare_.size() < most_spares)
+    spare_.push_back(std::move(b));
+}
+
+void outbox::settle(sealed_batch& batch, result<receipt> outcome) {
+  if (!batch.completions.empty()) {
+    const callback_mark mark;
+    std::uint32_t at = 0;
+    for (const auto& done : batch.completions) {
+      if (outcome && outcome->placed) {
+        outcome->offset.value += done.position - at;
+        outcome->id.ordinal += done.position - at;
+        at = done.position;
+      }
+      done(outcome);
+    }
+    batch.completions.clear();
+  }
+  bool notify = false;
+  {
+    std::lock_guard lock{mutex_};
+    used_ -= batch.cost;
+    open_.erase(batch.ticket);
+    if (!outcome)
+      stats_.failed += batch.count;
+    else {
+      stats_.accepted += batch.count;
+      stats_.duplicates += outcome->duplicate ? batch.count : 0;
+    }
+    // A quarter of the window at a time: waking a thread for each batch costs more than it brings.
+    notify = flushers_ > 0 || (waiters_ > 0 && (used_ <= cfg_.options.window / 4 * 3 || used_ == 0));
+  }
+  if (notify)
+    changed_.notify_all();
+}
+
+void outbox::count_batch(bool again) {
+  std::lock_guard lock{mutex_};
+  again ? ++stats_.resent_batches : ++stats_.batches;
+}
+
+void outbox::count_reconnect() {
+  std::lock_guard lock{mutex_};
+  ++stats_.reconnects;
+}
+
+void outbox::end(const error& why) {
+  refuse(why);
+  for (auto& b : collect([](queue_id, bool) { return true; }, true))
+    settle(b, why);
+  {
+    std::lock_guard lock{mutex_};
+    ended_ = true;
+  }
+  changed_.notify_all();
+}
+
+} // namespace troupe

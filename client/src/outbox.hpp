@@ -1,0 +1,153 @@
+#pragma once
+
+#include "troupe/batch.hpp"
+#include "troupe/message.hpp"
+#include "troupe/producer.hpp"
+#include "troupe/producer_window.hpp"
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <vector>
+
+namespace troupe {
+
+/// Milliseconds of the steady clock, as the client's decisions take them.
+milliseconds steady_now();
+
+/// Where a synchronous call finds the answers to its messages.
+class answer_board {
+public:
+  explicit answer_board(std::size_t messages) : answers_(messages), open_(messages) {}
+  void put(std::uint32_t slot, const result<receipt>& answer);
+  /// Waits until every slot has its answer, and takes them.
+  std::vector<result<receipt>> wait();
+
+private:
+  std::mutex mutex_;
+  std::condition_variable complete_;
+  std::vector<std::optional<result<receipt>>> answers_;
+  std::size_t open_;
+};
+
+/// Who wants to hear of one message. One-way messages have none.
+struct completion {
+  /// Its position in the batch; filled in by the OUTBOX.
+  std::uint32_t position = 0;
+  /// Either this...
+  std::uint32_t slot = 0;
+  std::shared_ptr<answer_board> board;
+  /// ... or this.
+  producer::callback call;
+
+  bool wanted() const { return board || call; }
+  void operator()(const result<receipt>& answer) const;
+};
+
+/// Messages of one queue on their way from the program to the PRODUCER.
+struct sealed_batch {
+  batch_ticket ticket;
+  queue_id queue;
+  std::uint32_t number = 0;
+  std::uint32_t count = 0;
+  /// What it takes of the window.
+  std::uint64_t cost = 0;
+  milliseconds deadline{0};
+  batch_builder builder;
+  std::vector<completion> completions;
+};
+
+struct outbox_config {
+  producer_options options;
+  /// Starts with this queue, so that many producers don't march in step.
+  std::uint32_t first_queue = 0;
+};
+
+/// Between the program's threads and the PRODUCER: messages are encoded here, under a lock, straight into the
+/// batch of their queue, so that no actor message is spent on each. Bounded by the window. Thread-safe.
+class outbox {
+public:
+  explicit outbox(outbox_config cfg) : cfg_(std::move(cfg)), sticky_(cfg_.first_queue) {}
+
+  // -- the program's threads
+  // -------------------------------------------------------------------------------------------
+
+  /// What can be said of a message before it is taken.
+  error check(const message& m) const;
+  /// Takes a message that passed check(). Blocks while the window is full (`timeout` at the producer's
+  /// timeout), or refuses with overloaded.
+  error put(const message& m, completion done, bool may_block);
+  /// Waits until everything taken so far is answered.
+  error flush(milliseconds limit);
+  /// Takes nothing more.
+  void refuse(const error& why);
+  /// Waits for the first route, or for why there is none.
+  error wait_open(milliseconds limit);
+  bool wait_ended(milliseconds limit);
+  producer::stats statistics() const;
+
+  // -- the PRODUCER
+  // ----------------------------------------------------------------------------------------------------
+
+  /// Wakes the PRODUCER; set before the first message.
+  void wake_with(std::function<void()> wake);
+  /// The topic's queues, in order of number. What was gathered for others is sealed first.
+  void route(const std::vector<queue_id>& queues, std::uint32_t max_message);
+  /// Full batches, and of the others those whose queue `takes` one. With `busy` the PRODUCER promises to come
+  /// back by itself.
+  std::vector<sealed_batch> collect(const std::function<bool(queue_id, bool keyed)>& takes, bool busy);
+  /// A builder whose batch is encoded, for reuse.
+  void recycle(batch_builder b);
+  /// A batch is decided: tells whoever wants to hear, frees its part of the window. `outcome`: the first
+  /// message's receipt, whose offset and ordinal count up, or why all failed.
+  void settle(sealed_batch& batch, result<receipt> outcome);
+  void count_batch(bool again);
+  void count_reconnect();
+  /// The PRODUCER is gone: fails what is left here.
+  void end(const error& why);
+
+private:
+  struct gathering {
+    batch_builder builder;
+    std::vector<completion> completions;
+    std::uint64_t cost = 0;
+    timestamp opened{};
+    milliseconds deadline{0};
+    bool keyed = false;
+  };
+
+  std::uint32_t pick(const message& m);
+  bool make_room(std::unique_lock<std::mutex>& lock, std::uint64_t cost, bool may_block);
+  void seal(std::uint32_t number);
+  bool is_full(const gathering& g) const;
+
+  const outbox_config cfg_;
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::function<void()> wake_;
+
+  std::vector<queue_id> queues_;
+  std::vector<gathering> gathering_; // by queue number
+  std::vector<std::uint32_t> dirty_; // queue numbers that gather something
+  std::vector<sealed_batch> sealed_;
+  std::vector<batch_builder> spare_;
+  std::set<batch_ticket> open_; // sealed and not settled
+  std::atomic<std::uint32_t> max_message_{limits{}.body};
+  std::uint32_t sticky_;
+  std::uint64_t last_ticket_ = 0;
+  std::uint64_t used_ = 0;
+  std::size_t waiters_ = 0;  // for room in the window
+  std::size_t flushers_ = 0; // for answers
+  bool routed_ = false;
+  bool woken_ = false; // a wake-up is on its way
+  bool busy_ = false;  // the PRODUCER comes back by itself
+  bool ended_ = false;
+  error refused_;
+  producer::stats stats_;
+};
+
+} // namespace troupe

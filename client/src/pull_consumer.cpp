@@ -1,0 +1,94 @@
+#include "membership.hpp"
+
+#include <mutex>
+
+namespace troupe {
+
+struct pull_consumer::impl {
+  std::unique_ptr<membership> member;
+  std::once_flag closed;
+  error outcome;
+
+  explicit impl(std::unique_ptr<membership> m) : member(std::move(m)) {}
+  ~impl() { close(); }
+
+  inbox& messages() { return *member->messages(); }
+
+  error state() {
+    auto why = messages().ended();
+    if (!why && !messages().taking())
+      why = {errc::shutting_down, "the consumer was closed", "open another one"};
+    return why;
+  }
+
+  error settle(const leased_message& m, settle_action action, milliseconds delay = milliseconds{0},
+               bool give_back = false) {
+    if (!m.delivery)
+      return {errc::invalid_argument, "this is no delivered message", "settle messages that fetch() gave"};
+    if (delay < milliseconds{0})
+      return {errc::invalid_argument, "the delay is negative", "choose 0 or more"};
+    messages().settle({settle_of(m, action, delay, give_back)});
+    return state();
+  }
+
+  error close() {
+    std::call_once(closed, [this] { outcome = member->leave(milliseconds{10'000}); });
+    return outcome;
+  }
+};
+
+pull_consumer::pull_consumer(std::unique_ptr<impl> i) : impl_(std::move(i)) {}
+pull_consumer::pull_consumer(pull_consumer&&) noexcept = default;
+pull_consumer& pull_consumer::operator=(pull_consumer&&) noexcept = default;
+pull_consumer::~pull_consumer() = default;
+
+result<pull_consumer> pull_consumer::open(const client& c, consumer_options options) {
+  auto member = membership::begin(c, std::move(options), false);
+  if (!member)
+    return member.error();
+  return pull_consumer{std::make_unique<impl>(std::move(*member))};
+}
+
+result<std::vector<leased_message>> pull_consumer::fetch(std::size_t max, milliseconds wait) {
+  auto fetched = impl_->messages().take(max, wait);
+  if (fetched.empty())
+    if (auto why = impl_->state())
+      return why;
+  return fetched;
+}
+
+error pull_consumer::ack(const leased_message& m) { return impl_->settle(m, settle_action::ack); }
+
+error pull_consumer::ack(const std::vector<leased_message>& messages) {
+  settle_runs runs;
+  for (const auto& m : messages) {
+    if (!m.delivery)
+      return {errc::invalid_argument, "this is no delivered message", "settle messages that fetch() gave"};
+    runs.add(settle_of(m, settle_action::ack));
+  }
+  impl_->messages().settle(runs.take());
+  return impl_->state();
+}
+
+error pull_consumer::retry(const leased_message& m, milliseconds delay) {
+  return impl_->settle(m, settle_action::retry, delay);
+}
+
+error pull_consumer::give_back(const leased_message& m) {
+  return impl_->settle(m, settle_action::retry, milliseconds{0}, true);
+}
+
+error pull_consumer::renew(const leased_message& m) {
+  if (!m.delivery)
+    return {errc::invalid_argument, "this is no delivered message", "renew messages that fetch() gave"};
+  impl_->member->renew({m.delivery->queue, m.delivery->lease});
+  return impl_->state();
+}
+
+error pull_consumer::flush(milliseconds limit) { return impl_->messages().flush(limit); }
+
+error pull_consumer::close() { return impl_->close(); }
+
+consumer::stats pull_consumer::statistics() const { return impl_->member->messages()->statistics(); }
+
+} // namespace troupe
