@@ -219,10 +219,10 @@ error frame_reader::add_segment(const block& frame, std::uint32_t& at) {
   }
   if (messages_ + count < count || head.base >> 62 != 0)
     return not_a_frame("its offsets are impossible");
-  messages_ += count;
   segments_.push_back({std::move(*messages), queue_offset{head.base}, log_index{head.index},
                        head.first_ordinal, head.attempts, repacked, from_unix_ms(head.stored), picked,
-                       head.from, count});
+                       head.from, count, messages_});
+  messages_ += count;
   return {};
 }
 
@@ -234,9 +234,15 @@ bool frame_reader::next_segment() {
   return segment_ < segments_.size();
 }
 
-std::uint32_t frame_reader::original() const {
-  const auto& s = here();
-  return s.picked ? load<std::uint32_t>(s.picked + at_ * sizeof(std::uint32_t)) : s.from + at_;
+std::uint32_t frame_reader::place::original() const {
+  return in->picked ? load<std::uint32_t>(in->picked + at * sizeof(std::uint32_t)) : in->from + at;
+}
+
+frame_reader::place frame_reader::find(std::uint32_t i) const {
+  const auto after = std::upper_bound(segments_.begin(), segments_.end(), i,
+                                      [](std::uint32_t n, const segment& s) { return n < s.before; });
+  const auto& s = *std::prev(after);
+  return {&s, i - s.before};
 }
 
 result<std::vector<delivered>> unpack_frame(const block& frame, shard_id shard) {

@@ -1,7 +1,5 @@
 #include "consumer_actor.hpp"
 
-#include "outbox.hpp"
-
 #include <algorithm>
 
 namespace troupe {
@@ -96,7 +94,7 @@ void consumer_state::joined_group(std::uint64_t attempt, const joined& j) {
 void consumer_state::not_joined(std::uint64_t attempt, error why) {
   if (attempt != attempt_ || !directory_)
     return;
-  const auto now = steady_now();
+  const auto now = std::chrono::duration_cast<milliseconds>(self->clock().now().time_since_epoch());
   if (why.code == errc::already_exists && !name_taken_since_)
     name_taken_since_ = now;
   const bool taken_for_good = name_taken_since_ && now - *name_taken_since_ > name_may_be_taken;
@@ -130,7 +128,7 @@ void consumer_state::lose_membership(const error& why) {
 void consumer_state::delivered(delivery& d) {
   if (!group_)
     return;
-  auto messages = unpack_frame(d.frame, d.shard);
+  auto messages = frame_reader::open(d.frame, d.shard);
   if (!messages) {
     cfg_.messages->damaged(d.messages, d.frame.size);
     log(cfg_.log, {log_level::error,
@@ -141,15 +139,13 @@ void consumer_state::delivered(delivery& d) {
                    {{"topic", d.topic}, {"queue", std::to_string(d.number)}}});
     return;
   }
-  auto opened = std::make_shared<leased_message::impl>();
+  auto opened = std::make_shared<leased_message::impl>(std::move(*messages));
   opened->queue = d.queue;
   opened->topic = std::move(d.topic);
   opened->number = d.number;
   opened->gen = d.gen;
   opened->lease = d.lease;
   opened->bytes = d.frame.size;
-  opened->messages = std::move(*messages);
-  opened->frame = std::move(d.frame);
   cfg_.messages->deliver(std::move(opened));
 }
 

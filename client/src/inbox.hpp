@@ -25,8 +25,10 @@ struct leased_message::impl {
   lease_id lease;
   /// What it took of the credit for bytes.
   std::uint32_t bytes = 0;
-  std::vector<delivered> messages;
-  block frame;
+  /// Opened and checked; shares the delivery's block.
+  frame_reader messages;
+
+  explicit impl(frame_reader m) : messages(std::move(m)) {}
   /// Counts memberships: what a lost one left behind is not handled any more.
   std::uint64_t session = 0;
   /// Messages whose handler has not answered.

@@ -93,7 +93,7 @@ error outbox::put(const message& m, completion done, bool may_block) {
   auto& g = gathering_[number];
   if (g.builder.empty()) {
     g.opened = now;
-    g.deadline = steady_now() + cfg_.options.timeout;
+    g.deadline = cfg_.now() + cfg_.options.timeout;
     dirty_.push_back(number);
   }
   if (done.wanted()) {

@@ -65,6 +65,8 @@ struct outbox_config {
   producer_options options;
   /// Starts with this queue, so that many producers don't march in step.
   std::uint32_t first_queue = 0;
+  /// What batches' deadlines are told by; the PRODUCER's clock.
+  std::function<milliseconds()> now = steady_now;
 };
 
 /// Between the program's threads and the PRODUCER: messages are encoded here, under a lock, straight into the

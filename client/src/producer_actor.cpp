@@ -35,6 +35,10 @@ void producer_state::start(producer_config c) {
   self->send(cfg_.connection, attach_line{caf::actor_cast<caf::actor>(self)});
 }
 
+milliseconds producer_state::now() const {
+  return std::chrono::duration_cast<milliseconds>(self->clock().now().time_since_epoch());
+}
+
 void producer_state::line_came(line_up& up) {
   directory_ = std::move(up.directory);
   if (session_ != 0)
@@ -82,7 +86,7 @@ void producer_state::routed(const route& r) {
   }
   opened_ = up_ = true;
   cfg_.messages->route(r.ids, r.max_message);
-  window_.connected(r.ids, steady_now());
+  window_.connected(r.ids, now());
   carry_out(nullptr);
   send_gathered();
 }
@@ -106,7 +110,7 @@ void producer_state::send_gathered() {
 }
 
 bool producer_state::takes(queue_id queue, bool keyed) const {
-  return up_ && window_.is_open(queue, steady_now()) &&
+  return up_ && window_.is_open(queue, now()) &&
          (window_.expected() < free_line || (keyed && window_.expected(queue) == 0));
 }
 
@@ -118,7 +122,7 @@ void producer_state::sweep() {
 }
 
 void producer_state::take(std::vector<sealed_batch> batches) {
-  const auto now = steady_now();
+  const auto at = now();
   for (auto& b : batches) {
     const auto ticket = b.ticket;
     const auto queue = b.queue;
@@ -127,13 +131,13 @@ void producer_state::take(std::vector<sealed_batch> batches) {
     encoded.header.producer = cfg_.id;
     cfg_.messages->recycle(std::move(b.builder));
     batches_.emplace(ticket, kept_batch{std::move(b), std::move(encoded)});
-    window_.add(queue, ticket, deadline, now);
+    window_.add(queue, ticket, deadline, at);
   }
   carry_out(nullptr);
 }
 
 void producer_state::answered(published& answers) {
-  const auto now = steady_now();
+  const auto at = now();
   for (auto& r : answers.results) {
     window_.answer({r.queue, r.epoch, r.sequence, r.code, r.expected, milliseconds{r.retry_after}, r.reason},
                    now);
@@ -146,7 +150,7 @@ void producer_state::tick(std::uint64_t epoch) {
   if (epoch != tick_epoch_)
     return;
   tick_armed_.reset();
-  window_.tick(steady_now());
+  window_.tick(now());
   carry_out(nullptr);
   send_gathered();
 }
@@ -208,7 +212,7 @@ void producer_state::arm_tick() {
   if (!at || (tick_armed_ && *tick_armed_ <= *at))
     return;
   tick_armed_ = at;
-  self->delayed_send(self, std::max(*at - steady_now(), milliseconds{0}), tick_atom::value, ++tick_epoch_);
+  self->delayed_send(self, std::max(*at - now(), milliseconds{0}), tick_atom::value, ++tick_epoch_);
 }
 
 void producer_state::end(const error& why) {

@@ -55,6 +55,7 @@ struct producer_state {
   caf::event_based_actor* self;
 
 private:
+  milliseconds now() const;
   void no_route(std::uint64_t session, const error& why);
   void take(std::vector<sealed_batch> batches);
   bool takes(queue_id queue, bool keyed) const;

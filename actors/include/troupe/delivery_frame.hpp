@@ -77,6 +77,30 @@ public:
   message_meta meta() const { return here().messages.meta(in_batch()); }
   message_view message() const { return here().messages.at(in_batch()); }
 
+  // Of message i < size(), in the order of next(), from any number of threads at a time.
+  queue_offset offset(std::uint32_t i) const {
+    const auto m = find(i);
+    return queue_offset{m.in->base.value + m.original()};
+  }
+  message_id id(std::uint32_t i) const {
+    const auto m = find(i);
+    return {shard_, m.in->index, m.in->first_ordinal + m.original()};
+  }
+  std::uint16_t attempts(std::uint32_t i) const { return find(i).in->attempts; }
+  timestamp stored(std::uint32_t i) const { return find(i).in->stored; }
+  std::string_view body(std::uint32_t i) const {
+    const auto m = find(i);
+    return m.in->messages.body(m.in_batch());
+  }
+  std::string_view tag(std::uint32_t i) const {
+    const auto m = find(i);
+    return m.in->messages.tag(m.in_batch());
+  }
+  message_view message(std::uint32_t i) const {
+    const auto m = find(i);
+    return m.in->messages.at(m.in_batch());
+  }
+
 private:
   struct segment {
     batch_reader messages;
@@ -90,13 +114,22 @@ private:
     const char* picked = nullptr;
     std::uint32_t from = 0;
     std::uint32_t count = 0;
+    /// Messages in the segments before.
+    std::uint32_t before = 0;
   };
+  struct place {
+    const segment* in = nullptr;
+    std::uint32_t at = 0;
+    std::uint32_t original() const;
+    std::uint32_t in_batch() const { return in->repacked ? at : original(); }
+  };
+  place find(std::uint32_t i) const;
   explicit frame_reader(shard_id shard) : shard_(shard) {}
   error add_segment(const block& frame, std::uint32_t& at);
   bool next_segment();
   const segment& here() const { return segments_[segment_]; }
-  std::uint32_t original() const;
-  std::uint32_t in_batch() const { return here().repacked ? at_ : original(); }
+  std::uint32_t original() const { return place{&here(), at_}.original(); }
+  std::uint32_t in_batch() const { return place{&here(), at_}.in_batch(); }
 
   std::vector<segment> segments_;
   shard_id shard_;
