@@ -140,7 +140,7 @@ void producer_state::answered(published& answers) {
   const auto at = now();
   for (auto& r : answers.results) {
     window_.answer({r.queue, r.epoch, r.sequence, r.code, r.expected, milliseconds{r.retry_after}, r.reason},
-                   now);
+                   at);
     carry_out(&r);
   }
   send_gathered();
