@@ -22,7 +22,11 @@ void subscription::configure(subscription_limits limits, std::shared_ptr<const r
 }
 
 void subscription::restore(const stored_state& state) {
+  std::vector<release> releases = std::move(releases_);
+  for (const auto& [id, lease] : leases_)
+    releases.push_back({lease.member, lease.messages});
   *this = subscription{limits_, std::move(policy_)};
+  releases_ = std::move(releases);
   gen_ = state.gen;
   const auto floor = state.floor.value;
   offset_set settled;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "troupe/queue_actor.hpp"
+#include "troupe/subscription.hpp"
 #include "troupe/wire.hpp"
 
 #include <caf/typed_actor.hpp>
@@ -21,42 +22,59 @@ struct group_changed {
   std::vector<group_topic> topics;
 };
 
-using group_actor = caf::typed_actor<
-  // A consumer becomes a member; the CATALOG has checked its subscription. The GROUP monitors the consumer.
-  caf::replies_to<join>::with<joined>,
-  // Credit and settles of a member (dynamic senders, from anywhere).
-  caf::reacts_to<consume>,
-  caf::reacts_to<renew>,
-  // Gives everything back without recording failures.
-  caf::replies_to<leave>::with<bool>,
-  // Members, floors, lags.
-  caf::replies_to<status_atom>::with<group_status>,
-  // INTERNAL
-  caf::reacts_to<group_changed>,
-  // INTERNAL: a SUBSCRIPTION has deliverable messages / what it used of a grant. See subscription_actor.
-  caf::reacts_to<struct subscription_ready>,
-  caf::reacts_to<struct grant_used>>;
-
-/// SUBSCRIPTION -> GROUP: messages can be delivered as soon as somebody has credit.
-struct subscription_ready {
+/// SUBSCRIPTION -> GROUP, once per incarnation: its place in the queue is durable, so nothing that is
+/// published from now on can be missed.
+struct subscription_started {
   queue_id queue;
 };
-/// GROUP -> SUBSCRIPTION: deliver at most this to this member. Exactly one `grant_used` comes back.
+/// SUBSCRIPTION -> GROUP: about so many messages can be delivered as soon as somebody has credit. Said when
+/// there was nothing before and no grant is outstanding, and again when it has become much more.
+struct subscription_ready {
+  queue_id queue;
+  std::uint64_t available = 0;
+};
+/// SUBSCRIPTION -> GROUP: how much of a grant was used, and about how many more messages could be delivered.
+struct grant_used {
+  queue_id queue;
+  std::uint64_t member = 0;
+  std::uint32_t messages = 0;
+  std::uint32_t bytes = 0;
+  std::uint64_t available = 0;
+};
+/// SUBSCRIPTION -> GROUP: messages that members hold no longer.
+struct messages_released {
+  queue_id queue;
+  std::vector<release> members;
+};
+/// SUBSCRIPTION -> GROUP: its QUEUE died. The answer is `queue_found`, whenever there is one.
+struct queue_lost {
+  queue_id queue;
+};
+
+using group_actor = caf::typed_actor<
+    // A consumer becomes a member; the CATALOG has checked its subscription. The GROUP monitors the consumer.
+    // Answered when all the group's subscriptions have a durable place: what is published after the answer is
+    // delivered, also to a group that starts with the latest message. `overloaded` when that takes too long.
+    caf::replies_to<join>::with<joined>,
+    // Credit and settles of a member (from anywhere). Somebody who is no member gets `dismissed`.
+    caf::reacts_to<consume>, caf::reacts_to<renew>,
+    // Gives everything back without recording failures; true also for somebody who is no member.
+    caf::replies_to<leave>::with<bool>,
+    // Members, floors, lags.
+    caf::replies_to<status_atom>::with<group_status>,
+    // INTERNAL
+    caf::reacts_to<group_changed>,
+    // INTERNAL, from its SUBSCRIPTIONs
+    caf::reacts_to<subscription_started>, caf::reacts_to<subscription_ready>, caf::reacts_to<grant_used>,
+    caf::reacts_to<messages_released>, caf::reacts_to<queue_lost>>;
+
+/// GROUP -> SUBSCRIPTION: deliver at most this to this member (one message may be larger than the bytes).
+/// Exactly one `grant_used` comes back; one grant is outstanding at a time.
 struct grant {
   std::uint64_t member = 0;
   caf::actor consumer;
   std::uint32_t messages = 0;
   std::uint32_t bytes = 0;
-};
-/// SUBSCRIPTION -> GROUP: how much of a grant was used; `more`: it is still ready.
-struct grant_used {
-  queue_id queue;
-  std::uint64_t member = 0;
-  std::uint32_t granted_messages = 0;
-  std::uint32_t granted_bytes = 0;
-  std::uint32_t messages = 0;
-  std::uint32_t bytes = 0;
-  bool more = false;
 };
 /// GROUP -> SUBSCRIPTION: the part of a `consume` that concerns this queue.
 struct settle_part {
@@ -69,29 +87,43 @@ struct renew_part {
   std::uint64_t member = 0;
   std::vector<lease_id> leases;
 };
-/// GROUP -> SUBSCRIPTION: the member is gone. `failed`: it was lost (each lease counts as a failure); else it left.
+/// GROUP -> SUBSCRIPTION: the member is gone. `failed`: it was lost (each lease counts as a failure); else it
+/// left.
 struct member_gone {
   std::uint64_t member = 0;
   bool failed = false;
 };
+/// GROUP -> SUBSCRIPTION: other options or another filter from now on.
+struct subscription_changed {
+  group_options options;
+  std::string filter;
+};
+/// GROUP -> SUBSCRIPTION: the QUEUE to read from.
+struct queue_found {
+  queue_actor queue;
+};
 
-/// SUBSCRIPTION: one group's progress on one queue. Owned and started by its GROUP, beside the queue's shard.
-using subscription_actor = caf::typed_actor<
-  caf::reacts_to<grant>,
-  caf::reacts_to<settle_part>,
-  caf::reacts_to<renew_part>,
-  caf::reacts_to<member_gone>,
-  caf::reacts_to<tail_moved>,
-  caf::reacts_to<fetched>,
-  caf::reacts_to<settle_committed>,
-  caf::replies_to<status_atom>::with<subscription_status>>;
+/// SUBSCRIPTION: one group's progress on one queue. Owned and started by its GROUP, and ends with it. All
+/// INTERNAL.
+using subscription_actor =
+    caf::typed_actor<caf::reacts_to<grant>, caf::reacts_to<settle_part>, caf::reacts_to<renew_part>,
+                     caf::reacts_to<member_gone>, caf::reacts_to<subscription_changed>,
+                     caf::reacts_to<queue_found>,
+                     // From the QUEUE, the READER and the STORE.
+                     caf::reacts_to<tail_moved>, caf::reacts_to<fetched>, caf::reacts_to<settle_committed>,
+                     caf::replies_to<status_atom>::with<subscription_status>>;
 
 } // namespace troupe
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::group_changed)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::subscription_started)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::subscription_ready)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::grant)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::grant_used)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::messages_released)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::queue_lost)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::grant)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::settle_part)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::renew_part)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::member_gone)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::subscription_changed)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::queue_found)

@@ -149,6 +149,8 @@ public:
   generation current() const { return gen_; }
   queue_offset floor() const;
   queue_offset cursor() const { return queue_offset{cursor_}; }
+  /// The queue's end, as far as it is known.
+  queue_offset next() const { return queue_offset{next_}; }
   std::uint64_t leased() const { return leased_; }
   /// Messages that failed and wait for another attempt.
   std::uint64_t retrying() const { return retrying_; }

@@ -1,0 +1,91 @@
+#include "delivery_builder.hpp"
+
+#include <algorithm>
+
+namespace troupe {
+
+namespace {
+
+/// A message in a batch, as a filter sees it.
+class batched_message final : public filter_subject {
+public:
+  explicit batched_message(const batch_reader& batch) : batch_(batch) {}
+  void move_to(std::uint32_t position) { position_ = position; }
+
+  std::uint32_t tag_hash() const override { return batch_.meta(position_).tag_hash; }
+  std::string_view tag() const override { return batch_.tag(position_); }
+  std::optional<std::string_view> property(std::string_view name) const override {
+    for (const auto& [key, value] : batch_.at(position_).properties)
+      if (key == name)
+        return value;
+    return {};
+  }
+
+private:
+  const batch_reader& batch_;
+  std::uint32_t position_ = 0;
+};
+
+} // namespace
+
+/// How many messages of the batch still fit, if all its messages are of one size: nobody looks at them here.
+std::uint32_t delivery_builder::room(const batch_header& b) const {
+  const std::uint64_t each = std::max<std::uint64_t>(1, b.size / std::max(1u, b.count));
+  const auto by_bytes = (most_bytes_ - std::min(bytes_, most_bytes_)) / each;
+  const auto least = messages_ == 0 ? 1u : 0u;
+  return std::max(least, static_cast<std::uint32_t>(std::min<std::uint64_t>(
+                             most_messages_ - messages_, std::max<std::uint64_t>(by_bytes, least))));
+}
+
+error delivery_builder::add(const stored_batch& b) {
+  const auto most = room(b.header);
+  std::uint32_t taken = 0;
+  runs_.clear();
+  if (wanted_.everything()) {
+    taken = core_.take(b.base, b.header.count, most, {}, runs_);
+  } else {
+    auto reader = batch_reader::open(b.header, b.data);
+    if (!reader)
+      return reader.error();
+    batched_message subject{*reader};
+    const auto pass = [&](std::uint32_t position) {
+      subject.move_to(position);
+      return wanted_.matches(subject);
+    };
+    taken = core_.take(b.base, b.header.count, most, pass, runs_);
+  }
+  if (taken == 0)
+    return {};
+  messages_ += taken;
+  bytes_ += std::uint64_t{b.header.size} * taken / b.header.count;
+  add_segments(b);
+  return {};
+}
+
+/// One segment per number of attempts: almost always one. A single run needs no list of positions.
+void delivery_builder::add_segments(const stored_batch& b) {
+  std::stable_sort(runs_.begin(), runs_.end(),
+                   [](const auto& x, const auto& y) { return x.attempts < y.attempts; });
+  const auto position = [&](queue_offset at) { return static_cast<std::uint32_t>(at.value - b.base.value); };
+  for (auto run = runs_.begin(); run != runs_.end();) {
+    const auto end =
+        std::find_if(run, runs_.end(), [&](const auto& r) { return r.attempts != run->attempts; });
+    delivery_segment s{.header = b.header,
+                       .base = b.base,
+                       .index = b.index,
+                       .first_ordinal = b.first_ordinal,
+                       .stored = b.stored,
+                       .attempts = run->attempts,
+                       .from = position(run->first),
+                       .to = position(run->next),
+                       .data = b.data};
+    if (end - run > 1)
+      for (auto r = run; r != end; ++r)
+        for (auto p = position(r->first); p < position(r->next); ++p)
+          s.picked.push_back(p);
+    segments_.push_back(std::move(s));
+    run = end;
+  }
+}
+
+} // namespace troupe
