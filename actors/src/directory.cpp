@@ -171,10 +171,13 @@ void directory_state::counted(status_round& round) {
 // --------------------------------------------------------------------------------------------------------
 
 caf::result<bool> directory_state::drain() {
+  if (draining && draining_stores == 0)
+    return true;
   drain_promises.push_back(self->make_response_promise());
   if (std::exchange(draining, true))
     return caf::delegated<bool>{};
-  log(ctx->log, {log_level::info, name, "drain", "a client asked the node to drain", {}});
+  log(ctx->log,
+      {log_level::info, name, "drain", "the node drains: it commits what waits and refuses the rest", {}});
   draining_stores = ctx->stores.size();
   for (const auto& store : ctx->stores)
     self->request(store, store_timeout, drain_atom::value)

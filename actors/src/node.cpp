@@ -11,6 +11,7 @@
 #include <caf/actor_system.hpp>
 #include <caf/exit_reason.hpp>
 #include <caf/io/middleman.hpp>
+#include <caf/logger.hpp>
 #include <caf/openssl/manager.hpp>
 #include <caf/openssl/publish.hpp>
 #include <caf/scoped_actor.hpp>
@@ -77,6 +78,16 @@ std::string host_name() {
 }
 
 timestamp wall_clock() { return std::chrono::floor<milliseconds>(std::chrono::system_clock::now()); }
+
+/// CAF remembers in each thread that touched an actor system its logger, and the system's destructor waits
+/// until nobody does. So whoever enters from outside forgets it on the way out; else a stop in another thread
+/// would never end.
+struct visit {
+  visit() = default;
+  visit(const visit&) = delete;
+  visit& operator=(const visit&) = delete;
+  ~visit() { caf::logger::set_current_actor_system(nullptr); }
+};
 
 milliseconds left(steady::time_point until) {
   return std::max(milliseconds{1}, std::chrono::ceil<milliseconds>(until - steady::now()));
@@ -232,6 +243,7 @@ error node::impl::stop() {
   const auto until = steady::now() + stop_deadline;
   bool ended = true;
   if (parts->system) {
+    visit here;
     caf::scoped_actor self{*parts->system};
     close_port(self);
     if (parts->directory)
@@ -293,6 +305,7 @@ result<std::unique_ptr<node>> node::start(node_config config) {
   config.shards = files->shards();
   if (auto err = validate(config))
     return err;
+  visit here;
   auto parts = std::make_unique<impl>();
   auto& i = *parts;
   i.config = std::move(config);
@@ -327,6 +340,7 @@ result<node_status> node::status() const {
   std::lock_guard guard{impl_->stopping};
   if (!impl_->parts)
     return error{errc::shutting_down, "the node has stopped"};
+  visit here;
   caf::scoped_actor self{*impl_->parts->system};
   result<node_status> answer{error{errc::internal, "no answer"}};
   self->request(impl_->parts->directory, request_timeout, status_atom::value)
