@@ -60,8 +60,14 @@ public:
   bool has_settles() const { return !settles_.empty(); }
   /// Bytes of the batches that wait.
   std::uint64_t bytes() const { return bytes_; }
+  /// Bytes on disk that all batches that wait may take at most, and one: a record of its own, an index row, a
+  /// producer's row.
+  std::uint64_t room() const { return bytes_ + appends_.size() * room_per_batch; }
+  static std::uint64_t room_of(const batch_header& header) { return header.size + room_per_batch; }
 
 private:
+  static constexpr std::uint64_t room_per_batch = 16u << 10;
+
   struct other {
     entry_body body;
     std::uint64_t key = 0;

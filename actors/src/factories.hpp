@@ -7,6 +7,7 @@
 #include "troupe/queue_actor.hpp"
 #include "troupe/retention_actor.hpp"
 #include "troupe/shard.hpp"
+#include "troupe/shard_log.hpp"
 #include "troupe/store_actor.hpp"
 
 #include <caf/fwd.hpp>
@@ -39,6 +40,8 @@ using context_ptr = std::shared_ptr<const node_context>;
 
 struct store_config {
   std::shared_ptr<shard> data;
+  /// Empty: the log of a single replica.
+  std::function<std::unique_ptr<shard_log>(shard&, shard_log::handler)> make_log;
   std::shared_ptr<byte_budget> in_flight;
   std::function<timestamp()> now;
   /// Told when the storage failed for good; the node then ends, loudly.

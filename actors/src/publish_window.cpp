@@ -35,6 +35,9 @@ void publish_window::entered(const batch_header& header, std::uint64_t cost) {
 }
 
 void publish_window::refused(const batch_header& header) {
+  // Such a batch never was one of the producer's: nothing has to come again.
+  if (header.producer.value == 0 || header.epoch.value == 0 || header.sequence.value == 0)
+    return;
   if (producers_.size() >= limits_.producers)
     forget_idle();
   auto& account = producers_[header.producer];

@@ -69,11 +69,13 @@ void retention_state::work(std::uint64_t arming) {
 void retention_state::arm_next() {
   if (stopped_ || busy_.size() >= max_proposals)
     return;
-  const auto due = schedule_.next_due();
+  const auto now = cfg_.now();
+  auto due = schedule_.next_due();
+  if (!due && !age_counts_)
+    due = now + longest_wait; // only to see whether the clock is right again
   if (!due || (armed_for_ && *armed_for_ <= *due))
     return;
   armed_for_ = due;
-  const auto now = cfg_.now();
   if (*due <= now)
     self_->send(self_, retention_work_atom::value, ++arming_);
   else
@@ -85,6 +87,8 @@ void retention_state::judge_clock() {
   const bool trusted = guard_->trusts(cfg_.now(), monotonic(self_->clock().now()));
   if (trusted == std::exchange(age_counts_, trusted))
     return;
+  if (trusted)
+    schedule_.look_at_all();
   log(cfg_.log,
       {.level = trusted ? log_level::info : log_level::warning,
        .component = name,
@@ -119,14 +123,11 @@ void retention_state::look_to_keep(const work_item& w) {
   auto limits = w.limits;
   if (!age_counts_)
     limits.age = 0ms;
-  const auto now = cfg_.now();
-  const auto d = decide(limits, {extent->first, extent->next, extent->bytes, rows}, now);
-  if (d.trim_to > extent->first)
-    return propose(w.queue, trim_entry{w.queue, d.trim_to},
-                   [this, q = w.queue, from = extent->first](const applied& a) { trimmed(q, from, a); });
-  // While the clock is not trusted nothing comes of age; then look again.
-  const bool suspended = !age_counts_ && w.limits.age > 0ms && extent->next > extent->first;
-  schedule_.look_at(w.queue, suspended ? std::optional{now + longest_wait} : d.due);
+  const auto d = decide(limits, {extent->first, extent->next, extent->bytes, rows}, cfg_.now());
+  if (d.trim_to == extent->first)
+    return schedule_.look_at(w.queue, d.due);
+  propose(w.queue, trim_entry{w.queue, d.trim_to},
+          [this, q = w.queue, from = extent->first](const applied& a) { trimmed(q, from, a); });
 }
 
 void retention_state::look_to_remove(const work_item& w) {

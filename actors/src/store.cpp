@@ -40,7 +40,9 @@ error with_retry(error why) {
 void store_state::init(store_config cfg) {
   cfg_ = std::move(cfg);
   answers_ = std::make_unique<commit_answers>(cfg_.data->id());
-  log_ = make_local_log(*cfg_.data, [this](std::uint64_t, const applied& outcome) { on_applied(outcome); });
+  if (!cfg_.make_log)
+    cfg_.make_log = make_local_log;
+  log_ = cfg_.make_log(*cfg_.data, [this](std::uint64_t, const applied& outcome) { on_applied(outcome); });
 }
 
 /// Why nothing is taken at present, appends or other.
@@ -58,10 +60,19 @@ void store_state::append(append_request& r) {
     answers_->refused(r, why);
   } else {
     if (r.wanted == durability::buffered)
-      answers_->held(r);
+      hold(r);
     plan_.add(std::move(r));
   }
   arm();
+}
+
+/// Acknowledges a buffered batch only when there is room for it behind all that waits; else it is answered
+/// with its commit.
+void store_state::hold(append_request& r) {
+  if (log_->admission(plan_.room() + commit_plan::room_of(r.data.header)))
+    r.wanted = durability::durable;
+  else
+    answers_->held(r);
 }
 
 void store_state::settle(settle_request& r) {

@@ -54,6 +54,7 @@ private:
   using clock = std::chrono::steady_clock;
 
   error refusal() const;
+  void hold(append_request& r);
   void arm();
   void run(commit_call call);
   void run_one_by_one(commit_call call);

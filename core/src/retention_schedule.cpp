@@ -37,6 +37,11 @@ void retention_schedule::look(queue_id queue) {
   ready_.push_back(queue);
 }
 
+void retention_schedule::look_at_all() {
+  for (const auto& [queue, q] : queues_)
+    look(queue);
+}
+
 void retention_schedule::look_at(queue_id queue, std::optional<timestamp> when) {
   auto it = queues_.find(queue);
   if (it == queues_.end() || it->second.ready || it->second.due == when)

@@ -31,7 +31,7 @@ public:
     return {};
   }
 
-  error admission() const override { return writer_.admission(); }
+  error admission(std::uint64_t bytes) const override { return writer_.admission(bytes); }
 
 private:
   void write(lmdb_txn& txn, std::span<const proposal> proposals) {

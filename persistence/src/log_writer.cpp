@@ -116,11 +116,11 @@ error log_writer::refuse(const char* which, std::uint64_t limit) const {
           std::chrono::seconds{1}};
 }
 
-error log_writer::admission() const {
+error log_writer::admission(std::uint64_t bytes) const {
   if (failed_)
     return failed_;
   const auto& o = env_.options();
-  const std::uint64_t least = transaction_pages * page;
+  const std::uint64_t least = transaction_pages * page + bytes;
   if (o.budget && usage_.used + least > o.budget - o.reserve)
     return refuse("the disk budget", o.budget);
   if (full_at_ && usage_.used + retry_room > full_at_ && env_.available() < retry_room)

@@ -34,7 +34,7 @@ public:
   /// it.
   error admit(std::uint64_t bytes, bool publishing);
   /// Why messages would be refused now, or no error.
-  error admission() const;
+  error admission(std::uint64_t bytes = 0) const;
 
   /// Runs `work` in a write transaction and commits it durably. On an error nothing of it happened. no_space
   /// leaves the log usable; storage_failed and corrupt end it: every later call answers the same.

@@ -143,7 +143,7 @@ error delayed_log::append(std::span<const proposal> proposals) {
   return i.how.truncate_one_in && i.random.one_in(i.how.truncate_one_in) ? i.truncate() : error{};
 }
 
-error delayed_log::admission() const { return impl_->writer.admission(); }
+error delayed_log::admission(std::uint64_t bytes) const { return impl_->writer.admission(bytes); }
 
 error delayed_log::resend() {
   if (impl_->truncated.empty())

@@ -25,7 +25,7 @@ public:
   ~delayed_log() override;
 
   error append(std::span<const proposal> proposals) override;
-  error admission() const override;
+  error admission(std::uint64_t bytes) const override;
 
   /// Appends again what was truncated; then everything proposed is in the log, applied or not.
   error resend();

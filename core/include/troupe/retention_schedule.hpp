@@ -28,6 +28,8 @@ public:
   void appended(queue_id queue, timestamp now);
   /// Look (again) as soon as it is its turn.
   void look(queue_id queue);
+  /// Look at every queue: all dates were computed with a clock that was wrong.
+  void look_at_all();
   /// Look at that time; an earlier date of before is dropped. Absent: only when it gets messages.
   void look_at(queue_id queue, std::optional<timestamp> when);
 

@@ -24,8 +24,8 @@ public:
   /// At most 8 MiB or 20,000 index rows a call: the caller splits.
   virtual error append(std::span<const proposal> proposals) = 0;
 
-  /// Why the next append of new messages would be refused for space, or no error. Cheap.
-  virtual error admission() const = 0;
+  /// Why an append of about `bytes` of new messages would be refused for space, or no error. Cheap.
+  virtual error admission(std::uint64_t bytes = 0) const = 0;
 };
 
 /// The log of a shard with one replica: one LMDB transaction appends, applies and commits, with one sync.

@@ -1,0 +1,194 @@
+#include "commit_plan.hpp"
+
+#include "random_source.hpp"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace troupe {
+namespace {
+
+constexpr std::uint32_t kib = 1024;
+constexpr timestamp now = from_unix_ms(1'700'000'000'000);
+
+append_request batch_of(std::uint32_t queue, std::uint64_t sequence, std::uint32_t bytes) {
+  append_request r;
+  r.queue = queue_id{queue};
+  r.data.header.producer = producer_id{1};
+  r.data.header.sequence = batch_sequence{sequence};
+  r.data.header.count = 1;
+  r.data.header.size = bytes;
+  r.data.data = block::copy_of(std::vector<char>(bytes));
+  return r;
+}
+
+settle_request settle_of(std::uint32_t group, std::uint32_t ranges = 1, std::uint32_t count = 1) {
+  settle_request r;
+  r.section.group = group_id{group};
+  r.section.ranges.assign(ranges, settle_range{.count = count});
+  r.tag = group;
+  return r;
+}
+
+/// "q1[1 2] q2[3]": the records of a call with the sequences of their batches; "s[..]" settles, "o5" others
+/// by key.
+std::string trace(const commit_call& call) {
+  std::string out;
+  for (std::size_t i = 0; i < call.proposals.size(); ++i) {
+    if (i > 0)
+      out += ' ';
+    const auto& body = call.proposals[i].body;
+    if (const auto* append = std::get_if<append_entry>(&body)) {
+      out += 'q' + std::to_string(append->queue.value) + '[';
+      for (std::size_t k = 0; k < append->batches.size(); ++k)
+        out += (k > 0 ? " " : "") + std::to_string(append->batches[k].header.sequence.value);
+      out += ']';
+      EXPECT_EQ(std::get<std::vector<append_origin>>(call.origins[i]).size(), append->batches.size());
+    } else if (const auto* settle = std::get_if<settle_entry>(&body)) {
+      out += "s[";
+      for (std::size_t k = 0; k < settle->sections.size(); ++k)
+        out += (k > 0 ? " " : "") + std::to_string(settle->sections[k].group.value);
+      out += ']';
+      EXPECT_EQ(std::get<std::vector<settle_request>>(call.origins[i]).size(), settle->sections.size());
+    } else {
+      out += 'o' + std::to_string(std::get<std::uint64_t>(call.origins[i]));
+    }
+  }
+  return out;
+}
+
+TEST(commit_plan, of_nothing_gives_an_empty_call) {
+  commit_plan aut;
+  EXPECT_TRUE(aut.empty());
+  EXPECT_TRUE(aut.take(now).empty());
+}
+
+TEST(commit_plan, merges_the_batches_of_a_queue_into_one_record_in_order_of_arrival) {
+  commit_plan aut;
+  aut.add(batch_of(1, 1, 64));
+  aut.add(batch_of(2, 2, 64));
+  aut.add(batch_of(1, 3, 64));
+  aut.add(batch_of(2, 4, 64));
+  EXPECT_EQ(aut.bytes(), 4u * 64);
+  const auto call = aut.take(now);
+  EXPECT_EQ(trace(call), "q1[1 3] q2[2 4]");
+  EXPECT_EQ(call.proposals[0].time, now);
+  EXPECT_TRUE(aut.empty());
+  EXPECT_EQ(aut.bytes(), 0u);
+}
+
+TEST(commit_plan, starts_another_record_above_256_kib) {
+  commit_plan aut;
+  for (std::uint64_t i = 1; i <= 5; ++i)
+    aut.add(batch_of(1, i, 100 * kib));
+  EXPECT_EQ(trace(aut.take(now)), "q1[1 2] q1[3 4] q1[5]");
+}
+
+TEST(commit_plan, puts_a_batch_above_256_kib_alone_and_keeps_the_order_around_it) {
+  commit_plan aut;
+  aut.add(batch_of(1, 1, 64));
+  aut.add(batch_of(1, 2, 300 * kib));
+  aut.add(batch_of(1, 3, 64));
+  EXPECT_EQ(trace(aut.take(now)), "q1[1] q1[2] q1[3]");
+}
+
+TEST(commit_plan, takes_at_most_8_mib_and_leaves_the_rest_for_the_next_call_in_order) {
+  commit_plan aut;
+  for (std::uint64_t i = 1; i <= 5; ++i)
+    aut.add(batch_of(1, i, 3 << 20));
+  EXPECT_EQ(trace(aut.take(now)), "q1[1] q1[2]");
+  EXPECT_EQ(aut.bytes(), 9u << 20);
+  EXPECT_EQ(trace(aut.take(now)), "q1[3] q1[4]");
+  EXPECT_EQ(trace(aut.take(now)), "q1[5]");
+  EXPECT_TRUE(aut.empty());
+}
+
+TEST(commit_plan, takes_one_batch_however_large) {
+  commit_plan aut{{.bytes = 1000}};
+  aut.add(batch_of(1, 1, 5000));
+  aut.add(batch_of(1, 2, 8));
+  EXPECT_EQ(trace(aut.take(now)), "q1[1]");
+  EXPECT_EQ(trace(aut.take(now)), "q1[2]");
+}
+
+TEST(commit_plan, takes_at_most_20_000_rows_but_lets_batches_join_records_that_are_there) {
+  commit_plan aut;
+  for (std::uint32_t q = 1; q <= 20'001; ++q)
+    aut.add(batch_of(q, q, 8));
+  auto call = aut.take(now);
+  EXPECT_EQ(call.proposals.size(), 20'000u);
+  EXPECT_EQ(trace(aut.take(now)), "q20001[20001]");
+}
+
+TEST(commit_plan, puts_settles_and_other_entries_before_appends) {
+  commit_plan aut;
+  aut.add(batch_of(1, 1, 64));
+  aut.add(entry_body{trim_entry{queue_id{1}, queue_offset{5}}}, 77);
+  aut.add(settle_of(3));
+  aut.add(entry_body{}, 78);
+  aut.add(settle_of(4));
+  EXPECT_TRUE(aut.has_settles());
+  EXPECT_EQ(trace(aut.take(now)), "s[3 4] o77 o78 q1[1]");
+  EXPECT_TRUE(aut.empty());
+}
+
+TEST(commit_plan, counts_the_chunks_that_a_settle_touches_as_rows) {
+  commit_plan aut{{.rows = 10}};
+  aut.add(settle_of(1, 3));        // 7 rows
+  aut.add(settle_of(2, 1, 10240)); // 13 rows
+  aut.add(settle_of(3));
+  EXPECT_EQ(trace(aut.take(now)), "s[1]");
+  EXPECT_EQ(trace(aut.take(now)), "s[2]");
+  EXPECT_EQ(trace(aut.take(now)), "s[3]");
+}
+
+TEST(commit_plan, splits_the_appends_off_a_call) {
+  commit_plan aut;
+  aut.add(batch_of(1, 1, 64));
+  aut.add(settle_of(3));
+  aut.add(batch_of(2, 2, 64));
+  auto call = aut.take(now);
+  auto appends = call.split_appends();
+  EXPECT_EQ(trace(call), "s[3]");
+  EXPECT_EQ(trace(appends), "q1[1] q2[2]");
+}
+
+TEST(commit_plan, never_loses_repeats_or_reorders_a_queues_batches) {
+  test::random_source random{7};
+  SCOPED_TRACE(random.describe());
+  commit_plan aut{{.bytes = 20'000, .rows = 6, .record = 3'000}};
+  std::map<std::uint32_t, std::uint64_t> sent;
+  std::map<std::uint32_t, std::uint64_t> seen;
+  auto check = [&](const commit_call& call) {
+    std::uint64_t bytes = 0;
+    for (const auto& p : call.proposals) {
+      const auto& e = std::get<append_entry>(p.body);
+      std::uint64_t record = 0;
+      for (const auto& b : e.batches) {
+        EXPECT_EQ(b.header.sequence.value, ++seen[e.queue.value]);
+        record += b.data.size;
+      }
+      bytes += record;
+      EXPECT_TRUE(record <= 3'000 || e.batches.size() == 1);
+    }
+    EXPECT_LE(call.proposals.size(), 6u);
+    EXPECT_TRUE(bytes <= 20'000 || call.proposals.size() == 1);
+  };
+  for (int round = 0; round < 2'000; ++round) {
+    for (auto n = random.below(20); n > 0; --n) {
+      const auto q = static_cast<std::uint32_t>(random.between(1, 9));
+      aut.add(batch_of(q, ++sent[q],
+                       static_cast<std::uint32_t>(random.between(1, random.one_in(20) ? 30'000 : 800))));
+    }
+    check(aut.take(now));
+  }
+  while (!aut.empty())
+    check(aut.take(now));
+  EXPECT_EQ(seen, sent);
+}
+
+} // namespace
+} // namespace troupe

@@ -1,0 +1,379 @@
+#include "publish_fixture.hpp"
+
+#include <gmock/gmock.h>
+
+namespace troupe::test {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::ElementsAre;
+
+class store : public publish_fixture {
+protected:
+  using publish_fixture::publish_fixture;
+
+  void SetUp() override { aut = ctx_->stores[0]; }
+  void append(std::uint32_t queue, batch b, durability wanted = durability::durable) {
+    producer.send(aut, request(queue, std::move(b), producer, queue_handle, wanted));
+  }
+  /// The results of all messages to the producer since the last call.
+  std::vector<publish_result> answers() {
+    std::vector<publish_result> all;
+    for (auto& p : producer.take<published>())
+      all.insert(all.end(), p.results.begin(), p.results.end());
+    return all;
+  }
+  subscription_row new_subscription(std::uint32_t group, std::uint32_t queue) {
+    auto a = world_.ask<applied>(
+        aut, propose_request{reset_entry{group_id{group}, queue_id{queue}, 0, queue_offset{0}}});
+    EXPECT_TRUE(a) << to_string(a.error());
+    return a ? a->subscriptions.at(0) : subscription_row{};
+  }
+  settle_request settle_of(std::uint32_t group, const subscription_row& row, std::uint64_t first,
+                           std::uint32_t count, std::uint64_t tag) {
+    settle_request r;
+    r.section = {group_id{group}, queue_id{1}, 0, row.gen, {{.first = queue_offset{first}, .count = count}}};
+    r.tag = tag;
+    r.reply_to = consumer.handle();
+    return r;
+  }
+
+  store_actor aut;
+  producer_probe producer = world_.make_probe<published, route>();
+  queue_probe queue_handle = world_.make_probe<visible>();
+  probe<settle_committed> consumer = world_.make_probe<settle_committed>();
+};
+
+TEST_F(store, answers_producer_and_queue_with_offsets_and_ids_once_the_batch_is_durable) {
+  append(1, make_batch(7, 1, {"a", "b"}));
+  append(1, make_batch(7, 2, {"c"}));
+  run();
+  ASSERT_EQ(producer.all<published>().size(), 1u) << "one message per producer and commit";
+  const auto& results = producer.all<published>()[0].results;
+  ASSERT_EQ(results.size(), 2u);
+  EXPECT_EQ(results[0].code, errc::none);
+  EXPECT_TRUE(results[0].placed);
+  EXPECT_EQ(results[0].queue, queue_id{1});
+  EXPECT_EQ(results[0].sequence, batch_sequence{1});
+  EXPECT_EQ(results[0].base, queue_offset{0});
+  EXPECT_EQ(results[0].index, log_index{1});
+  EXPECT_EQ(results[0].first_ordinal, 0u);
+  EXPECT_EQ(results[1].base, queue_offset{2});
+  EXPECT_EQ(results[1].index, log_index{1}) << "merged into one record";
+  EXPECT_EQ(results[1].first_ordinal, 2u);
+
+  ASSERT_EQ(queue_handle.all<visible>().size(), 1u);
+  const auto& v = queue_handle.all<visible>()[0];
+  EXPECT_EQ(v.queue, queue_id{1});
+  EXPECT_EQ(v.next, queue_offset{3});
+  EXPECT_EQ(v.answered, 2u);
+  EXPECT_THAT(v.producers, ElementsAre(producer_id{7}, producer_id{7}));
+  EXPECT_THAT(bodies(v.batches), ElementsAre("a", "b", "c"));
+  EXPECT_EQ(v.batches[0].stored, now_);
+  EXPECT_THAT(stored(queue_id{1}), ElementsAre("a", "b", "c"));
+  EXPECT_EQ(ctx_->in_flight->used(), 0u);
+}
+
+TEST_F(store, puts_everything_its_mailbox_holds_into_one_commit_and_answers_each_producer_once) {
+  auto other = world_.make_probe<published, route>();
+  auto other_queue = world_.make_probe<visible>();
+  for (std::uint64_t s = 1; s <= 10; ++s) {
+    append(1, make_batch(7, s, {"x"}));
+    other.send(aut, request(1, make_batch(8, s, {"y"}), other, queue_handle));
+    other.send(aut, request(2, make_batch(8, s, {"z"}), other, other_queue));
+  }
+  run();
+  EXPECT_EQ(faults_->calls, 1);
+  EXPECT_THAT(faults_->sizes, ElementsAre(2u)) << "one record per queue";
+  ASSERT_EQ(producer.all<published>().size(), 1u);
+  EXPECT_EQ(producer.all<published>()[0].results.size(), 10u);
+  ASSERT_EQ(other.all<published>().size(), 1u);
+  EXPECT_EQ(other.all<published>()[0].results.size(), 20u);
+  ASSERT_EQ(queue_handle.all<visible>().size(), 1u);
+  EXPECT_EQ(queue_handle.all<visible>()[0].next, queue_offset{20});
+  ASSERT_EQ(other_queue.all<visible>().size(), 1u);
+  EXPECT_EQ(other_queue.all<visible>()[0].batches.size(), 10u);
+}
+
+TEST_F(store, answers_duplicates_gaps_unknown_and_fenced_producers_as_apply_decided) {
+  append(1, make_batch(7, 1, {"a"}));
+  append(1, make_batch(7, 2, {"b"}));
+  run();
+  producer.take<published>();
+  append(1, make_batch(7, 1, {"a"}));
+  append(1, make_batch(7, 9, {"x"}));
+  append(1, make_batch(99, 5, {"x"}));
+  append(1, make_batch(7, 1, {"c"}, 2));
+  append(1, make_batch(7, 3, {"x"}, 1));
+  run();
+  const auto results = answers();
+  ASSERT_EQ(results.size(), 5u);
+  EXPECT_EQ(results[0].code, errc::none);
+  EXPECT_TRUE(results[0].duplicate);
+  EXPECT_TRUE(results[0].placed);
+  EXPECT_EQ(results[0].base, queue_offset{0});
+  EXPECT_EQ(results[1].code, errc::gap);
+  EXPECT_EQ(results[1].expected, batch_sequence{3});
+  EXPECT_EQ(results[2].code, errc::unknown_producer);
+  EXPECT_EQ(results[3].code, errc::none);
+  EXPECT_EQ(results[3].base, queue_offset{2});
+  EXPECT_EQ(results[4].code, errc::fenced);
+  EXPECT_THAT(stored(queue_id{1}), ElementsAre("a", "b", "c"));
+  const auto v = queue_handle.take<visible>().at(1);
+  EXPECT_EQ(v.answered, 5u);
+  EXPECT_THAT(bodies(v.batches), ElementsAre("c"));
+}
+
+TEST_F(store, tells_the_queue_also_when_nothing_became_visible) {
+  append(1, make_batch(7, 5, {"x"}));
+  run();
+  const auto v = queue_handle.take<visible>().at(0);
+  EXPECT_EQ(v.answered, 1u);
+  EXPECT_GT(v.answered_bytes, 0u);
+  EXPECT_TRUE(v.batches.empty());
+}
+
+TEST_F(store, takes_an_empty_batch_in_the_place_of_a_refused_one) {
+  append(1, make_batch(7, 1, {}));
+  append(1, make_batch(7, 2, {"b"}));
+  run();
+  const auto results = answers();
+  EXPECT_EQ(results[0].code, errc::none);
+  EXPECT_EQ(results[1].base, queue_offset{0});
+  EXPECT_THAT(stored(queue_id{1}), ElementsAre("b"));
+}
+
+TEST_F(store, answers_a_buffered_batch_when_it_holds_it_and_not_again_when_it_is_durable) {
+  append(1, make_batch(7, 1, {"a"}), durability::buffered);
+  run();
+  ASSERT_EQ(producer.all<published>().size(), 1u);
+  const auto& r = producer.all<published>()[0].results.at(0);
+  EXPECT_EQ(r.code, errc::none);
+  EXPECT_FALSE(r.placed);
+  EXPECT_THAT(stored(queue_id{1}), ElementsAre("a"));
+  EXPECT_EQ(queue_handle.all<visible>().size(), 1u);
+}
+
+TEST_F(store, tells_of_a_buffered_batch_that_was_refused_after_all) {
+  append(1, make_batch(7, 4, {"a"}), durability::buffered);
+  run();
+  ASSERT_EQ(producer.all<published>().size(), 2u);
+  EXPECT_EQ(producer.all<published>()[1].results.at(0).code, errc::unknown_producer);
+}
+
+TEST_F(store, answers_a_one_way_batch_so_that_the_producer_is_credited) {
+  append(1, make_batch(7, 1, {"a"}), durability::one_way);
+  run();
+  EXPECT_TRUE(answers().at(0).placed);
+}
+
+TEST_F(store, lets_settles_wait_20_ms_for_somebody_elses_commit) {
+  append(1, make_batch(7, 1, {"a", "b", "c"}));
+  run();
+  const auto row = new_subscription(1, 1);
+  const auto calls = faults_->calls;
+  consumer.send(aut, settle_of(1, row, 0, 1, 11));
+  run();
+  EXPECT_EQ(faults_->calls, calls);
+  world_.advance(10ms);
+  consumer.send(aut, settle_of(1, row, 1, 1, 12));
+  run();
+  world_.advance(9ms);
+  EXPECT_EQ(faults_->calls, calls);
+  world_.advance(1ms);
+  EXPECT_EQ(faults_->calls, calls + 1);
+  const auto answers = consumer.take<settle_committed>();
+  ASSERT_EQ(answers.size(), 2u);
+  EXPECT_EQ(answers[0].tag, 11u);
+  EXPECT_EQ(answers[1].tag, 12u);
+  EXPECT_EQ(answers[1].row.floor, queue_offset{2});
+  EXPECT_FALSE(answers[1].failed);
+}
+
+TEST_F(store, takes_waiting_settles_along_with_the_next_append_and_times_the_later_ones_anew) {
+  append(1, make_batch(7, 1, {"a", "b", "c"}));
+  run();
+  const auto row = new_subscription(1, 1);
+  consumer.send(aut, settle_of(1, row, 0, 1, 11));
+  run();
+  world_.advance(15ms);
+  append(1, make_batch(7, 2, {"d"}));
+  run();
+  EXPECT_EQ(consumer.take<settle_committed>().size(), 1u);
+  const auto calls = faults_->calls;
+  consumer.send(aut, settle_of(1, row, 1, 1, 12));
+  run();
+  world_.advance(5ms); // the first one's timer
+  EXPECT_EQ(faults_->calls, calls) << "the timer was not for this settle";
+  world_.advance(15ms);
+  EXPECT_EQ(faults_->calls, calls + 1);
+  EXPECT_EQ(consumer.take<settle_committed>().size(), 1u);
+}
+
+TEST_F(store, commits_a_settle_at_once_when_asked) {
+  append(1, make_batch(7, 1, {"a"}));
+  run();
+  const auto row = new_subscription(1, 1);
+  auto r = settle_of(1, row, 0, 1, 5);
+  r.now = true;
+  consumer.send(aut, std::move(r));
+  run();
+  const auto answers = consumer.take<settle_committed>();
+  ASSERT_EQ(answers.size(), 1u);
+  EXPECT_EQ(answers[0].row, (subscription_row{row.gen, queue_offset{1}}));
+}
+
+TEST_F(store, answers_a_proposal_when_it_is_applied) {
+  append(1, make_batch(7, 1, {"a", "b"}));
+  run();
+  const auto a = world_.ask<applied>(aut, propose_request{trim_entry{queue_id{1}, queue_offset{2}}});
+  ASSERT_TRUE(a);
+  EXPECT_EQ(a->first, queue_offset{2});
+  EXPECT_EQ(a->index, log_index{2});
+}
+
+TEST_F(store, refuses_a_proposal_that_cannot_be_and_takes_nobody_along) {
+  append(1, make_batch(7, 1, {"a"}));
+  auto bad = request(2, make_batch(7, 1, {"b"}), producer, queue_handle);
+  bad.queue = queue_id{0};
+  producer.send(aut, std::move(bad));
+  append(3, make_batch(7, 1, {"c"}));
+  run();
+  std::vector<errc> codes;
+  for (const auto& r : answers())
+    codes.push_back(r.code);
+  EXPECT_THAT(codes, ElementsAre(errc::none, errc::invalid_argument, errc::none));
+  EXPECT_THAT(stored(queue_id{1}), ElementsAre("a"));
+  EXPECT_THAT(stored(queue_id{3}), ElementsAre("c"));
+  EXPECT_TRUE(failures_.empty());
+  EXPECT_EQ(ctx_->in_flight->used(), 0u);
+}
+
+TEST_F(store, that_finds_no_space_refuses_appends_and_goes_on_with_settles_and_trims) {
+  append(1, make_batch(7, 1, {"a", "b"}));
+  run();
+  const auto row = new_subscription(1, 1);
+  producer.take<published>();
+  faults_->what = {errc::no_space, "the disk is full", "free some", 250ms};
+  faults_->times = 1000;
+  append(1, make_batch(7, 2, {"c"}));
+  auto s = settle_of(1, row, 0, 2, 1);
+  s.now = true;
+  consumer.send(aut, std::move(s));
+  const auto a = world_.ask<applied>(aut, propose_request{trim_entry{queue_id{1}, queue_offset{1}}});
+  EXPECT_TRUE(a);
+  const auto r = answers().at(0);
+  EXPECT_EQ(r.code, errc::no_space);
+  EXPECT_EQ(r.retry_after, 250u);
+  EXPECT_EQ(r.reason, "the disk is full (free some)");
+  EXPECT_EQ(consumer.take<settle_committed>().at(0).row.floor, queue_offset{2});
+  EXPECT_EQ(ctx_->in_flight->used(), 0u);
+  faults_->times = 0;
+  append(1, make_batch(7, 2, {"c"}));
+  run();
+  EXPECT_TRUE(answers().at(0).placed) << "it recovers by itself";
+  EXPECT_TRUE(failures_.empty());
+}
+
+TEST_F(store, that_fails_answers_everything_tells_the_node_once_and_acknowledges_nothing_more) {
+  append(1, make_batch(7, 1, {"a"}));
+  run();
+  const auto row = new_subscription(1, 1);
+  producer.take<published>();
+  faults_->what = {errc::storage_failed, "input/output error", "look at the disk"};
+  faults_->times = 1;
+  append(1, make_batch(7, 2, {"b"}));
+  consumer.send(aut, settle_of(1, row, 0, 1, 1));
+  const auto a = world_.ask<applied>(aut, propose_request{});
+  ASSERT_FALSE(a);
+  EXPECT_EQ(a.error().code, errc::storage_failed);
+  EXPECT_EQ(answers().at(0).code, errc::storage_failed);
+  EXPECT_EQ(consumer.take<settle_committed>().at(0).failed.code, errc::storage_failed);
+  append(1, make_batch(7, 2, {"b"}));
+  run();
+  EXPECT_EQ(answers().at(0).code, errc::storage_failed);
+  ASSERT_EQ(failures_.size(), 1u);
+  EXPECT_EQ(failures_[0].reason, "input/output error");
+  EXPECT_THAT(logged_, ElementsAre("storage_failed"));
+  EXPECT_EQ(ctx_->in_flight->used(), 0u);
+  EXPECT_EQ(world_.ask<store_status>(aut, status_atom::value)->admission.code, errc::storage_failed);
+}
+
+TEST_F(store, splits_what_is_too_much_for_one_call_and_answers_all) {
+  const std::string body(1u << 20, 'x');
+  for (std::uint64_t s = 1; s <= 20; ++s)
+    append(1, make_batch(7, s, {body}));
+  run();
+  EXPECT_GE(faults_->calls, 3);
+  std::size_t placed = 0;
+  for (const auto& r : answers())
+    placed += r.placed ? 1 : 0;
+  EXPECT_EQ(placed, 20u);
+  EXPECT_EQ(ctx_->shards[0]->extent(queue_id{1})->next, queue_offset{20});
+}
+
+TEST_F(store, when_drained_commits_what_waits_and_refuses_what_comes_later) {
+  append(1, make_batch(7, 1, {"a"}));
+  const auto row = subscription_row{generation{1}, queue_offset{0}};
+  consumer.send(aut, settle_of(1, row, 0, 1, 1)); // of an unknown subscription: ignored, but answered
+  const auto drained = world_.ask<bool>(aut, drain_atom::value);
+  ASSERT_TRUE(drained);
+  EXPECT_TRUE(answers().at(0).placed);
+  EXPECT_EQ(consumer.take<settle_committed>().size(), 1u);
+  append(1, make_batch(7, 2, {"b"}));
+  consumer.send(aut, settle_of(1, row, 0, 1, 2));
+  const auto a = world_.ask<applied>(aut, propose_request{});
+  EXPECT_EQ(a.error().code, errc::shutting_down);
+  EXPECT_EQ(answers().at(0).code, errc::shutting_down);
+  EXPECT_EQ(consumer.take<settle_committed>().at(0).failed.code, errc::shutting_down);
+  EXPECT_THAT(stored(queue_id{1}), ElementsAre("a"));
+  EXPECT_EQ(ctx_->in_flight->used(), 0u);
+}
+
+TEST_F(store, measures_its_commits) {
+  for (std::uint64_t s = 1; s <= 3; ++s) {
+    append(1, make_batch(7, s, {"a"}));
+    run();
+  }
+  const auto status = world_.ask<store_status>(aut, status_atom::value);
+  ASSERT_TRUE(status);
+  EXPECT_EQ(status->commits, 3u);
+  EXPECT_GT(status->commit_p50_us, 0u);
+  EXPECT_GE(status->commit_p99_us, status->commit_p50_us);
+  EXPECT_EQ(status->pending_bytes, 0u);
+  EXPECT_EQ(status->stats.last, log_index{3});
+  EXPECT_FALSE(status->admission);
+}
+
+class small_store : public store {
+protected:
+  small_store() : store(shard_options{.budget = 6u << 20, .reserve = 2u << 20}) {}
+};
+
+TEST_F(small_store, that_is_full_refuses_new_messages_until_a_trim_made_room) {
+  const std::string body(256u << 10, 'x');
+  std::uint64_t s = 0;
+  errc code = errc::none;
+  publish_result last;
+  while (code == errc::none && s < 100) {
+    append(1, make_batch(7, ++s, {body}));
+    run();
+    last = answers().at(0);
+    code = last.code;
+  }
+  ASSERT_EQ(code, errc::no_space);
+  EXPECT_GT(last.retry_after, 0u);
+  EXPECT_NE(last.reason.find("budget"), std::string::npos) << last.reason;
+  append(1, make_batch(7, s, {body}), durability::buffered);
+  run();
+  EXPECT_EQ(answers().at(0).code, errc::no_space)
+      << "a buffered batch is not acknowledged when there is no room for it";
+  const auto a = world_.ask<applied>(aut, propose_request{trim_entry{queue_id{1}, queue_offset{s - 1}}});
+  ASSERT_TRUE(a) << to_string(a.error());
+  append(1, make_batch(7, s, {body}));
+  run();
+  EXPECT_EQ(answers().at(0).code, errc::none);
+}
+
+} // namespace
+} // namespace troupe::test
