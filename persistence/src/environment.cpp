@@ -24,6 +24,7 @@ constexpr std::size_t map_size = std::size_t{1} << 40;
 constexpr std::size_t small_map_size = std::size_t{64} << 30;
 constexpr unsigned max_readers = 4096;
 constexpr mode_t file_mode = 0640;
+constexpr std::uintmax_t smallest_page = 4096;
 constexpr std::size_t zero_chunk = std::size_t{1} << 20;
 
 error system_error(const char* doing, int code) { return to_error(storage_error{code, doing}); }
@@ -81,6 +82,10 @@ environment::~environment() {
 }
 
 error environment::inspect(const fs::path& path, const shard_options& options) {
+  // LMDB would begin a new environment in an empty file, were it writable.
+  if (fs::file_size(path / "data.mdb") < 2 * smallest_page)
+    return {errc::corrupt, path.string() + "/data.mdb is too short for a shard",
+            "restore the shard, or point --data elsewhere"};
   const auto env = open_env(path, MDB_RDONLY | MDB_NOLOCK);
   const lmdb_txn txn(env.get(), MDB_RDONLY);
   MDB_dbi meta = 0;

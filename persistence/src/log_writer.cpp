@@ -1,7 +1,5 @@
 #include "log_writer.hpp"
 
-#include "troupe/units.hpp"
-
 #include <algorithm>
 
 namespace troupe {
@@ -13,48 +11,18 @@ constexpr std::uint64_t page = 4096;
 constexpr std::uint64_t transaction_pages = 32;
 /// Room that must come back before a disk that was full is tried again.
 constexpr std::uint64_t retry_room = 1u << 20;
-/// Most messages in one entry: ordinals have 32 bits.
-constexpr std::uint64_t max_messages = 1u << 30;
+/// Zeros that are written ahead when the file must grow.
+constexpr std::uint64_t zeros_ahead = 1u << 20;
 
-error check_batch(const batch& b) {
-  const auto& h = b.header;
-  if (h.kind != batch_kind::plain)
-    return {errc::not_supported, "delayed and transactional batches belong to a later version"};
-  if (h.size != b.data.size || h.size % 8 != 0)
-    return {errc::invalid_argument, "a batch of " + std::to_string(b.data.size) + " bytes says it has " +
-                                        std::to_string(h.size) + " (sizes are multiples of 8)"};
-  if (h.size > max_batch_size || h.count > max_batch_count)
-    return {errc::too_large, "a batch has " + std::to_string(h.count) + " messages and " +
-                                 std::to_string(h.size) + " bytes; the limits are " +
-                                 std::to_string(max_batch_count) + " and " + std::to_string(max_batch_size)};
-  return {};
-}
-
-error check_body(const append_entry& e) {
+/// What may stand in a log but not yet in this version's, or not in any.
+error check_append(const append_entry& e) {
   if (e.queue.value == 0 || e.batches.empty())
     return {errc::invalid_argument, "an append entry needs a queue and at least one batch"};
-  std::uint64_t messages = 0;
-  for (const auto& b : e.batches) {
-    if (auto err = check_batch(b))
-      return err;
-    messages += b.header.count;
-  }
-  if (messages > max_messages)
-    return {errc::too_large, "an entry has more than " + std::to_string(max_messages) + " messages"};
+  for (const auto& b : e.batches)
+    if (b.header.kind != batch_kind::plain)
+      return {errc::not_supported, "delayed and transactional batches belong to a later version"};
   return {};
 }
-
-error check_body(const settle_entry& e) {
-  for (const auto& section : e.sections)
-    for (const auto& r : section.ranges)
-      if (r.count == 0 || r.first.value + r.count < r.first.value || r.retry_at < timestamp{} ||
-          r.retry_at > max_time)
-        return {errc::invalid_argument,
-                "a settled range is empty, leaves the queue, or its retry is not before the year 10000"};
-  return {};
-}
-
-error check_body(const auto&) { return {}; }
 
 std::uint64_t pages_of(const entry_body& body) {
   if (const auto* e = std::get_if<append_entry>(&body))
@@ -81,10 +49,11 @@ log_writer::log_writer(environment& env) : env_(env) {
 error log_writer::validate(std::span<const proposal> proposals) {
   std::uint64_t bytes = 0;
   for (const auto& p : proposals) {
-    if (p.time > max_time)
-      return {errc::invalid_argument, "the time of a proposal lies behind the year 9999"};
-    if (auto err = std::visit([](const auto& body) { return check_body(body); }, p.body))
+    if (auto err = troupe::validate(p))
       return err;
+    if (const auto* append = std::get_if<append_entry>(&p.body))
+      if (auto err = check_append(*append))
+        return err;
     bytes += encoded_size(p.body);
   }
   if (bytes > max_bytes)
@@ -143,14 +112,31 @@ error log_writer::admit(std::uint64_t bytes, bool publishing) {
   if (auto err = admission())
     return err;
   full_at_ = 0; // another try
-  return guarded([&]() -> error {
-    const std::uint64_t wanted = usage_.used + o.reserve + bytes;
-    if (wanted <= file_)
-      return {};
-    auto err = env_.extend(wanted);
-    file_ = env_.file_size();
-    return err ? refuse("the file system is full at a file", file_) : error{};
-  });
+  auto err = guarded([&] { return make_room(bytes); });
+  if (err && err.code != errc::no_space)
+    fail(err);
+  return err;
+}
+
+error log_writer::make_room(std::uint64_t bytes) {
+  const auto& o = env_.options();
+  // What must be there, free or behind the tables' last page; and what spares LMDB from lengthening the file
+  // itself.
+  const std::uint64_t least = usage_.used + o.reserve + bytes;
+  const std::uint64_t wanted = std::max(least, usage_.high + bytes);
+  if (wanted <= file_)
+    return {};
+  const std::uint64_t ahead = wanted + zeros_ahead;
+  auto err = env_.extend(o.budget ? std::max(std::min(ahead, o.budget), least) : ahead);
+  file_ = env_.file_size();
+  if (err.code == errc::no_space)
+    return file_ < least ? refuse("the file system is full at a file", file_) : error{};
+  return err;
+}
+
+void log_writer::fail(error& err) {
+  err.code = errc::storage_failed;
+  failed_ = err;
 }
 
 error log_writer::commit(const std::function<void(lmdb_txn&)>& work) {
@@ -162,19 +148,26 @@ error log_writer::commit(const std::function<void(lmdb_txn&)>& work) {
     txn.commit();
     return {};
   });
-  if (err.code == errc::no_space) {
+  if (err.code == errc::storage_failed && disk_is_full())
+    err.code = errc::no_space;
+  if (err.code == errc::no_space)
     full_at_ = std::max<std::uint64_t>(usage_.used, 1);
-  } else if (err.code == errc::storage_failed || err.code == errc::corrupt) {
-    err.code = errc::storage_failed;
-    failed_ = err;
-  } else if (!err) {
-    // The commit is done: a failure to measure it must not look like a failed commit.
-    failed_ = guarded([&]() -> error {
-      measure();
-      return {};
-    });
-  }
-  return err;
+  else if (err.code == errc::storage_failed || err.code == errc::corrupt)
+    fail(err);
+  if (err)
+    return err;
+  // The commit is done: a failure to measure it must not look like a failed commit.
+  failed_ = guarded([&]() -> error {
+    measure();
+    return {};
+  });
+  return {};
+}
+
+bool log_writer::disk_is_full() {
+  // LMDB reports a write that the file system cut short as an I/O error, so ask the file system itself.
+  const auto err = guarded([&] { return env_.extend(env_.file_size() + retry_room); });
+  return err.code == errc::no_space;
 }
 
 void log_writer::measure() {

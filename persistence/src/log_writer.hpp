@@ -44,6 +44,12 @@ public:
 
 private:
   error refuse(const char* which, std::uint64_t limit) const;
+  /// Lengthens the file for `bytes` of new pages, so that LMDB finds blocks for them.
+  error make_room(std::uint64_t bytes);
+  /// Whether a failed commit failed for lack of room.
+  bool disk_is_full();
+  /// Ends the log.
+  void fail(error& err);
   void measure();
 
   environment& env_;

@@ -1,6 +1,29 @@
 #include "shard_harness.hpp"
 
+#include "environment.hpp"
+
+#include <cerrno>
+#include <cstdlib>
+#include <stdexcept>
+#include <system_error>
+
 namespace troupe::test {
+
+scratch_directory::scratch_directory() {
+  const std::filesystem::path memory = "/dev/shm";
+  std::error_code failed;
+  const auto space = std::filesystem::space(memory, failed);
+  const bool fits = !failed && space.available > (256u << 20);
+  auto name = ((fits ? memory : std::filesystem::temp_directory_path()) / "troupe-test-XXXXXX").string();
+  if (!::mkdtemp(name.data()))
+    throw std::system_error(errno, std::generic_category(), "cannot make a scratch directory");
+  path_ = name;
+}
+
+scratch_directory::~scratch_directory() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
+}
 
 batch make_batch(std::uint64_t producer, std::uint32_t epoch, std::uint64_t sequence, std::uint32_t count,
                  std::size_t size) {
@@ -112,6 +135,14 @@ applied shard_harness::apply(proposal p) {
   settle_down();
   EXPECT_FALSE(outcomes.empty());
   return outcomes.empty() ? applied{} : outcomes.back();
+}
+
+void tamper(const std::filesystem::path& dir, const std::function<void(lmdb_txn&, const tables&)>& change) {
+  auto env = environment::open(dir, small_shard());
+  ASSERT_TRUE(env.has_value());
+  lmdb_txn txn((*env)->handle(), 0);
+  change(txn, (*env)->db());
+  txn.commit();
 }
 
 std::vector<stored_batch> read_all(const shard& s, queue_id queue, std::uint32_t step,

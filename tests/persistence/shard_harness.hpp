@@ -1,14 +1,16 @@
 #pragma once
 
 #include "delayed_log.hpp"
-
-#include "temporary_directory.hpp"
+#include "lmdb.hpp"
+#include "rows.hpp"
+#include "tables.hpp"
 
 #include "troupe/shard.hpp"
 #include "troupe/shard_log.hpp"
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -21,6 +23,22 @@ namespace troupe::test {
 /// Which implementation of shard_log a test runs with.
 enum class log_kind { local, delayed };
 inline std::string to_string(log_kind kind) { return kind == log_kind::local ? "local" : "delayed"; }
+
+/// A fresh directory in memory where there is such a file system with room, else below the system's temporary
+/// one: tests that sync a thousand times are not about the disk. Removed at the end of the scope.
+class scratch_directory {
+public:
+  scratch_directory();
+  ~scratch_directory();
+  scratch_directory(const scratch_directory&) = delete;
+  scratch_directory& operator=(const scratch_directory&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path operator/(const std::filesystem::path& name) const { return path_ / name; }
+
+private:
+  std::filesystem::path path_;
+};
 
 /// Options of a small shard.
 inline shard_options small_shard() {
@@ -68,7 +86,7 @@ public:
 private:
   void open();
 
-  std::optional<temporary_directory> own_;
+  std::optional<scratch_directory> own_;
   std::filesystem::path where_;
   log_kind kind_;
   shard_options options_;
@@ -77,6 +95,9 @@ private:
   std::unique_ptr<shard_log> log_;
   delayed_log* delayed_ = nullptr;
 };
+
+/// Changes rows of a closed shard behind its back.
+void tamper(const std::filesystem::path& dir, const std::function<void(lmdb_txn&, const tables&)>& change);
 
 /// Reads a queue from its first offset to its end in steps of about `step` bytes.
 std::vector<stored_batch> read_all(const shard& s, queue_id queue, std::uint32_t step = 1u << 20,

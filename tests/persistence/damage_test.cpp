@@ -1,0 +1,286 @@
+#include "shard_harness.hpp"
+
+#include "random_source.hpp"
+
+#include <gmock/gmock.h>
+
+#include <fstream>
+#include <iterator>
+
+namespace troupe::test {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+/// The data file of a closed shard, to be damaged.
+class damaged_file {
+public:
+  explicit damaged_file(std::filesystem::path path) : path_(std::move(path)) {
+    std::ifstream in(path_, std::ios::binary);
+    bytes_.assign(std::istreambuf_iterator<char>(in), {});
+  }
+  /// The only place of `text`; pages that are not in use may hold older copies of small records, not of big
+  /// ones.
+  std::size_t find(std::string_view text) const {
+    const auto at = bytes_.find(text);
+    EXPECT_NE(at, std::string::npos);
+    EXPECT_EQ(bytes_.find(text, at + 1), std::string::npos) << "not unique";
+    return at;
+  }
+  void flip(std::size_t at, int bit = 0) { bytes_[at] = static_cast<char>(bytes_[at] ^ (1 << bit)); }
+  void write() const { std::ofstream(path_, std::ios::binary | std::ios::trunc) << bytes_; }
+  const std::string& bytes() const { return bytes_; }
+
+private:
+  std::filesystem::path path_;
+  std::string bytes_;
+};
+
+/// Three entries in queue 1: 2 batches of 2 messages, 3 of 2, 1 of 2, each message of 3000 bytes.
+class damage_in_the_log : public testing::Test {
+protected:
+  damage_in_the_log() {
+    h.apply(publish(1, {make_batch(1, 1, 1, 2, 3000), make_batch(2, 1, 1, 2, 3000)}));
+    h.apply(publish(
+        1, {make_batch(3, 1, 1, 2, 3000), make_batch(4, 1, 1, 2, 3000), make_batch(5, 1, 1, 2, 3000)}));
+    h.apply(publish(1, {make_batch(6, 1, 1, 2, 3000)}));
+  }
+
+  void damage(const std::function<void(damaged_file&)>& how) {
+    h.close();
+    damaged_file file(h.data_file());
+    how(file);
+    file.write();
+    h.reopen();
+  }
+  std::vector<std::uint64_t> producers(std::uint32_t step, std::vector<troupe::damage>& found) {
+    std::vector<std::uint64_t> read;
+    for (const auto& b : read_all(h.store(), queue_id{1}, step, &found))
+      read.push_back(b.header.producer.value);
+    return read;
+  }
+
+  shard_harness h{log_kind::local};
+};
+
+TEST_F(damage_in_the_log, costs_one_batch_when_it_lies_in_a_batch) {
+  damage([](auto& file) { file.flip(file.find("4/1/1/1 ") + 100); });
+  for (std::uint32_t step : {1u, 4000u, 1u << 20}) {
+    std::vector<troupe::damage> found;
+    EXPECT_THAT(producers(step, found), testing::ElementsAre(1, 2, 3, 5, 6));
+    ASSERT_EQ(found.size(), 1u);
+    EXPECT_EQ(found[0].index, log_index{2});
+    EXPECT_EQ(found[0].queue, queue_id{1});
+    EXPECT_EQ(found[0].first, queue_offset{6});
+    EXPECT_EQ(found[0].next, queue_offset{8});
+    EXPECT_THAT(to_string(found[0]), HasSubstr("shard 0, log index 2, queue 1, offsets [6, 8)"));
+  }
+  const auto verified = h.store().verify({});
+  ASSERT_EQ(verified.size(), 1u);
+  EXPECT_EQ(verified[0].first, queue_offset{6});
+  EXPECT_EQ(h.store().find({shard_id{}, log_index{2}, 3}).error().code, errc::corrupt);
+  EXPECT_TRUE(h.store().find({shard_id{}, log_index{2}, 1}).has_value());
+  EXPECT_TRUE(h.store().find({shard_id{}, log_index{2}, 4}).has_value());
+}
+
+TEST_F(damage_in_the_log, costs_its_entry_when_it_lies_in_the_directory) {
+  // The directory ends where the first batch begins; 20 bytes before that lies its last record.
+  damage([](auto& file) {
+    const auto start = file.bytes().rfind("1TRP", file.find("3/1/1/0 "));
+    file.flip(start + entry_header::size + 20);
+  });
+  std::vector<troupe::damage> found;
+  EXPECT_THAT(producers(1u << 20, found), testing::ElementsAre(1, 2, 6));
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].first, queue_offset{4});
+  EXPECT_EQ(found[0].next, queue_offset{10});
+  EXPECT_EQ(h.store().find({shard_id{}, log_index{2}, 1}).error().code, errc::corrupt);
+}
+
+TEST_F(damage_in_the_log, hinders_nobody_from_going_on) {
+  damage([](auto& file) { file.flip(file.find("6/1/1/0 ")); });
+  EXPECT_EQ(h.apply(publish(1, {make_batch(6, 1, 2, 1)})).verdicts.at(0).base, queue_offset{12});
+  h.apply(reset(1, 1, 0));
+  EXPECT_EQ(h.apply(settle(1, 1, 1, {ack(0, 13)})).subscriptions.at(0).floor, queue_offset{13});
+  EXPECT_EQ(h.apply(trim(1, 12)).first, queue_offset{12});
+  EXPECT_THAT(h.store().verify({}), IsEmpty());
+}
+
+TEST_F(damage_in_the_log, is_found_wherever_it_lies_in_an_entry) {
+  h.close();
+  const damaged_file whole(h.data_file());
+  const auto start = whole.bytes().rfind("1TRP", whole.find("3/1/1/0 "));
+  const auto length = std::size_t{56} + 3 * 48 + 3 * 6000; // at least
+  random_source random(3);
+  SCOPED_TRACE(random.describe());
+  for (int i = 0; i < 300; ++i) {
+    const auto at = i < 56 + 144 ? static_cast<std::size_t>(i) : random.below(length);
+    const auto bit = static_cast<int>(random.below(8));
+    auto file = whole;
+    file.flip(start + at, bit);
+    file.write();
+    h.reopen();
+    std::vector<troupe::damage> found;
+    producers(1u << 20, found);
+    EXPECT_EQ(found.size(), 1u) << "byte " << at << ", bit " << bit;
+    if (!found.empty()) {
+      EXPECT_EQ(found[0].index, log_index{2});
+      EXPECT_GE(found[0].first, queue_offset{4});
+      EXPECT_LE(found[0].next, queue_offset{10});
+    }
+    EXPECT_EQ(h.store().verify({}).size(), 1u) << "byte " << at << ", bit " << bit;
+    h.close();
+  }
+}
+
+/// Rows that contradict each other, as only a bug or a hand could make them.
+class contradictions : public testing::Test {
+protected:
+  contradictions() {
+    h.emplace(log_kind::local, dir.path(), small_shard());
+    h->apply(publish(1, {make_batch(1, 1, 1, 2), make_batch(2, 1, 1, 2)}));
+    h->apply(publish(1, {make_batch(1, 1, 2, 2)}));
+    h->apply(publish(1, {make_batch(1, 1, 3, 2)}));
+    h->apply(reset(1, 1, 0));
+    h->apply(settle(1, 1, 1, {ack(2), retry(3, 1, 5)}));
+    topic_definition topic;
+    topic.id = topic_id{1};
+    topic.name = "t";
+    topic.options.queues = 1;
+    topic.queues = {{queue_id{1}, 1}};
+    h->apply({{}, define_entry{{topic}, {}, {}, {}}});
+    EXPECT_THAT(h->store().verify({}), IsEmpty());
+  }
+
+  /// The texts of what verify() finds after the change.
+  std::vector<std::string> after(const std::function<void(lmdb_txn&, const tables&)>& change) {
+    h.reset();
+    tamper(dir.path(), change);
+    h.emplace(log_kind::local, dir.path(), small_shard());
+    std::vector<std::string> texts;
+    for (const auto& d : h->store().verify({}))
+      texts.push_back(to_string(d));
+    return texts;
+  }
+  std::vector<std::string> after_row(std::uint64_t base, const std::function<void(queue_row&)>& change) {
+    return after([&](lmdb_txn& txn, const tables& t) {
+      const auto key = key_of(queue_id{1}, queue_offset{base});
+      auto row = decode_queue(key, txn.get(t.queues, key).value());
+      txn.erase(t.queues, key);
+      change(row);
+      txn.put(t.queues, key_of(row.queue, row.base), encode(row));
+    });
+  }
+
+  scratch_directory dir;
+  std::optional<shard_harness> h;
+};
+
+TEST_F(contradictions, an_entry_is_gone) {
+  EXPECT_THAT(after([](auto& txn, auto& t) { txn.erase(t.log, key_of(log_index{2})); }),
+              testing::ElementsAre("shard 0, log index 2, queue 1, offsets [4, 6): the entry is missing"));
+  EXPECT_THAT(h->store().read(queue_id{1}, queue_offset{4}, 1).value().damaged, testing::SizeIs(1));
+}
+
+TEST_F(contradictions, an_entry_has_no_row) {
+  EXPECT_THAT(
+      after([](auto& txn, auto& t) { txn.erase(t.queues, key_of(queue_id{1}, queue_offset{6})); }),
+      testing::Contains(HasSubstr("log index 3, queue 1, offsets [0, 0): nothing points at the entry")));
+}
+
+TEST_F(contradictions, offsets_are_missing) {
+  EXPECT_THAT(after_row(4, [](auto& row) { row.base = queue_offset{5}; }),
+              testing::Contains(HasSubstr("the offsets before it")));
+}
+
+TEST_F(contradictions, a_row_counts_too_many) {
+  EXPECT_THAT(after_row(6, [](auto& row) { ++row.count; }),
+              testing::Contains(HasSubstr("counts 3 messages")));
+}
+
+TEST_F(contradictions, a_sum_of_bytes_is_wrong) {
+  EXPECT_THAT(after_row(4, [](auto& row) { row.end_bytes += 8; }),
+              testing::Contains(HasSubstr("sum of bytes")));
+}
+
+TEST_F(contradictions, a_row_has_other_bytes_than_its_batches) {
+  EXPECT_THAT(after_row(0, [](auto& row) { row.bytes += 8; }),
+              testing::Contains(HasSubstr("bytes are not the row's")));
+}
+
+TEST_F(contradictions, a_row_points_at_another_entry) {
+  EXPECT_THAT(after_row(4, [](auto& row) { row.index = log_index{1}; }), testing::Not(IsEmpty()));
+}
+
+TEST_F(contradictions, a_row_points_behind_the_log) {
+  EXPECT_THAT(after_row(6, [](auto& row) { row.index = log_index{50}; }),
+              testing::Contains(HasSubstr("newer than the log")));
+}
+
+TEST_F(contradictions, times_run_backwards) {
+  EXPECT_THAT(after_row(4, [](auto& row) { row.first_time = row.last_time = from_unix_ms(1); }),
+              testing::Contains(HasSubstr("its time lies before")));
+}
+
+TEST_F(contradictions, a_floor_lies_behind_the_end) {
+  EXPECT_THAT(after([](auto& txn, auto& t) {
+                txn.put(t.subscriptions, key_of(queue_id{1}, group_id{1}, 0),
+                        encode(generation{1}, queue_offset{9}));
+              }),
+              testing::Contains(HasSubstr("the subscription of group 1 is out of range")));
+}
+
+TEST_F(contradictions, settled_offsets_have_no_subscription) {
+  EXPECT_THAT(
+      after([](auto& txn, auto& t) { txn.erase(t.subscriptions, key_of(queue_id{1}, group_id{1}, 0)); }),
+      testing::ElementsAre(HasSubstr("settled offsets of group 1")));
+}
+
+TEST_F(contradictions, something_behind_the_end_is_settled) {
+  EXPECT_THAT(after([](auto& txn, auto& t) {
+                settled_row row;
+                row.settle(4, 9);
+                std::vector<char> value;
+                encode(row, value);
+                txn.put(t.settled, key_of(queue_id{1}, group_id{1}, 0, 0), value);
+              }),
+              testing::ElementsAre(HasSubstr("settled offsets of group 1")));
+}
+
+TEST_F(contradictions, a_producer_is_known_for_more_than_the_queue_has) {
+  EXPECT_THAT(
+      after([](auto& txn, auto& t) {
+        producer_row row{producer_epoch{1}, batch_sequence{1}, {}, {{log_index{3}, 0, queue_offset{7}, 2}}};
+        std::vector<char> value;
+        encode(row, value);
+        txn.put(t.producers, key_of(queue_id{1}, producer_id{1}), value);
+      }),
+      testing::ElementsAre(HasSubstr("producer 1 contradicts")));
+}
+
+TEST_F(contradictions, a_row_is_garbage) {
+  EXPECT_THAT(after([](auto& txn, auto& t) {
+                const std::string junk(17, 'j');
+                txn.put(t.producers, key_of(queue_id{1}, producer_id{1}), junk);
+                txn.put(t.queues, key_of(queue_id{3}, queue_offset{0}), junk);
+                txn.put(t.settled, key_of(queue_id{1}, group_id{1}, 0, 0), junk);
+                txn.put(t.subscriptions, key_of(queue_id{2}, group_id{1}, 0), junk);
+                txn.put(t.definitions, key_of(topic_id{1}), junk);
+              }),
+              testing::SizeIs(5));
+}
+
+TEST_F(contradictions, a_definition_has_an_id_that_was_never_given) {
+  EXPECT_THAT(after([](auto& txn, auto& t) { txn.put(t.meta, meta_ids, encode(ids_row{})); }),
+              testing::ElementsAre(HasSubstr("topic t has an id")));
+}
+
+TEST_F(contradictions, reports_progress_up_to_the_end) {
+  std::pair<std::uint64_t, std::uint64_t> last;
+  h->store().verify([&](std::uint64_t done, std::uint64_t all) { last = {done, all}; });
+  EXPECT_EQ(last, (std::pair<std::uint64_t, std::uint64_t>{3, 3}));
+}
+
+} // namespace
+} // namespace troupe::test

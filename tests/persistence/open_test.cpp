@@ -1,0 +1,134 @@
+#include "shard_harness.hpp"
+
+#include <gmock/gmock.h>
+
+#include <fstream>
+#include <map>
+
+namespace troupe::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Every file below a directory with its bytes and the time of its last change.
+std::map<std::string, std::pair<std::string, fs::file_time_type>> snapshot(const fs::path& dir) {
+  std::map<std::string, std::pair<std::string, fs::file_time_type>> files;
+  for (const auto& entry : fs::recursive_directory_iterator(dir))
+    if (entry.is_regular_file()) {
+      std::ifstream in(entry.path(), std::ios::binary);
+      files[entry.path().string()] = {std::string(std::istreambuf_iterator<char>(in), {}),
+                                      entry.last_write_time()};
+    }
+  return files;
+}
+
+TEST(opening, makes_a_shard_where_there_is_none_and_finds_it_again) {
+  scratch_directory dir;
+  {
+    shard_harness h(log_kind::local, dir / "made", small_shard());
+    h.apply(publish(1, {make_batch(1, 1, 1, 1)}));
+  }
+  shard_harness h(log_kind::local, dir / "made", small_shard());
+  EXPECT_EQ(read_all(h.store(), queue_id{1}).size(), 1u);
+  EXPECT_FALSE(fs::exists(dir / "made" / "shard-0.new"));
+}
+
+TEST(opening, has_the_reserve_written_in_the_file) {
+  shard_options o = small_shard();
+  o.reserve = 5u << 20;
+  shard_harness h(log_kind::local, o);
+  const auto s = h.store().stats();
+  EXPECT_GE(s.file, s.used + o.reserve);
+  EXPECT_EQ(s.file, fs::file_size(h.data_file()));
+}
+
+TEST(opening, replaces_what_a_crash_left_half_made) {
+  scratch_directory dir;
+  fs::create_directories(dir / "shard-0.new");
+  std::ofstream(dir / "shard-0.new" / "data.mdb") << "half a page";
+  shard_harness h(log_kind::local, dir.path(), small_shard());
+  h.apply(publish(1, {make_batch(1, 1, 1, 1)}));
+  EXPECT_FALSE(fs::exists(dir / "shard-0.new"));
+}
+
+TEST(opening, refuses_an_unknown_format_version_without_touching_anything) {
+  scratch_directory dir;
+  { shard_harness h(log_kind::local, dir.path(), small_shard()); }
+  tamper(dir.path(), [](lmdb_txn& txn, const tables& t) {
+    txn.put(t.meta, meta_format, encode(format_row{2, {}, 1}));
+  });
+  fs::remove(dir / "shard-0" / "lock.mdb");
+  const auto before = snapshot(dir.path());
+  const auto s = shard::open(dir.path(), small_shard());
+  ASSERT_FALSE(s.has_value());
+  EXPECT_EQ(s.error().code, errc::unknown_version);
+  EXPECT_THAT(s.error().reason, testing::HasSubstr("version 2"));
+  EXPECT_EQ(snapshot(dir.path()), before);
+}
+
+TEST(opening, refuses_the_directory_of_another_shard) {
+  scratch_directory dir;
+  shard_options two = small_shard();
+  two.shards = 2;
+  { shard_harness h(log_kind::local, dir.path(), two); }
+  const auto s = shard::open(dir.path(), small_shard());
+  ASSERT_FALSE(s.has_value());
+  EXPECT_EQ(s.error().code, errc::invalid_argument);
+  EXPECT_THAT(s.error().reason, testing::HasSubstr("shard 0 of 2"));
+}
+
+TEST(opening, refuses_files_that_are_no_shard_without_touching_them) {
+  for (const std::string& content :
+       {std::string(), std::string("hello"), std::string(100000, 'x'), std::string(100000, '\0')}) {
+    scratch_directory dir;
+    fs::create_directories(dir / "shard-0");
+    std::ofstream(dir / "shard-0" / "data.mdb", std::ios::binary) << content;
+    const auto before = snapshot(dir.path());
+    const auto s = shard::open(dir.path(), small_shard());
+    ASSERT_FALSE(s.has_value()) << content.size();
+    EXPECT_EQ(s.error().code, errc::corrupt) << to_string(s.error());
+    EXPECT_EQ(snapshot(dir.path()), before);
+  }
+  scratch_directory dir;
+  fs::create_directories(dir / "shard-0");
+  EXPECT_EQ(shard::open(dir.path(), small_shard()).error().code, errc::corrupt);
+}
+
+TEST(opening, refuses_an_environment_of_another_program) {
+  scratch_directory dir;
+  fs::create_directories(dir / "shard-0");
+  MDB_env* env = nullptr;
+  ASSERT_EQ(mdb_env_create(&env), 0);
+  mdb_env_set_maxdbs(env, 4);
+  ASSERT_EQ(mdb_env_open(env, (dir / "shard-0").c_str(), 0, 0600), 0);
+  MDB_txn* txn = nullptr;
+  ASSERT_EQ(mdb_txn_begin(env, nullptr, 0, &txn), 0);
+  MDB_dbi other = 0;
+  ASSERT_EQ(mdb_dbi_open(txn, "other", MDB_CREATE, &other), 0);
+  ASSERT_EQ(mdb_txn_commit(txn), 0);
+  mdb_env_close(env);
+  const auto s = shard::open(dir.path(), small_shard());
+  ASSERT_FALSE(s.has_value());
+  EXPECT_EQ(s.error().code, errc::corrupt);
+  EXPECT_THAT(s.error().reason, testing::HasSubstr("not a shard"));
+}
+
+TEST(opening, says_what_the_system_said_when_the_directory_cannot_be_made) {
+  scratch_directory dir;
+  std::ofstream(dir / "file") << "not a directory";
+  const auto s = shard::open(dir / "file", small_shard());
+  ASSERT_FALSE(s.has_value());
+  EXPECT_EQ(s.error().code, errc::storage_failed);
+}
+
+TEST(opening, refuses_a_budget_that_is_all_reserve) {
+  scratch_directory dir;
+  shard_options o;
+  o.budget = 64u << 20;
+  const auto s = shard::open(dir.path(), o);
+  ASSERT_FALSE(s.has_value());
+  EXPECT_EQ(s.error().code, errc::invalid_argument);
+}
+
+} // namespace
+} // namespace troupe::test
