@@ -193,6 +193,7 @@ template <class Message> void connection_state::tell_all(const Message& m) {
 
 caf::behavior connection(caf::stateful_actor<connection_state>* self, connection_config cfg) {
   self->set_down_handler([self](caf::down_msg& m) { self->state.lost(m); });
+  self->set_default_handler(caf::drop);
   self->state.start(std::move(cfg));
   return {
       [self](attach_line& a) { self->state.attach(std::move(a.who)); },

@@ -76,7 +76,7 @@ void consumer_state::join_group() {
 void consumer_state::joined_group(std::uint64_t attempt, const joined& j) {
   if (attempt != attempt_ || leaving_) {
     // Too late: we have joined again, or want to go. Nobody else would end this membership.
-    self->send(j.group, leave{j.member});
+    self->request(j.group, cfg_.timeout, leave{j.member}).then([](bool) {}, [](caf::error&) {});
     return;
   }
   group_ = j.group;
@@ -262,6 +262,7 @@ void consumer_state::end(const error& why) {
 
 caf::behavior consumer_actor(caf::stateful_actor<consumer_state>* self, consumer_config cfg) {
   self->set_down_handler([self](caf::down_msg& m) { self->state.group_lost(m); });
+  self->set_default_handler(caf::drop);
   self->state.start(std::move(cfg));
   return {
       [self](delivery& d) { self->state.delivered(d); },

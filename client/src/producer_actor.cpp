@@ -222,6 +222,7 @@ void producer_state::end(const error& why) {
 
 caf::behavior producer_actor(caf::stateful_actor<producer_state>* self, producer_config cfg) {
   self->set_down_handler([self](caf::down_msg& m) { self->state.queue_lost(m); });
+  self->set_default_handler(caf::drop);
   self->state.start(std::move(cfg));
   return {
       [self](published& p) { self->state.answered(p); },

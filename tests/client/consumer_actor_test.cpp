@@ -1,0 +1,343 @@
+#include "consumer_actor.hpp"
+
+#include "fake_broker.hpp"
+#include "membership.hpp"
+
+#include <gtest/gtest.h>
+
+namespace troupe {
+namespace {
+
+using namespace std::chrono_literals;
+
+class ConsumerActor : public testing::Test {
+protected:
+  void TearDown() override {
+    caf::anon_send_exit(aut, caf::exit_reason::user_shutdown);
+    fixture.run();
+  }
+  void open(inbox::limits l = {100, 1 << 20, true}) {
+    consumer_config cfg;
+    cfg.options.group = "audit";
+    cfg.options.member = "m1";
+    cfg.options.topics = {{"orders", "paid||sent"}};
+    cfg.options.start = {start_position::kind::time, from_unix_ms(9)};
+    cfg.connection = line.actor;
+    cfg.messages = box = std::make_shared<inbox>(l);
+    cfg.log = [this](const log_event& e) { logged.emplace_back(e.event); };
+    aut = fixture.owned(fixture.system().spawn(consumer_actor, cfg));
+    box->wake_with([this](inbox::urgency how) {
+      if (how == inbox::urgency::now)
+        caf::anon_send(aut, news_atom::value);
+      else
+        caf::anon_send(aut, soon_atom::value);
+    });
+    line.up(broker.directory);
+  }
+  /// Messages [from, to) of queue 11 under this lease, with their offsets as bodies.
+  delivery make_delivery(std::uint64_t from, std::uint64_t to, std::uint64_t lease,
+                         std::uint32_t queue = 11) {
+    batch_builder builder;
+    for (auto i = from; i < to; ++i)
+      builder.add(message{.body = std::to_string(i)});
+    auto b = builder.finish();
+    delivery_segment s;
+    s.header = b.header;
+    s.base = queue_offset{from};
+    s.index = log_index{50};
+    s.stored = from_unix_ms(1234);
+    s.attempts = 2;
+    s.to = b.header.count;
+    s.data = b.data;
+    delivery d;
+    d.queue = queue_id{queue};
+    d.topic = "orders";
+    d.number = queue - 11;
+    d.shard = shard_id{0};
+    d.gen = generation{3};
+    d.lease = lease_id{lease};
+    d.messages = b.header.count;
+    d.frame = pack_frame({s});
+    return d;
+  }
+  void deliver(std::uint64_t from, std::uint64_t to, std::uint64_t lease, std::uint32_t queue = 11) {
+    tell(make_delivery(from, to, lease, queue));
+  }
+  template <class Message> void tell(Message m) {
+    caf::anon_send(aut, std::move(m));
+    fixture.run();
+  }
+  std::vector<leased_message> take(std::size_t n) {
+    auto taken = box->take(n, 0ms);
+    fixture.run();
+    return taken;
+  }
+  void ack(const std::vector<leased_message>& messages) {
+    std::vector<settle_item> items;
+    for (const auto& m : messages) {
+      items.push_back(settle_of(m, settle_action::ack));
+      --m.delivery->unhandled;
+    }
+    box->settle(items);
+    fixture.run();
+  }
+  consume only() {
+    EXPECT_EQ(broker.consumed.size(), 1u);
+    auto c = broker.consumed.empty() ? consume{} : broker.consumed.back();
+    broker.consumed.clear();
+    return c;
+  }
+
+  test::deterministic fixture;
+  test::fake_broker broker{fixture};
+  test::fake_line line{fixture};
+  std::shared_ptr<inbox> box;
+  caf::actor aut;
+  std::vector<std::string> logged;
+};
+
+TEST_F(ConsumerActor, JoinsWithItsSubscriptionAndGivesAllItsCredit) {
+  open();
+  ASSERT_EQ(broker.joins.size(), 1u);
+  EXPECT_EQ(broker.joins[0].group, "audit");
+  EXPECT_EQ(broker.joins[0].member, "m1");
+  EXPECT_EQ(broker.joins[0].topics[0].filter, "paid||sent");
+  EXPECT_EQ(broker.joins[0].start, 2);
+  EXPECT_EQ(broker.joins[0].start_time, 9);
+  EXPECT_EQ(broker.joins[0].consumer, aut);
+  const auto c = only();
+  EXPECT_EQ(c.member, 41u);
+  EXPECT_EQ(c.messages, 100u);
+  EXPECT_EQ(c.bytes, 1u << 20);
+  EXPECT_FALSE(box->wait_open(0ms));
+}
+
+TEST_F(ConsumerActor, HandsOutDeliveriesInOrderWithTheirPlaces) {
+  open();
+  deliver(0, 3, 1);
+  deliver(5, 7, 2, 12);
+  const auto taken = take(10);
+  ASSERT_EQ(taken.size(), 5u);
+  EXPECT_EQ(taken[1].body(), "1");
+  EXPECT_EQ(taken[1].offset(), queue_offset{1});
+  EXPECT_EQ(taken[1].id(), (message_id{shard_id{0}, log_index{50}, 1}));
+  EXPECT_EQ(taken[1].attempt(), 3u);
+  EXPECT_EQ(taken[1].topic(), "orders");
+  EXPECT_EQ(taken[1].stored(), from_unix_ms(1234));
+  EXPECT_EQ(taken[4].queue(), 1u);
+  EXPECT_EQ(taken[4].copy().content.body, "6");
+}
+
+TEST_F(ConsumerActor, SendsCreditAndSettlesTogetherAndAtOnceWhenThereAreMany) {
+  open();
+  only();
+  deliver(0, 60, 1);
+  const auto taken = take(60);
+  const auto credit = only();
+  EXPECT_EQ(credit.messages, 60u);
+  EXPECT_GT(credit.bytes, 0u);
+  ack(taken);
+  fixture.advance(10ms);
+  const auto settles = only();
+  ASSERT_EQ(settles.settles.size(), 1u);
+  EXPECT_EQ(settles.settles[0].queue, queue_id{11});
+  EXPECT_EQ(settles.settles[0].gen, generation{3});
+  EXPECT_EQ(settles.settles[0].lease, lease_id{1});
+  EXPECT_EQ(settles.settles[0].first, queue_offset{0});
+  EXPECT_EQ(settles.settles[0].count, 60u);
+}
+
+TEST_F(ConsumerActor, LetsSmallNewsWaitALittleForCompany) {
+  open();
+  only();
+  deliver(0, 2, 1);
+  ack(take(1));
+  ack(take(1));
+  EXPECT_TRUE(broker.consumed.empty());
+  fixture.advance(10ms);
+  const auto c = only();
+  EXPECT_EQ(c.messages, 2u);
+  ASSERT_EQ(c.settles.size(), 1u);
+  EXPECT_EQ(c.settles[0].count, 2u);
+}
+
+TEST_F(ConsumerActor, SettlesAtOnceWhatABrokerWithFewUnsettledMessagesWaitsFor) {
+  broker.max_unsettled = 4;
+  open();
+  only();
+  deliver(0, 4, 1);
+  const auto taken = take(4);
+  ack({taken[0]});
+  EXPECT_EQ(only().settles.size(), 1u);
+}
+
+TEST_F(ConsumerActor, RenewsTheLeasesOfWhatItHoldsAtAThirdOfTheirTime) {
+  open();
+  deliver(0, 2, 1);
+  deliver(2, 4, 2);
+  auto first = take(2);
+  fixture.advance(20s);
+  ASSERT_EQ(broker.renewed.size(), 1u);
+  EXPECT_EQ(broker.renewed[0].member, 41u);
+  EXPECT_EQ(broker.renewed[0].leases.size(), 2u);
+  ack(first);
+  fixture.advance(20s);
+  ASSERT_EQ(broker.renewed.size(), 2u);
+  EXPECT_EQ(broker.renewed[1].leases, std::vector{lease_id{2}});
+}
+
+TEST_F(ConsumerActor, LeavesLeasesOfFetchedMessagesToAPullProgram) {
+  open({100, 1 << 20, false});
+  deliver(0, 2, 1);
+  deliver(2, 4, 2);
+  auto held = take(3);
+  fixture.advance(20s);
+  ASSERT_EQ(broker.renewed.size(), 1u);
+  EXPECT_EQ(broker.renewed[0].leases, std::vector{lease_id{2}});
+  tell(held_lease{queue_id{11}, lease_id{1}});
+  ASSERT_EQ(broker.renewed.size(), 2u);
+  EXPECT_EQ(broker.renewed[1].leases, std::vector{lease_id{1}});
+}
+
+TEST_F(ConsumerActor, ReturnsTheCreditOfADeliveryItCannotRead) {
+  open();
+  only();
+  auto d = make_delivery(0, 60, 1);
+  std::vector<char> bytes(d.frame.bytes().begin(), d.frame.bytes().end());
+  bytes[bytes.size() / 2] ^= 1;
+  d.frame = block::copy_of(bytes);
+  tell(std::move(d));
+  EXPECT_EQ(only().messages, 60u);
+  EXPECT_TRUE(take(1).empty());
+  EXPECT_EQ(logged, std::vector<std::string>{"damaged-delivery"});
+}
+
+TEST_F(ConsumerActor, JoinsAgainAndForgetsWhatItHadNotHandled) {
+  open();
+  deliver(0, 4, 1);
+  const auto taken = take(2);
+  broker.die();
+  line.down();
+  EXPECT_TRUE(take(2).empty());
+  EXPECT_FALSE(box->wanted(taken[0]));
+  ack({taken[0]});
+  test::fake_broker again{fixture};
+  again.members = 7;
+  line.up(again.directory);
+  ASSERT_EQ(again.consumed.size(), 1u);
+  EXPECT_EQ(again.consumed[0].member, 8u);
+  EXPECT_EQ(again.consumed[0].messages, 100u);
+  ASSERT_EQ(again.consumed[0].settles.size(), 1u) << "an acknowledgement that came late still counts";
+  EXPECT_EQ(again.consumed[0].settles[0].gen, generation{3});
+  EXPECT_EQ(box->statistics().rejoins, 1u);
+}
+
+TEST_F(ConsumerActor, JoinsAgainWhenTheGroupDismissesIt) {
+  open();
+  tell(dismissed{41, errc::timeout, "it seemed gone"});
+  fixture.advance(100ms);
+  EXPECT_EQ(broker.joins.size(), 2u);
+  tell(dismissed{41, errc::timeout, "an old membership"});
+  fixture.advance(100ms);
+  EXPECT_EQ(broker.joins.size(), 2u);
+}
+
+TEST_F(ConsumerActor, EndsWithTheReasonWhenItsGroupIsDeleted) {
+  open();
+  tell(dismissed{41, errc::not_found, "the group was deleted"});
+  EXPECT_EQ(box->ended().code, errc::not_found);
+  EXPECT_TRUE(box->wait_ended(0ms));
+}
+
+TEST_F(ConsumerActor, SaysWhyItMayNotJoin) {
+  broker.refuse_join = {errc::inconsistent_subscription, "the group follows orders with *"};
+  open();
+  EXPECT_EQ(box->wait_open(0ms).code, errc::inconsistent_subscription);
+}
+
+TEST_F(ConsumerActor, WaitsForItsOwnNameAfterAReconnect) {
+  open();
+  line.down();
+  broker.refuse_join = {errc::already_exists, "a member m1 is there"};
+  line.up(broker.directory);
+  fixture.advance(5s);
+  fixture.advance(5s);
+  EXPECT_FALSE(box->ended());
+  broker.refuse_join = {};
+  fixture.advance(10s);
+  EXPECT_TRUE(box->is_member());
+}
+
+TEST_F(ConsumerActor, EndsWhenItsNameStaysTaken) {
+  open();
+  line.down();
+  broker.refuse_join = {errc::already_exists, "a member m1 is there"};
+  line.up(broker.directory);
+  for (int i = 0; i < 10; ++i)
+    fixture.advance(5s);
+  EXPECT_EQ(box->ended().code, errc::already_exists);
+}
+
+TEST_F(ConsumerActor, FlushWaitsForEveryQueueThatWasSettled) {
+  open();
+  deliver(0, 2, 1);
+  deliver(0, 2, 2, 12);
+  auto taken = take(4);
+  ack({taken[0], taken[1]});
+  fixture.advance(10ms);
+  ack({taken[2]});
+  broker.consumed.clear();
+  std::optional<error> outcome;
+  std::thread flusher([&] { outcome = box->flush(20s); });
+  while (broker.consumed.empty())
+    fixture.run();
+  const auto c = only();
+  EXPECT_NE(c.confirm, 0u);
+  ASSERT_EQ(c.settles.size(), 2u);
+  EXPECT_EQ(c.settles[0].count + c.settles[1].count, 1u) << "one of them is empty and only names its queue";
+  tell(settled{queue_id{11}, c.confirm, 0, errc::none});
+  tell(settled{queue_id{11}, c.confirm, 0, errc::none});
+  tell(settled{queue_id{12}, c.confirm, 1, errc::none});
+  flusher.join();
+  EXPECT_EQ(outcome->code, errc::lease_lost);
+  EXPECT_EQ(box->statistics().refused_settles, 1u);
+}
+
+TEST_F(ConsumerActor, FlushFailsWhenTheConnectionIsLost) {
+  open();
+  deliver(0, 2, 1);
+  ack(take(2));
+  broker.consumed.clear();
+  std::optional<error> outcome;
+  std::thread flusher([&] { outcome = box->flush(20s); });
+  while (broker.consumed.empty())
+    fixture.run();
+  line.down();
+  flusher.join();
+  EXPECT_EQ(outcome->code, errc::disconnected);
+}
+
+TEST_F(ConsumerActor, LeavesTheGroupAfterItsSettles) {
+  open();
+  deliver(0, 2, 1);
+  ack(take(1));
+  broker.consumed.clear();
+  tell(leave_atom::value);
+  EXPECT_EQ(only().settles.size(), 1u);
+  EXPECT_EQ(broker.left, std::vector<std::uint64_t>{41});
+  EXPECT_TRUE(box->wait_ended(0ms));
+  EXPECT_FALSE(box->ended());
+}
+
+TEST_F(ConsumerActor, EndsAMembershipThatCameTooLate) {
+  open();
+  caf::anon_send(line.attached, line_down{{errc::disconnected, "lost"}});
+  caf::anon_send(line.attached, line_up{broker.directory, 2});
+  caf::anon_send(line.attached, line_down{{errc::disconnected, "lost"}});
+  fixture.run();
+  EXPECT_EQ(broker.left, std::vector<std::uint64_t>{42});
+  EXPECT_FALSE(box->is_member());
+}
+
+} // namespace
+} // namespace troupe

@@ -1,0 +1,308 @@
+#include "producer_actor.hpp"
+
+#include "fake_broker.hpp"
+
+#include <gtest/gtest.h>
+
+namespace troupe {
+namespace {
+
+using namespace std::chrono_literals;
+
+class ProducerActor : public testing::Test {
+protected:
+  // What is open then fails, and wants to be noted while there still is a list to note it in.
+  void TearDown() override {
+    caf::anon_send_exit(aut, caf::exit_reason::user_shutdown);
+    fixture.run();
+  }
+  void open(producer_options options = {}) {
+    options.topic = "orders";
+    options.timeout = timeout;
+    box = std::make_shared<outbox>(outbox_config{options, 0, [this] { return now(); }});
+    aut = fixture.owned(
+        fixture.system().spawn(producer_actor, producer_config{options, producer_id{77}, line.actor, box}));
+    box->wake_with([this] { caf::anon_send(aut, flush_atom::value); });
+    line.up(broker.directory);
+  }
+  milliseconds now() {
+    return std::chrono::duration_cast<milliseconds>(fixture.system().clock().now().time_since_epoch());
+  }
+  error put(const std::string& body, const std::string& key = "") {
+    message m;
+    m.body = body;
+    m.order_key = key;
+    m.born = from_unix_ms(1);
+    return box->put(m, {.call = [this, body](const result<receipt>& r) { note(body, r); }}, false);
+  }
+  /// As put(), and lets the actors run.
+  void send(const std::string& body, const std::string& key = "") {
+    ASSERT_FALSE(put(body, key));
+    fixture.run();
+  }
+  void note(const std::string& body, const result<receipt>& r) {
+    heard.push_back(body + (r ? "@" + std::to_string(r->queue) + ":" + std::to_string(r->offset.value)
+                              : " " + std::string{to_string(r.error().code)}));
+    if (r)
+      receipts.push_back(*r);
+  }
+  std::vector<std::string> bodies(const publish& p) {
+    std::vector<std::string> out;
+    auto reader = batch_reader::open(p.header, p.data);
+    EXPECT_TRUE(reader) << to_string(reader.error());
+    for (std::uint32_t i = 0; reader && i < reader->count(); ++i)
+      out.emplace_back(reader->body(i));
+    return out;
+  }
+  using strings = std::vector<std::string>;
+
+  test::deterministic fixture;
+  test::fake_broker broker{fixture};
+  test::fake_line line{fixture};
+  milliseconds timeout{10s};
+  std::shared_ptr<outbox> box;
+  caf::actor aut;
+  strings heard;
+  std::vector<receipt> receipts;
+};
+
+TEST_F(ProducerActor, SendsTheFirstMessageAtOnceAndReportsItsPlace) {
+  open();
+  EXPECT_EQ(broker.routes_asked, strings{"orders"});
+  EXPECT_FALSE(box->wait_open(0ms));
+  send("a");
+  auto sent = broker.take_published();
+  ASSERT_EQ(sent.size(), 1u);
+  EXPECT_EQ(sent[0].queue, queue_id{11});
+  EXPECT_EQ(sent[0].header.producer, producer_id{77});
+  EXPECT_EQ(sent[0].header.sequence, batch_sequence{1});
+  EXPECT_EQ(bodies(sent[0]), strings{"a"});
+  broker.answer({broker.stored(sent[0], 5)});
+  EXPECT_EQ(heard, strings{"a@0:5"});
+  EXPECT_EQ(receipts[0].id, (message_id{shard_id{0}, log_index{105}, 7}));
+  EXPECT_EQ(receipts[0].topic, "orders");
+  EXPECT_TRUE(receipts[0].placed);
+}
+
+TEST_F(ProducerActor, GathersWhileTheLineIsBusyAndSendsTheRestTogether) {
+  open();
+  for (auto body : {"a", "b", "c", "d"})
+    send(body);
+  auto sent = broker.take_published();
+  EXPECT_EQ(sent.size(), 4u);
+  for (auto body : {"e", "f", "g"})
+    send(body);
+  EXPECT_TRUE(broker.take_published().empty());
+  broker.answer({broker.stored(sent[0], 0)});
+  sent = broker.take_published();
+  ASSERT_EQ(sent.size(), 1u);
+  EXPECT_EQ(bodies(sent[0]), (strings{"e", "f", "g"}));
+  broker.answer({broker.stored(sent[0], 10)});
+  EXPECT_EQ(heard, (strings{"a@0:0", "e@0:10", "f@0:11", "g@0:12"}));
+  EXPECT_EQ(receipts[3].id.ordinal, 9u);
+}
+
+TEST_F(ProducerActor, SendsAFullBatchHoweverBusyTheLineIs) {
+  open({.batch_messages = 2});
+  for (auto body : {"a", "b", "c", "d", "e"})
+    send(body);
+  broker.take_published();
+  send("f");
+  send("g");
+  auto sent = broker.take_published();
+  ASSERT_EQ(sent.size(), 1u);
+  EXPECT_EQ(bodies(sent[0]), (strings{"e", "f"}));
+}
+
+TEST_F(ProducerActor, KeepsMessagesOfAnOrderKeyInOneQueueAndSendsThemPastABusyLine) {
+  open();
+  for (int i = 0; i < 20; ++i)
+    send("m" + std::to_string(i), "customer-1");
+  const auto sent = broker.take_published();
+  ASSERT_FALSE(sent.empty());
+  for (const auto& p : sent)
+    EXPECT_EQ(p.queue, sent[0].queue);
+}
+
+TEST_F(ProducerActor, SpreadsMessagesWithoutAKeyOverTheQueues) {
+  open();
+  for (auto body : {"a", "b"})
+    send(body);
+  const auto sent = broker.take_published();
+  ASSERT_EQ(sent.size(), 2u);
+  EXPECT_NE(sent[0].queue, sent[1].queue);
+}
+
+TEST_F(ProducerActor, SendsWhatIsInFlightAgainToTheNodeThatCameBack) {
+  open();
+  send("a", "k");
+  send("b", "k");
+  const auto before = broker.take_published();
+  ASSERT_EQ(before.size(), 2u);
+  broker.die();
+  line.down();
+  send("c", "k");
+  test::fake_broker again{fixture};
+  line.up(again.directory);
+  const auto after = again.take_published();
+  ASSERT_EQ(after.size(), 3u);
+  EXPECT_EQ(after[0].header, before[0].header);
+  EXPECT_EQ(after[1].header, before[1].header);
+  EXPECT_EQ(after[2].header.sequence, batch_sequence{3});
+  auto first = again.stored(after[0], 0);
+  first.duplicate = true;
+  again.answer({first, again.stored(after[1], 1), again.stored(after[2], 2)});
+  ASSERT_EQ(receipts.size(), 3u);
+  EXPECT_TRUE(receipts[0].duplicate);
+  EXPECT_FALSE(receipts[1].duplicate);
+  const auto stats = box->statistics();
+  EXPECT_EQ(stats.accepted, 3u);
+  EXPECT_EQ(stats.duplicates, 1u);
+  EXPECT_EQ(stats.batches, 3u);
+  EXPECT_EQ(stats.resent_batches, 2u);
+  EXPECT_EQ(stats.reconnects, 1u);
+}
+
+TEST_F(ProducerActor, SendsAgainAfterThePauseThatAnOverloadedBrokerAsksFor) {
+  open();
+  send("a");
+  auto sent = broker.take_published();
+  broker.answer({broker.refused(sent.at(0), errc::overloaded, 300)});
+  fixture.advance(299ms);
+  EXPECT_TRUE(broker.take_published().empty());
+  fixture.advance(2ms);
+  auto again = broker.take_published();
+  ASSERT_EQ(again.size(), 1u);
+  EXPECT_EQ(again[0].header, sent[0].header);
+  EXPECT_TRUE(heard.empty());
+}
+
+TEST_F(ProducerActor, GathersWhileAQueuePauses) {
+  open();
+  send("a", "k");
+  auto sent = broker.take_published();
+  broker.answer({broker.refused(sent.at(0), errc::no_space, 300)});
+  for (auto body : {"b", "c", "d"})
+    send(body, "k");
+  EXPECT_TRUE(broker.take_published().empty());
+  fixture.advance(301ms);
+  sent = broker.take_published();
+  ASSERT_EQ(sent.size(), 2u);
+  EXPECT_EQ(bodies(sent[0]), strings{"a"});
+  EXPECT_EQ(bodies(sent[1]), (strings{"b", "c", "d"}));
+}
+
+TEST_F(ProducerActor, FailsMessagesWhoseTimeIsOver) {
+  open();
+  send("a", "k");
+  line.down();
+  send("b", "k");
+  fixture.advance(5s);
+  EXPECT_TRUE(heard.empty());
+  fixture.advance(5s);
+  EXPECT_EQ(heard, (strings{"a timeout", "b timeout"}));
+  EXPECT_EQ(box->statistics().failed, 2u);
+}
+
+TEST_F(ProducerActor, FailsWithTheReasonWhenTheDiskStaysFull) {
+  open();
+  send("a");
+  for (int i = 0; i < 12; ++i) {
+    auto sent = broker.take_published();
+    std::vector<publish_result> answers;
+    for (auto& p : sent)
+      answers.push_back(broker.refused(p, errc::no_space, 1000));
+    if (!answers.empty())
+      broker.answer(answers);
+    fixture.advance(1s);
+  }
+  EXPECT_EQ(heard, strings{"a no_space"});
+}
+
+TEST_F(ProducerActor, FailsEverythingWhenTheTopicIsDeleted) {
+  open();
+  send("a");
+  caf::anon_send(aut, route{topic_id{1}, 2, 0, {}, {}});
+  fixture.run();
+  EXPECT_EQ(heard, strings{"a not_found"});
+  EXPECT_EQ(put("b").code, errc::not_found);
+}
+
+TEST_F(ProducerActor, UsesQueuesThatATopicGrew) {
+  open();
+  test::fake_broker grown{fixture, 3};
+  grown.version = 2;
+  caf::anon_send(aut, grown.route());
+  fixture.run();
+  for (auto body : {"a", "b", "c"})
+    send(body);
+  std::set<queue_id> used;
+  for (auto& p : grown.take_published())
+    used.insert(p.queue);
+  EXPECT_EQ(used.size(), 3u);
+}
+
+TEST_F(ProducerActor, SaysWhyItCannotOpen) {
+  broker.refuse_route = {errc::not_found, "there is no topic orders"};
+  open();
+  EXPECT_EQ(box->wait_open(0ms).code, errc::not_found);
+  EXPECT_TRUE(box->wait_ended(0ms));
+}
+
+TEST_F(ProducerActor, AsksAgainWhenTheNodeHasNoRouteYetAfterAReconnect) {
+  open();
+  line.down();
+  broker.refuse_route = {errc::overloaded, "starting"};
+  line.up(broker.directory);
+  broker.refuse_route = {};
+  fixture.advance(1s);
+  send("a");
+  EXPECT_EQ(broker.take_published().size(), 1u);
+}
+
+TEST_F(ProducerActor, FailsWhatIsOpenWhenTheClientIsClosed) {
+  open();
+  send("a");
+  line.close();
+  EXPECT_EQ(heard, strings{"a shutting_down"});
+  EXPECT_EQ(put("b").code, errc::shutting_down);
+  EXPECT_TRUE(box->wait_ended(0ms));
+  EXPECT_FALSE(box->flush(0ms));
+}
+
+TEST_F(ProducerActor, RefusesWhatTheWindowHasNoRoomFor) {
+  open({.window = 300});
+  EXPECT_FALSE(put(std::string(100, 'a')));
+  const auto full = put(std::string(100, 'b'));
+  EXPECT_EQ(full.code, errc::overloaded);
+  EXPECT_FALSE(full.hint.empty());
+  fixture.run();
+  broker.answer({broker.stored(broker.take_published().at(0), 0)});
+  EXPECT_FALSE(put(std::string(1000, 'c'))) << "alone, even a larger one than the window passes";
+}
+
+TEST_F(ProducerActor, SurvivesACallbackThatThrows) {
+  open();
+  message m;
+  m.body = "x";
+  ASSERT_FALSE(box->put(m, {.call = [](const result<receipt>&) { throw 1; }}, false));
+  fixture.run();
+  send("a");
+  for (auto& p : broker.take_published())
+    broker.answer({broker.stored(p, 0)});
+  EXPECT_EQ(heard.size(), 1u);
+}
+
+TEST_F(ProducerActor, ChecksMessagesAgainstTheLimitOfTheTopic) {
+  open();
+  message m;
+  m.body = std::string(1001, 'x');
+  EXPECT_EQ(box->check(m).code, errc::too_large);
+  m.body = "x";
+  EXPECT_FALSE(box->check(m));
+  m.deliver_at = from_unix_ms(1);
+  EXPECT_EQ(box->check(m).code, errc::not_supported);
+}
+
+} // namespace
+} // namespace troupe
