@@ -9,6 +9,8 @@ namespace {
 constexpr std::uint64_t page = 4096;
 /// What a transaction copies besides its entries: a path of pages in each table, and the free list.
 constexpr std::uint64_t transaction_pages = 32;
+/// Below this much room nothing is admitted: a transaction and a small entry.
+constexpr std::uint64_t admission_pages = 64;
 /// Room that must come back before a disk that was full is tried again.
 constexpr std::uint64_t retry_room = 1u << 20;
 /// Zeros that are written ahead when the file must grow.
@@ -89,7 +91,7 @@ error log_writer::admission(std::uint64_t bytes) const {
   if (failed_)
     return failed_;
   const auto& o = env_.options();
-  const std::uint64_t least = transaction_pages * page + bytes;
+  const std::uint64_t least = admission_pages * page + bytes;
   if (o.budget && usage_.used + least > o.budget - o.reserve)
     return refuse("the disk budget", o.budget);
   if (full_at_ && usage_.used + retry_room > full_at_ && env_.available() < retry_room)

@@ -19,7 +19,9 @@ namespace troupe {
 struct shard_options {
   shard_id id;
   std::uint16_t shards = 1;
-  /// Bytes the shard's file may use; 0: only the file system's limit. Beyond it, appends are refused with no_space.
+  /// Bytes of pages that the shard may use; 0: only the file system's limit. Beyond it, appends are refused with
+  /// no_space. The file itself may grow up to a third longer than its live data: of free pages between records of very
+  /// different sizes not all can be used again.
   std::uint64_t budget = 0;
   /// Room kept in already written, free pages for settles, deletes and trims.
   std::uint64_t reserve = 64u << 20;
