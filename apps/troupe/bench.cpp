@@ -187,6 +187,8 @@ std::optional<double> bench_node::cpu_seconds() const {
   return (user + system) / static_cast<double>(sysconf(_SC_CLK_TCK));
 }
 
+error interrupted() { return {errc::shutting_down, "interrupted before it was done"}; }
+
 json to_json(const bench_report& report, const bench_figures& f) {
   json object{{"bench", report.name}, {"size", report.size}, {"messages", f.messages}};
   put(object, "seconds", f.seconds, 1e6);

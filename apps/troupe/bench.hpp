@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cli.hpp"
+#include "interrupt.hpp"
 #include "raw_limits.hpp"
 #include "temporary_directory.hpp"
 
@@ -70,12 +71,15 @@ public:
   std::uint64_t memory();
   /// CPU seconds of the node's process; nothing when it is not known.
   std::optional<double> cpu_seconds() const;
+  /// Ctrl-C: a benchmark ends then, and cleans up.
+  const interrupt& stop() const { return *stop_; }
 
 private:
   bench_node() = default;
   std::string prefix_;
   int pid_ = 0;
   std::uint64_t made_ = 0;
+  std::unique_ptr<interrupt> stop_ = std::make_unique<interrupt>();
   // Destroyed from the last to the first: the client before the node, the node before its directory.
   std::unique_ptr<temporary_directory> data_;
   std::unique_ptr<node> node_;
@@ -83,6 +87,9 @@ private:
   std::vector<std::string> topics_;
   std::vector<std::string> groups_;
 };
+
+/// What a benchmark that was interrupted ends with.
+error interrupted();
 
 /// How a benchmark shows itself.
 struct bench_report {

@@ -41,7 +41,7 @@ result<std::string> fill(bench_node& node, const consume_settings& s) {
   message m;
   m.body.assign(s.size, 'x');
   m.tag = "bench";
-  for (std::uint64_t i = 0; i < s.messages_or_default(); ++i)
+  for (std::uint64_t i = 0; i < s.messages_or_default() && !node.stop().requested(); ++i)
     to->send_async(m, [&](const result<receipt>& r) {
       std::lock_guard lock(mutex);
       if (!r)
@@ -53,6 +53,8 @@ result<std::string> fill(bench_node& node, const consume_settings& s) {
     return failed;
   if (flushed)
     return flushed;
+  if (node.stop().requested())
+    return interrupted();
   return *topic;
 }
 
@@ -61,9 +63,12 @@ struct progress {
   std::atomic<std::uint64_t> acked{0};
 };
 
-error consume_share(pull_consumer& from, progress& of_group, std::uint64_t all, std::atomic<bool>& stop) {
+error consume_share(pull_consumer& from, progress& of_group, std::uint64_t all,
+                    const std::atomic<bool>& failed, const interrupt& stop) {
   auto last = clock::now();
-  while (of_group.acked.load() < all && !stop.load()) {
+  while (of_group.acked.load() < all && !failed.load()) {
+    if (stop.requested())
+      return interrupted();
     auto messages = from.fetch(8192, milliseconds{10});
     if (!messages)
       return messages.error();
@@ -110,12 +115,14 @@ result<bench_figures> consume_once(bench_node& node, const consume_settings& s, 
     return members.error();
   std::vector<progress> groups(s.groups);
   std::vector<error> failures(members->size());
-  std::atomic<bool> stop{false};
+  std::atomic<bool> failed{false};
   std::vector<std::thread> threads;
   for (std::size_t i = 0; i < members->size(); ++i)
     threads.emplace_back([&, i] {
-      failures[i] = consume_share((*members)[i], groups[i / s.consumers], s.messages_or_default(), stop);
-      stop = stop || failures[i];
+      failures[i] =
+          consume_share((*members)[i], groups[i / s.consumers], s.messages_or_default(), failed, node.stop());
+      if (failures[i])
+        failed = true;
     });
   for (auto& thread : threads)
     thread.join();

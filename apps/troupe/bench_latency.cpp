@@ -1,5 +1,4 @@
 #include "bench.hpp"
-#include "interrupt.hpp"
 #include "latencies.hpp"
 
 #include "troupe/consumer.hpp"
@@ -35,21 +34,21 @@ clock::time_point stamp_of(std::string_view body) {
   return clock::time_point(clock::duration(ticks));
 }
 
-error publish_at_rate(client& c, const latency_settings& s, const std::string& topic, std::uint64_t count) {
+error publish_at_rate(bench_node& node, const latency_settings& s, const std::string& topic,
+                      std::uint64_t count) {
   // Before the producer, whose end waits for callbacks.
   std::mutex mutex;
   error failed;
   producer_options options;
   options.topic = topic;
-  auto to = producer::open(c, std::move(options));
+  auto to = producer::open(node.connection(), std::move(options));
   if (!to)
     return to.error();
-  interrupt stop;
   auto step = std::chrono::duration_cast<clock::duration>(std::chrono::duration<double>(1 / s.rate));
   auto next = clock::now();
   for (std::uint64_t i = 0; i < count; ++i, next += step) {
-    if (stop.wait_until(next))
-      return {errc::shutting_down, "interrupted"};
+    if (node.stop().wait_until(next))
+      return interrupted();
     message m;
     m.body = stamped(s.size, clock::now());
     to->send_async(std::move(m), [&](const result<receipt>& r) {
@@ -81,11 +80,10 @@ result<bench_figures> latency_once(bench_node& node, const latency_settings& s) 
     return waiting.error();
   auto count = static_cast<std::uint64_t>(std::max(1.0, s.rate * s.seconds));
   auto begin = clock::now();
-  auto failed = publish_at_rate(node.connection(), s, *topic, count);
-  interrupt stop;
+  auto failed = publish_at_rate(node, s, *topic, count);
   auto deadline = clock::now() + std::chrono::seconds(10);
-  while (!failed && times.count() < count && clock::now() < deadline)
-    stop.wait_until(clock::now() + milliseconds{20});
+  while (!failed && times.count() < count && clock::now() < deadline && !node.stop().requested())
+    node.stop().wait_until(clock::now() + milliseconds{20});
   bench_figures f;
   f.seconds = std::chrono::duration<double>(clock::now() - begin).count();
   f.messages = times.count();
@@ -94,6 +92,8 @@ result<bench_figures> latency_once(bench_node& node, const latency_settings& s) 
     return failed;
   if (stopped)
     return stopped;
+  if (node.stop().requested())
+    return interrupted();
   if (f.messages < count)
     return error{errc::timeout, std::to_string(count - f.messages) + " messages did not come within 10 s"};
   f.p50_us = times.percentile_us(0.5);

@@ -26,10 +26,12 @@ struct publish_settings : bench_settings {
 /// What all producer threads of a run share: how many messages were answered, and the first failure.
 class tally {
 public:
-  explicit tally(std::uint64_t in_flight) : in_flight_(in_flight) {}
+  tally(std::uint64_t in_flight, const interrupt& stop) : in_flight_(in_flight), stop_(stop) {}
 
   /// Before a message: waits while as many as allowed are on their way. False after a failure.
   bool begin() {
+    if (stop_.requested())
+      fail(interrupted());
     if (in_flight_ == 0)
       return !failed_.load(std::memory_order_relaxed);
     std::unique_lock lock(mutex_);
@@ -64,6 +66,7 @@ public:
 
 private:
   const std::uint64_t in_flight_;
+  const interrupt& stop_;
   mutable std::mutex mutex_;
   std::condition_variable room_;
   std::uint64_t open_ = 0;
@@ -122,7 +125,7 @@ result<bench_figures> publish_once(bench_node& node, const publish_settings& s) 
   if (!topics)
     return topics.error();
   // Before the producers, whose end waits for callbacks.
-  tally t(s.in_flight == 1u ? 0 : s.in_flight.value_or(0));
+  tally t(s.in_flight == 1u ? 0 : s.in_flight.value_or(0), node.stop());
   auto producers = open_producers(node.connection(), s, *topics);
   if (!producers)
     return producers.error();

@@ -1,5 +1,4 @@
 #include "bench.hpp"
-#include "interrupt.hpp"
 #include "text.hpp"
 
 #include <cmath>
@@ -17,10 +16,9 @@ struct topics_settings : bench_settings {
 
 /// CPU of the node while nobody asks anything of it, in percent of one processor.
 std::optional<double> idle_cpu(const bench_node& node, milliseconds time) {
-  interrupt stop;
   auto before = node.cpu_seconds();
   auto begin = clock::now();
-  stop.wait_until(begin + time);
+  node.stop().wait_until(begin + time);
   auto after = node.cpu_seconds();
   if (!before || !after)
     return std::nullopt;

@@ -1,0 +1,197 @@
+#include "cli_fixture.hpp"
+
+/// topic, group, message and node against a running node.
+namespace troupe::test {
+
+using testing::ElementsAre;
+using testing::StartsWith;
+
+class cli_admin : public cli {};
+
+TEST_F(cli_admin, a_topic_lives_from_create_to_delete) {
+  auto made = works_json({"topic", "create", "life", "--queues", "3", "--retention", "2h",
+                          "--retention-bytes", "1GiB", "--max-message", "64KiB"});
+  ASSERT_EQ(made.size(), 1u);
+  EXPECT_EQ(made[0]["name"], "life");
+  EXPECT_EQ(made[0]["queues"], 3);
+  EXPECT_EQ(made[0]["priorities"], 1);
+  EXPECT_EQ(made[0]["retention_ms"], 7'200'000);
+  EXPECT_EQ(made[0]["retention_bytes"], 1 << 30);
+  EXPECT_EQ(made[0]["max_message"], 65536);
+  EXPECT_EQ(made[0]["messages"], 0);
+
+  works({"send", "life", "hello"});
+  auto described = works_json({"topic", "describe", "life"});
+  ASSERT_EQ(described.size(), 1u);
+  EXPECT_EQ(described[0]["messages"], 1);
+  ASSERT_EQ(described[0]["per_queue"].size(), 3u);
+  std::uint64_t next = 0;
+  for (const auto& queue : described[0]["per_queue"]) {
+    EXPECT_EQ(queue["first"], 0);
+    next += queue["next"].get<std::uint64_t>();
+  }
+  EXPECT_EQ(next, 1u);
+
+  auto changed = works_json({"topic", "set", "life", "--retention", "1d", "--queues", "4"});
+  EXPECT_EQ(changed[0]["retention_ms"], 86'400'000);
+  EXPECT_EQ(changed[0]["queues"], 4);
+  EXPECT_EQ(changed[0]["max_message"], 65536) << "what is not named stays";
+
+  EXPECT_THAT(works({"topic", "list"}), HasSubstr("life"));
+  works({"topic", "delete", "life"});
+  EXPECT_THAT(works({"topic", "list"}), Not(HasSubstr("life")));
+  refused(1, {"topic", "describe", "life"}, "life");
+}
+
+TEST_F(cli_admin, options_at_the_value_of_this_version_are_taken) {
+  works({"topic", "create", "same", "--priorities", "1", "--cleanup", "delete", "--key-index", "off",
+         "--dedupe-key-window", "0"});
+  works({"group", "create", "same", "--mode", "shared"});
+  works({"send", "same", "b", "--priority", "0"});
+}
+
+TEST_F(cli_admin, the_list_has_every_topic_once) {
+  new_topic("list-a");
+  new_topic("list-b");
+  std::vector<std::string> names;
+  for (const auto& topic : works_json({"topic", "list"}))
+    if (auto name = topic.value("name", ""); name.starts_with("list-")) {
+      names.push_back(name);
+      EXPECT_TRUE(topic.contains("per_queue"));
+    }
+  EXPECT_THAT(names, testing::UnorderedElementsAre("list-a", "list-b"));
+  EXPECT_THAT(works({"topic", "list", "--names"}), HasSubstr("list-a\n"));
+}
+
+TEST_F(cli_admin, bad_topics_are_refused_with_what_why_and_what_to_do) {
+  new_topic("taken");
+  refused(1, {"topic", "create", "taken"}, "taken");
+  refused(1, {"topic", "create", "bad name"}, "not allowed");
+  refused(1, {"topic", "create", ""}, "empty");
+  refused(1, {"topic", "create", std::string(128, 'x')}, "127");
+  refused(1, {"topic", "create", "RMQ_SYS_x"}, "reserved");
+  refused(1, {"topic", "create", "t", "--queues", "0"}, "queues");
+  refused(1, {"topic", "create", "t", "--queues", "1025"}, "1024");
+  refused(1, {"topic", "create", "t", "--max-message", "5MiB"}, "");
+  refused(1, {"topic", "create", "t", "--max-message", "8GiB"}, "4MiB");
+  refused(1, {"topic", "set", "missing", "--queues", "9"}, "missing");
+  refused(1, {"topic", "set", "taken", "--queues", "2"}, "");
+  refused(2, {"topic", "set", "taken"}, "nothing to change");
+  refused(1, {"topic", "delete", "missing"}, "missing");
+}
+
+TEST_F(cli_admin, a_topic_named_like_a_verb_is_a_topic) {
+  for (const auto* name : {"node", "send", "topic"}) {
+    new_topic(name);
+    works({"send", name, "topic"});
+    EXPECT_EQ(works_json({"topic", "describe", name})[0]["messages"], 1);
+  }
+}
+
+TEST_F(cli_admin, a_group_shows_members_progress_and_lag) {
+  new_topic("followed", {"--queues", "2"});
+  works({"send", "followed", "--lines", "-"}, "1\n2\n3\n4\n5\n");
+  auto made = works_json({"group", "create", "followers", "--lease", "30s", "--max-unsettled", "10"});
+  EXPECT_EQ(made[0]["lease_ms"], 30'000);
+  EXPECT_EQ(made[0]["mode"], "shared");
+  works({"receive", "followed", "--group", "followers", "--max", "3"});
+  auto group = works_json({"group", "describe", "followers"})[0];
+  EXPECT_EQ(group["lag"], 2);
+  ASSERT_EQ(group["subscriptions"].size(), 1u);
+  EXPECT_EQ(group["subscriptions"][0]["topic"], "followed");
+  EXPECT_EQ(group["subscriptions"][0]["filter"], "*");
+  EXPECT_EQ(group["members"].size(), 0u) << "the receiver has left";
+  EXPECT_EQ(group["queues"].size(), 2u);
+  EXPECT_THAT(works({"group", "describe", "followers"}), HasSubstr("no members"));
+  EXPECT_THAT(works({"group", "list"}), HasSubstr("followers"));
+  works({"group", "delete", "followers"});
+  refused(1, {"group", "describe", "followers"}, "followers");
+}
+
+TEST_F(cli_admin, bad_groups_are_refused) {
+  works({"group", "create", "once"});
+  refused(1, {"group", "create", "once"}, "once");
+  refused(1, {"group", "create", "bad name"}, "not allowed");
+  refused(1, {"group", "create", std::string(121, 'x')}, "120");
+  refused(1, {"group", "create", "g", "--lease", "1ms"}, "lease");
+  refused(1, {"group", "create", "g", "--max-unsettled", "0"}, "unsettled");
+  refused(1, {"group", "describe", "missing"}, "missing");
+  refused(1, {"group", "delete", "missing"}, "missing");
+}
+
+TEST_F(cli_admin, a_message_is_found_by_its_id_with_all_its_parts) {
+  new_topic("kept");
+  auto sent = works_json({"send", "kept", "the body", "--key", "k1", "--key", "k2", "--tag", "t",
+                          "--property", "a=1", "--property", "b=", "--order-key", "o"});
+  ASSERT_EQ(sent.size(), 1u);
+  auto id = sent[0].value("id", "");
+  auto m = works_json({"message", "get", id})[0];
+  EXPECT_EQ(m["id"], id);
+  EXPECT_EQ(m["topic"], "kept");
+  EXPECT_EQ(m["queue"], sent[0]["queue"]);
+  EXPECT_EQ(m["offset"], sent[0]["offset"]);
+  EXPECT_EQ(m["body"], "the body");
+  EXPECT_EQ(m["keys"], (json{"k1", "k2"}));
+  EXPECT_EQ(m["tag"], "t");
+  EXPECT_EQ(m["properties"], (json{{"a", "1"}, {"b", ""}}));
+  EXPECT_EQ(m["order_key"], "o");
+  EXPECT_GT(m.value("born", std::int64_t{0}), 1'600'000'000'000);
+  EXPECT_GE(m.value("stored", std::int64_t{0}), m.value("born", std::int64_t{0}) - 1000);
+  EXPECT_FALSE(m.contains("attempt")) << "nobody was given it";
+  EXPECT_THAT(works({"message", "get", id}), HasSubstr("the body"));
+}
+
+TEST_F(cli_admin, an_id_that_does_not_exist_is_refused) {
+  refused(1, {"message", "get", "0-999999999-0"}, "");
+  refused(1, {"message", "get", "9-1-0"}, "");
+  refused(1, {"message", "get", "65535-18446744073709551615-4294967295"}, "");
+}
+
+TEST_F(cli_admin, the_node_says_how_it_is) {
+  auto node = works_json({"node", "status"})[0];
+  EXPECT_EQ(node["state"], "running");
+  EXPECT_EQ(node["listen"], address_);
+  EXPECT_GT(node.value("rss", 0), 0);
+  EXPECT_TRUE(node.contains("topics") && node.contains("groups") && node.contains("connections") &&
+              node.contains("version"));
+  for (const auto* field : {"used", "free", "budget"})
+    EXPECT_TRUE(node["disk"].contains(field)) << field;
+  ASSERT_EQ(node["shards"].size(), 1u);
+  for (const auto* field :
+       {"shard", "entries", "first", "last", "file", "commits", "commit_p50_us", "commit_p99_us"})
+    EXPECT_TRUE(node["shards"][0].contains(field)) << field;
+  EXPECT_THAT(works({"node", "status"}), HasSubstr("running"));
+}
+
+TEST_F(cli_admin, what_is_printed_for_people_cannot_control_their_terminal) {
+  new_topic("hostile");
+  auto id = works_json(
+      {"send", "hostile", "\x1b]0;owned\x07\n", "--key", "k\x1b[2J", "--property", "p\x9b=\x1b[31m"})[0];
+  for (const auto& text : {works({"message", "get", id.value("id", "")}),
+                           works({"receive", "hostile", "--group", "victims", "--max", "1"})}) {
+    EXPECT_THAT(text, Not(HasSubstr("\x1b")));
+    EXPECT_THAT(text, Not(HasSubstr("\x07")));
+    EXPECT_THAT(text, HasSubstr("\\x1b]0;owned\\x07"));
+  }
+}
+
+/// A node of its own, because it ends.
+class cli_drain : public cli {};
+
+TEST_F(cli_drain, draining_stops_the_node_cleanly_and_what_was_sent_is_there_afterwards) {
+  new_topic("survivor");
+  works({"send", "survivor", "still here"});
+  EXPECT_THAT(works({"node", "drain"}), HasSubstr("drains"));
+  EXPECT_EQ(node_->wait(std::chrono::seconds(15)), 0) << node_->errors();
+  node_ = std::make_unique<process>(
+      TROUPE_TROUPED,
+      std::vector<std::string>{"--data", (place_->path() / "data").string(), "--listen", "127.0.0.1:0"});
+  auto ready = node_->read_until("trouped ready on ");
+  ASSERT_TRUE(ready) << node_->errors();
+  std::istringstream words(*ready);
+  for (int i = 0; i < 4; ++i)
+    words >> address_;
+  EXPECT_EQ(works_json({"receive", "survivor", "--group", "g", "--max", "1"})[0]["body"], "still here");
+}
+
+} // namespace troupe::test

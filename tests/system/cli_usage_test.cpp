@@ -1,0 +1,241 @@
+#include "cli_fixture.hpp"
+
+#include <fstream>
+
+/// What needs no node: wrong usage, what is not built yet, help, config.
+namespace troupe::test {
+
+namespace {
+
+const std::vector<std::vector<std::string>> verbs{
+    {"topic", "create"},   {"topic", "list"},    {"topic", "describe"},
+    {"topic", "set"},      {"topic", "delete"},  {"send"},
+    {"receive"},           {"group", "create"},  {"group", "list"},
+    {"group", "describe"}, {"group", "delete"},  {"message", "get"},
+    {"node", "status"},    {"node", "drain"},    {"config", "show"},
+    {"config", "check"},   {"bench", "raw"},     {"bench", "publish"},
+    {"bench", "consume"},  {"bench", "latency"}, {"bench", "topics"}};
+
+std::vector<std::string> joined(std::vector<std::string> verb, const std::vector<std::string>& rest) {
+  verb.insert(verb.end(), rest.begin(), rest.end());
+  return verb;
+}
+
+} // namespace
+
+TEST_F(cli_usage, help_teaches_each_verb_with_examples) {
+  EXPECT_THAT(troupe({"--help"}).out, HasSubstr("Examples:"));
+  for (const auto& verb : verbs) {
+    auto said = troupe(joined(verb, {"--help"}));
+    EXPECT_EQ(said.status, 0) << verb.back();
+    EXPECT_THAT(said.out, HasSubstr("Examples:")) << verb.back();
+    EXPECT_THAT(said.out, HasSubstr("troupe " + verb.front())) << verb.back();
+    EXPECT_EQ(said.err, "");
+  }
+}
+
+TEST_F(cli_usage, version_names_itself) {
+  auto said = troupe({"--version"});
+  EXPECT_EQ(said.status, 0);
+  EXPECT_THAT(said.out, testing::StartsWith("troupe "));
+}
+
+TEST_F(cli_usage, unknown_verbs_and_options_are_wrong_usage) {
+  refused(2, {}, "subcommand is required");
+  refused(2, {"topics"}, "topics");
+  refused(2, {"topic"}, "subcommand is required");
+  refused(2, {"topic", "rename"}, "rename");
+  for (const auto& verb : verbs)
+    refused(2, joined(verb, {"--no-such-option"}), "");
+}
+
+TEST_F(cli_usage, missing_and_surplus_arguments_are_wrong_usage) {
+  refused(2, {"topic", "create"}, "NAME is required");
+  refused(2, {"topic", "describe"}, "NAME is required");
+  refused(2, {"topic", "delete", "a", "b"}, "b");
+  refused(2, {"send"}, "TOPIC is required");
+  refused(2, {"receive", "t"}, "--group is required");
+  refused(2, {"message", "get"}, "ID is required");
+  refused(2, {"config", "check"}, "FILE is required");
+}
+
+TEST_F(cli_usage, values_that_cannot_be_read_are_wrong_usage) {
+  refused(2, {"--node", "nowhere", "node", "status"}, "HOST:PORT");
+  refused(2, {"--node", "host:99999", "node", "status"}, "HOST:PORT");
+  refused(2, {"--node", "host:0", "node", "status"}, "HOST:PORT");
+  refused(2, {"--timeout", "soon", "node", "status"}, "soon");
+  refused(2, {"--timeout", "0s", "node", "status"}, "longer than 0");
+  refused(2, {"topic", "create", "t", "--retention", "3 weeks"}, "3 weeks");
+  refused(2, {"topic", "create", "t", "--retention", "-1s"}, "-1s");
+  refused(2, {"topic", "create", "t", "--max-message", "4MB"}, "4MB");
+  refused(2, {"topic", "create", "t", "--queues", "many"}, "many");
+  refused(2, {"topic", "create", "t", "--queues", "-1"}, "-1");
+  refused(2, {"send", "t", "b", "--durability", "hopeful"}, "hopeful");
+  refused(2, {"send", "t", "b", "--property", "novalue"}, "NAME=VALUE");
+  refused(2, {"send", "t", "--lines", "-", "--rate", "0"}, "--rate");
+  refused(2, {"receive", "t", "--group", "g", "--from", "yesterday"}, "yesterday");
+  refused(2, {"receive", "t", "--group", "g", "--wait", "long"}, "long");
+  refused(2, {"receive", "t", "--group", "g", "--max", "0"}, "--max");
+  refused(2, {"receive", "t", "--group", "g", "--settle", "forget"}, "ack, retry or none");
+  refused(2, {"receive", "t", "--group", "g", "--filter", "a || "}, "");
+  refused(2, {"message", "get", "first"}, "not a message id");
+  refused(2, {"message", "get", "0-1"}, "not a message id");
+  refused(2, {"bench", "publish", "--size", "0"}, "--size");
+  refused(2, {"bench", "publish", "--batch", "some"}, "--batch");
+}
+
+TEST_F(cli_usage, what_excludes_each_other_is_wrong_usage) {
+  refused(2, {"send", "t", "body", "--file", "f"}, "--file");
+  refused(2, {"send", "t", "--lines", "-", "--jsonl", "-"}, "--lines");
+  refused(2, {"send", "t", "b", "--one-way", "--durability", "buffered"}, "--one-way");
+  refused(2, {"receive", "t", "--group", "g", "--exec", "true", "--settle", "none"}, "--exec");
+  refused(2, {"receive", "t", "--group", "g", "--retry-delay", "1s"}, "--retry-delay");
+  refused(2, {"--tls-cert", "/dev/null", "node", "status"}, "--tls-key");
+}
+
+TEST_F(cli_usage, a_file_that_is_not_there_is_wrong_usage) {
+  refused(2, {"send", "t", "--file", "/no/such/file"}, "/no/such/file");
+  refused(2, {"config", "check", "/no/such/file"}, "/no/such/file");
+  refused(2, {"--tls-cert", "/no/a", "--tls-key", "/no/b", "--tls-ca", "/no/c", "node", "status"}, "/no/");
+}
+
+TEST_F(cli_usage, a_body_over_the_limit_is_not_read_to_its_end) {
+  refused(1, {"send", "t", "--file", "/dev/zero"}, "4,194,304 bytes");
+}
+
+TEST_F(cli_usage, verbs_that_are_not_built_yet_are_refused_by_name) {
+  const std::vector<std::vector<std::string>> later{
+      {"group", "reset", "g", "--topic", "t", "--to", "earliest"},
+      {"group", "subscribe", "g", "--topic", "t", "--filter", "x"},
+      {"group", "set", "g", "--lease", "10s"},
+      {"group", "pause", "g"},
+      {"group", "resume", "g"},
+      {"dlq", "list", "g"},
+      {"dlq", "redrive", "g", "--all"},
+      {"message", "find", "t", "--key", "k"},
+      {"message", "trace", "0-1-0"},
+      {"delay", "list"},
+      {"delay", "cancel", "0-1-0"},
+      {"transaction", "list"},
+      {"transaction", "commit", "x"}};
+  for (const auto& verb : later) {
+    refused(2, verb, "not built yet");
+    refused(2, verb, verb[0]);
+  }
+}
+
+TEST_F(cli_usage, options_that_are_not_built_yet_are_refused_by_name) {
+  const std::vector<std::string> send{"send", "t", "b"};
+  const std::vector<std::string> receive{"receive", "t", "--group", "g"};
+  const std::vector<std::string> create{"topic", "create", "t"};
+  const std::vector<std::string> group{"group", "create", "g"};
+  struct option {
+    const std::vector<std::string>& verb;
+    std::vector<std::string> rest;
+  };
+  for (const auto& [verb, rest] :
+       {option{send, {"--delay", "10s"}}, option{send, {"--at", "2030-01-01T00:00:00Z"}},
+        option{send, {"--delay-level", "3"}}, option{send, {"--ttl", "10s"}},
+        option{send, {"--transaction", "commit"}}, option{send, {"--priority", "5"}},
+        option{receive, {"--mode", "ordered"}}, option{receive, {"--mode", "broadcast"}},
+        option{receive, {"--settle", "reject"}}, option{create, {"--priorities", "3"}},
+        option{create, {"--cleanup", "compact"}}, option{create, {"--key-index", "on"}},
+        option{create, {"--dedupe-key-window", "1h"}}, option{group, {"--mode", "ordered"}},
+        option{group, {"--retry", "10s,30s"}}, option{group, {"--max-attempts", "3"}},
+        option{group, {"--order-by", "key"}}, option{group, {"--on-exhausted", "drop"}},
+        option{group, {"--dead-letter-retention", "30d"}}}) {
+    refused(2, joined(verb, rest), "not built yet");
+    refused(2, joined(verb, rest), rest.front());
+  }
+  refused(2, {"receive", "t", "--group", "g", "--filter", "price > 5"}, "SQL92");
+}
+
+TEST_F(cli_usage, without_a_node_it_says_so_and_where_it_looked) {
+  // Nothing listens on the discard port of loopback.
+  for (std::vector<std::string> verb : {std::vector<std::string>{"topic", "list"},
+                                        {"send", "t", "b"},
+                                        {"node", "status"},
+                                        {"receive", "t", "--group", "g"},
+                                        {"group", "list"},
+                                        {"message", "get", "0-1-0"}}) {
+    verb.insert(verb.begin(), {"--timeout", "2s", "--node", "127.0.0.1:9"});
+    auto said = troupe(verb);
+    EXPECT_EQ(said.status, 1) << said.err;
+    EXPECT_EQ(said.out, "");
+    EXPECT_THAT(said.err, HasSubstr("127.0.0.1:9"));
+  }
+}
+
+TEST_F(cli_usage, the_node_comes_from_the_environment_unless_named) {
+  process_options options{.environment = {{"TROUPE_NODE", "127.0.0.1:9"}}};
+  auto said = run(TROUPE_CLI, {"--timeout", "1s", "node", "status"}, options);
+  EXPECT_EQ(said.status, 1);
+  EXPECT_THAT(said.err, HasSubstr("127.0.0.1:9"));
+  auto named = run(TROUPE_CLI, {"--timeout", "1s", "--node", "127.0.0.1:19", "node", "status"}, options);
+  EXPECT_THAT(named.err, HasSubstr("127.0.0.1:19"));
+}
+
+TEST_F(cli_usage, the_shown_config_is_one_that_the_node_takes) {
+  temporary_directory place;
+  auto file = (place.path() / "trouped.toml").string();
+  auto shown = troupe({"config", "show"});
+  ASSERT_EQ(shown.status, 0) << shown.err;
+  std::ofstream(file) << shown.out;
+  auto checked = troupe({"config", "check", file});
+  EXPECT_EQ(checked.status, 0) << checked.err;
+  EXPECT_EQ(troupe({"config", "show", file}).out, shown.out);
+  // Every option of trouped is in it.
+  auto help = run(TROUPE_TROUPED, {"--help"});
+  std::istringstream words(
+      help.out.substr(help.out.find("Options:"), help.out.find("Examples:") - help.out.find("Options:")));
+  int options = 0;
+  for (std::string line; std::getline(words, line);) {
+    auto at = line.find("--");
+    if (at == std::string::npos || at > 8)
+      continue;
+    auto name = line.substr(at + 2, line.find_first_of(" ,", at + 2) - at - 2);
+    if (name == "help" || name == "version" || name == "config")
+      continue;
+    ++options;
+    EXPECT_THAT(shown.out, HasSubstr(name + " = ")) << "trouped --" << name;
+  }
+  EXPECT_GT(options, 10);
+}
+
+TEST_F(cli_usage, a_config_that_the_node_refuses_is_refused_with_the_reason) {
+  temporary_directory place;
+  auto check = [&](const std::string& text) {
+    auto file = (place.path() / "trouped.toml").string();
+    std::ofstream(file) << text;
+    return troupe({"config", "check", file});
+  };
+  EXPECT_EQ(check("data = \"/tmp/d\"\nshards = 2\n").status, 0);
+  EXPECT_EQ(check("shards = 2\n").status, 0) << "data may come from the command line";
+  auto unknown = check("colour = \"red\"\n");
+  EXPECT_EQ(unknown.status, 1);
+  EXPECT_THAT(unknown.err, HasSubstr("colour"));
+  auto wrong = check("disk-budget = \"lots\"\n");
+  EXPECT_EQ(wrong.status, 1);
+  EXPECT_THAT(wrong.err, HasSubstr("lots"));
+  auto exposed = check("listen = \"0.0.0.0:7700\"\n");
+  EXPECT_EQ(exposed.status, 1);
+  EXPECT_THAT(exposed.err, HasSubstr("TLS"));
+}
+
+TEST_F(cli_usage, the_raw_limits_are_measured_without_a_node) {
+  temporary_directory place;
+  auto said = troupe({"--json", "bench", "raw", "--runs", "1", "--duration", "20ms", "--commit", "10",
+                      "--dir", place.path().string()});
+  ASSERT_EQ(said.status, 0) << said.err;
+  std::vector<std::string> names;
+  for (const auto& limit : objects(said.out)) {
+    names.push_back(limit.value("bench", ""));
+    EXPECT_GT(limit.value("per_s", 0.0), 0) << limit;
+    EXPECT_EQ(limit.value("size", 0), 100) << limit;
+  }
+  EXPECT_THAT(names, testing::ElementsAre("raw-fdatasync", "raw-commit-single", "raw-commit", "raw-memcpy",
+                                          "raw-loopback-roundtrip", "raw-loopback"));
+  EXPECT_TRUE(std::filesystem::is_empty(place.path())) << "it leaves nothing behind";
+}
+
+} // namespace troupe::test
