@@ -234,10 +234,11 @@ void store_state::flush() {
   auto all = answers_->take();
   // First, so that a producer that hears of it finds the budget free.
   cfg_.in_flight->give(all.in_flight);
-  for (auto& p : all.producers)
-    tell(self_, p.producer, std::move(p.message));
+  // QUEUEs before producers: what a producer sends upon its answer must find its QUEUE's window free.
   for (auto& q : all.queues)
     tell(self_, q.queue, std::move(q.message));
+  for (auto& p : all.producers)
+    tell(self_, p.producer, std::move(p.message));
   if (all.appended.empty() || !cfg_.retention)
     return;
   if (auto retention = cfg_.retention())

@@ -124,6 +124,22 @@ TEST_F(store, answers_duplicates_gaps_unknown_and_fenced_producers_as_apply_deci
   EXPECT_THAT(bodies(v.batches), ElementsAre("c"));
 }
 
+TEST_F(store, tells_the_queue_before_the_producer_so_that_an_answer_means_room) {
+  std::vector<std::string> order;
+  auto noting = [&](const char* what) {
+    return world_.owned(world_.system().spawn([&order, what](caf::event_based_actor*) -> caf::behavior {
+      return {[&order, what](const published&) { order.emplace_back(what); },
+              [&order, what](const visible&) { order.emplace_back(what); }};
+    }));
+  };
+  auto r = request(1, make_batch(7, 1, {"a"}), producer, queue_handle);
+  r.producer = noting("producer");
+  r.queue_handle = noting("queue");
+  producer.send(aut, std::move(r));
+  run();
+  EXPECT_THAT(order, ElementsAre("queue", "producer"));
+}
+
 TEST_F(store, tells_the_queue_also_when_nothing_became_visible) {
   append(1, make_batch(7, 5, {"x"}));
   run();
