@@ -445,6 +445,7 @@ catalog_self::behavior_type catalog_behavior(catalog_self::stateful_pointer<cata
                                              const context_ptr& ctx, const catalog_start& start) {
   self->state.init(ctx, start);
   self->set_default_handler(caf::drop);
+  self->set_error_handler([](caf::error&) {});
   self->set_down_handler([self](caf::down_msg& down) { self->state.lost(down); });
   self->set_exit_handler([self](caf::exit_msg& msg) {
     self->state.shut_down();

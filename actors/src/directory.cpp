@@ -1,6 +1,7 @@
 #include "directory.hpp"
 
 #include "messaging.hpp"
+#include "silent_peers.hpp"
 
 #include <caf/sec.hpp>
 
@@ -19,6 +20,9 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto store_timeout = 5s;
+/// CAF cuts off a known peer after 10 s without heartbeat; this is for those it does not know yet.
+constexpr auto silence_limit = 15s;
+constexpr auto silence_check = 5s;
 constexpr std::size_t max_clients = 16384;
 constexpr std::size_t max_askers = 1024;
 
@@ -96,6 +100,22 @@ void directory_state::lost(const caf::down_msg& down) {
     cfg.on_end({errc::internal, "the CATALOG died: " + self->system().render(down.reason),
                 "restart the node; this is a bug, please report it"});
   }
+}
+
+void directory_state::heard(listening l) {
+  cfg.about.listen = std::move(l.address);
+  port = l.port;
+  close_silent();
+}
+
+void directory_state::close_silent() {
+  if (auto closed = close_silent_peers(port, silence_limit); closed > 0)
+    log(ctx->log, {log_level::warning,
+                   name,
+                   "silent_peers_closed",
+                   "connections were closed because nothing came from them",
+                   {{"connections", std::to_string(closed)}}});
+  self->delayed_send(self, silence_check, look_for_silent_peers{});
 }
 
 caf::error directory_state::closed() const {
@@ -212,6 +232,12 @@ caf::behavior directory_behavior(directory_pointer self, const context_ptr& ctx,
                                  const directory_config& config) {
   self->state.init(ctx, config);
   self->set_down_handler([self](caf::down_msg& down) { self->state.lost(down); });
+  // An error or an exit that somebody sent us is no reason to end; the NODE's own exit is.
+  self->set_error_handler([](caf::error&) {});
+  self->set_exit_handler([self](caf::exit_msg& msg) {
+    if (from_here(self) || msg.source.node() == self->node())
+      self->quit(msg.reason);
+  });
   self->set_default_handler([](caf::scheduled_actor*, caf::message_view&) -> caf::result<caf::message> {
     return to_caf({errc::invalid_argument, "the node does not know this request",
                    "use the same version of troupe on both sides"});
@@ -236,6 +262,7 @@ caf::behavior directory_behavior(directory_pointer self, const context_ptr& ctx,
         if (from_here(self))
           self->state.heard(std::move(l));
       },
+      [self](look_for_silent_peers) { self->state.close_silent(); },
   };
 }
 

@@ -17,7 +17,10 @@ namespace troupe {
 /// INTERNAL, NODE -> DIRECTORY: clients can connect there.
 struct listening {
   std::string address;
+  std::uint16_t port = 0;
 };
+/// INTERNAL: time to look for connections that say nothing.
+struct look_for_silent_peers {};
 
 /// Owns what clients ask the node itself: who is connected, its state, draining. `clients` are the monitored
 /// actors that said hello. At most one round of questions for `status` and one drain are under way; later
@@ -32,7 +35,8 @@ struct directory_state {
   caf::result<welcome> greet(const hello& h);
   caf::result<node_status> status();
   caf::result<bool> drain();
-  void heard(listening l) { cfg.about.listen = std::move(l.address); }
+  void heard(listening l);
+  void close_silent();
   void lost(const caf::down_msg& down);
   /// The answer to a request that would begin something new while the node drains, or no error.
   caf::error closed() const;
@@ -50,6 +54,7 @@ private:
   std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
   std::unordered_map<caf::actor_addr, std::string> clients;
   std::shared_ptr<status_round> asking;
+  std::uint16_t port = 0;
   bool draining = false;
   std::size_t draining_stores = 0;
   std::vector<caf::response_promise> drain_promises;
@@ -58,3 +63,4 @@ private:
 } // namespace troupe
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::listening)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::look_for_silent_peers)

@@ -193,14 +193,14 @@ error node::impl::publish() {
                    ? parts->system->middleman().publish(parts->directory, config.port, host, true)
                    : caf::openssl::publish(parts->directory, config.port, host, true);
   if (!bound)
-    return {errc::invalid_argument,
+    return {errc::in_use,
             "cannot listen on " + join_address(config.host, config.port) + ": " +
                 parts->system->render(bound.error()),
             "the port may be taken, or the address is not this machine's; port 0 takes any free one"};
   port = *bound;
   address = join_address(config.host, port);
   caf::scoped_actor self{*parts->system};
-  self->send(parts->directory, listening{address});
+  self->send(parts->directory, listening{address, port});
   return {};
 }
 

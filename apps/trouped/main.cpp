@@ -5,6 +5,20 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <sys/resource.h>
+
+namespace {
+
+/// Every client costs a descriptor; the soft limit is often 1024.
+void raise_descriptor_limit() {
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0)
+    return;
+  files.rlim_cur = files.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &files);
+}
+
+} // namespace
 
 int main(int argc, char** argv) {
   try {
@@ -25,6 +39,7 @@ int main(int argc, char** argv) {
       watch.let_signals_kill();
       return trouped::verify(options);
     }
+    raise_descriptor_limit();
     return trouped::serve(std::move(options), watch);
   } catch (const std::exception& failure) {
     std::fprintf(stderr, "trouped: %s\n", failure.what());

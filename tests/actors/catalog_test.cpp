@@ -386,6 +386,13 @@ TEST_F(directory_fixture, a_message_that_nobody_knows_is_refused_and_does_no_har
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, errc::invalid_argument);
   }
+  auto stranger = world_.make_probe<int>();
+  stranger.send(directory, std::string{"not even a request"});
+  caf::anon_send(directory, std::string{"from nobody"});
+  caf::send_as(directory, directory, std::string{"from itself"});
+  stranger.send(directory, caf::error{caf::sec::runtime_error});
+  stranger.send(aut, caf::error{caf::sec::runtime_error});
+  run();
   EXPECT_TRUE(world_.ask<welcome>(directory, hello{}));
 }
 
