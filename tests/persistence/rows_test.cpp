@@ -140,6 +140,44 @@ TEST(rows, come_back_as_they_were_written) {
   }
 }
 
+TEST(rows, made_of_random_bytes_are_refused_or_read_but_never_bring_the_program_down) {
+  random_source random(99);
+  SCOPED_TRACE(random.describe());
+  std::vector<char> good;
+  producer_row row{producer_epoch{1}, batch_sequence{70}, {}, {}};
+  for (std::uint64_t i = 0; i < 64; ++i)
+    row.verdicts.push_back({log_index{1000 - i}, 3, queue_offset{900 - i}, 1});
+  encode(row, good);
+  int read = 0;
+  for (int i = 0; i < 20000; ++i) {
+    std::string bytes =
+        random.one_in(2) ? std::string(good.begin(), good.end()) : random.bytes(random.below(300));
+    for (auto n = random.below(4); n > 0 && !bytes.empty(); --n)
+      bytes[random.below(bytes.size())] = static_cast<char>(random.next());
+    if (random.one_in(8))
+      bytes.resize(random.below(bytes.size() + 1));
+    auto attempt = [&](auto&& decode) {
+      try {
+        decode();
+        ++read;
+      } catch (const storage_error& e) {
+        EXPECT_EQ(e.code, MDB_CORRUPTED);
+      }
+    };
+    attempt([&] { EXPECT_LE(decode_producer(bytes).verdicts.size(), producer_row::window); });
+    attempt([&] { EXPECT_LE(decode_settled(bytes).retries.size(), settled_row::chunk); });
+    attempt([&] { decode_queue(bytes, bytes); });
+    attempt([&] { decode_subscription(bytes); });
+    attempt([&] { decode_state(bytes); });
+    attempt([&] { decode_ids(bytes); });
+    attempt([&] { decode_format(bytes); });
+    attempt([&] { chunk_of(bytes); });
+    attempt([&] { producer_of(bytes); });
+    attempt([&] { index_of(bytes); });
+  }
+  EXPECT_GT(read, 1000);
+}
+
 TEST(settled_rows, agree_with_a_plain_array_of_flags) {
   random_source random(7);
   SCOPED_TRACE(random.describe());
