@@ -98,10 +98,10 @@ result<bench_node> bench_node::open(context& ctx, const bench_settings& s) {
   b.prefix_ = random_name();
   b.pid_ = s.embedded ? getpid() : s.pid;
   if (s.embedded) {
-    auto place = temporary_directory::make(s.directory);
+    auto place = scratch_directory::make(s.directory);
     if (!place)
       return place.error();
-    b.data_ = std::make_unique<temporary_directory>(std::move(*place));
+    b.data_ = std::make_unique<scratch_directory>(std::move(*place));
     node_config config;
     config.data = b.data_->path() / "data";
     auto started = node::start(std::move(config));

@@ -3,7 +3,7 @@
 #include "cli.hpp"
 #include "interrupt.hpp"
 #include "raw_limits.hpp"
-#include "temporary_directory.hpp"
+#include "scratch_directory.hpp"
 
 #include "troupe/node.hpp"
 #include "troupe/producer.hpp"
@@ -81,7 +81,7 @@ private:
   std::uint64_t made_ = 0;
   std::unique_ptr<interrupt> stop_ = std::make_unique<interrupt>();
   // Destroyed from the last to the first: the client before the node, the node before its directory.
-  std::unique_ptr<temporary_directory> data_;
+  std::unique_ptr<scratch_directory> data_;
   std::unique_ptr<node> node_;
   std::unique_ptr<client> client_;
   std::vector<std::string> topics_;

@@ -125,7 +125,7 @@ void output::failure(const std::string& doing, const error& err, const json& ext
 void output::note(std::string_view text) {
   std::lock_guard lock(errors_);
   clear_progress();
-  write_all(stderr, "troupe: " + escape(text) + "\n");
+  write_all(stderr, json_lines ? dumped({{"note", text}}) : "troupe: " + escape(text) + "\n");
 }
 
 void output::progress(std::string_view text) {

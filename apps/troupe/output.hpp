@@ -66,7 +66,7 @@ public:
   /// One error on stderr: what was tried, why it failed and what to do. As a JSON object with `json`,
   /// together with `extra`.
   void failure(const std::string& doing, const error& err, const json& extra = json::object());
-  /// A remark on stderr.
+  /// A remark on stderr; an object with `note` with `json`.
   void note(std::string_view text);
   /// How far long work is, on stderr when that is a terminal and people read; at most five times a second.
   /// Empty: done.

@@ -1,7 +1,7 @@
 #include "raw_limits.hpp"
 
 #include "latencies.hpp"
-#include "temporary_directory.hpp"
+#include "scratch_directory.hpp"
 
 #include <lmdb.h>
 
@@ -23,7 +23,9 @@ namespace {
 
 using clock = std::chrono::steady_clock;
 
-constexpr std::uint64_t most_written = 512u << 20;
+constexpr std::uint64_t most_written = 256u << 20;
+/// LMDB copies the pages on the way from the root to a value, and keeps freed ones for two commits.
+constexpr std::uint64_t pages_per_commit = 8;
 
 error system_failure(const std::string& what) {
   return {errc::storage_failed, what + ": " + std::strerror(errno), "see whether the disk has room (--dir)"};
@@ -55,6 +57,33 @@ raw_figures measure(std::chrono::milliseconds duration, std::size_t messages, st
   f.p99_us = times->percentile_us(0.99);
   f.p999_us = times->percentile_us(0.999);
   return f;
+}
+
+struct socket_fd {
+  int fd = -1;
+  socket_fd() = default;
+  explicit socket_fd(int f) : fd(f) {}
+  socket_fd(socket_fd&& other) noexcept : fd(std::exchange(other.fd, -1)) {}
+  socket_fd& operator=(socket_fd&& other) noexcept {
+    std::swap(fd, other.fd);
+    return *this;
+  }
+  ~socket_fd() {
+    if (fd >= 0)
+      close(fd);
+  }
+};
+
+/// Real zeros where the store will grow, as a shard writes them too: a commit that need not grow the file
+/// is 1.4 to 1.8 times as fast (measured), and the limit is what the machine can do.
+error write_ahead(const std::filesystem::path& directory, std::uint64_t bytes) {
+  socket_fd file(open((directory / "data.mdb").c_str(), O_WRONLY | O_CLOEXEC));
+  const std::vector<char> zeros(1u << 20);
+  auto at = lseek(file.fd, 0, SEEK_END);
+  for (std::uint64_t written = 0; written < bytes; written += zeros.size(), at += zeros.size())
+    if (pwrite(file.fd, zeros.data(), zeros.size(), at) != static_cast<ssize_t>(zeros.size()))
+      return system_failure("cannot write a file");
+  return fdatasync(file.fd) == 0 ? error() : system_failure("fdatasync");
 }
 
 /// An LMDB environment with one table of appended values.
@@ -97,21 +126,6 @@ private:
   MDB_env* env_ = nullptr;
   MDB_dbi table_ = 0;
   std::uint64_t last_ = 0;
-};
-
-struct socket_fd {
-  int fd = -1;
-  socket_fd() = default;
-  explicit socket_fd(int f) : fd(f) {}
-  socket_fd(socket_fd&& other) noexcept : fd(std::exchange(other.fd, -1)) {}
-  socket_fd& operator=(socket_fd&& other) noexcept {
-    std::swap(fd, other.fd);
-    return *this;
-  }
-  ~socket_fd() {
-    if (fd >= 0)
-      close(fd);
-  }
 };
 
 struct connection {
@@ -168,7 +182,7 @@ bool read_all(int fd, char* data, std::size_t size) {
 
 result<raw_figures> raw_fdatasync(const std::filesystem::path& directory, std::size_t bytes,
                                   std::chrono::milliseconds duration) {
-  auto place = temporary_directory::make(directory);
+  auto place = scratch_directory::make(directory);
   if (!place)
     return place.error();
   socket_fd file(open((place->path() / "file").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
@@ -190,13 +204,17 @@ result<raw_figures> raw_fdatasync(const std::filesystem::path& directory, std::s
 
 result<raw_figures> raw_commit(const std::filesystem::path& directory, std::size_t messages,
                                std::size_t bytes, std::chrono::milliseconds duration) {
-  auto place = temporary_directory::make(directory);
+  auto place = scratch_directory::make(directory);
   if (!place)
     return place.error();
   bare_store store;
   std::vector<char> value((messages * bytes + 7) / 8 * 8, 'x');
   std::uint64_t written = 0;
   int rc = store.open(place->path());
+  // Room for what the time allows at 1 ms a commit, or for all.
+  auto room = static_cast<std::uint64_t>(duration.count()) * (value.size() + pages_per_commit * 4096);
+  if (auto failed = write_ahead(place->path(), std::min(room, most_written + most_written / 4)))
+    return failed;
   auto figures = measure(duration, messages, bytes, [&] {
     if (rc == 0 && written < most_written)
       rc = store.append(value);

@@ -191,7 +191,7 @@ input_end feed(context& ctx, const send_settings& s, const message& defaults, bu
 }
 
 void summarize(context& ctx, const send_settings& s, const bulk_sender::totals& t, double seconds) {
-  if (s.quiet)
+  if (s.quiet || (t.accepted == 0 && t.sent > 0))
     return;
   ctx.out.text("sent " + grouped(t.accepted) + " messages to " + escape(s.topic) + " (" +
                about_bytes(static_cast<double>(t.bytes)) + ") in " +
@@ -238,7 +238,8 @@ int send_many(context& ctx, const send_settings& s, const message& defaults) {
     sender.finish();
     ctx.out.progress({});
     auto totals = sender.so_far();
-    summarize(ctx, s, totals, std::chrono::duration<double>(clock::now() - started).count());
+    if (end.code == done || totals.sent > 0)
+      summarize(ctx, s, totals, std::chrono::duration<double>(clock::now() - started).count());
     if (lost)
       return ctx.fail("waiting for the end of what was sent", lost);
     return conclude(ctx, s, totals, end, stop.requested());

@@ -12,30 +12,30 @@ TEST_F(cli_admin, a_topic_lives_from_create_to_delete) {
   auto made = works_json({"topic", "create", "life", "--queues", "3", "--retention", "2h",
                           "--retention-bytes", "1GiB", "--max-message", "64KiB"});
   ASSERT_EQ(made.size(), 1u);
-  EXPECT_EQ(made[0]["name"], "life");
-  EXPECT_EQ(made[0]["queues"], 3);
-  EXPECT_EQ(made[0]["priorities"], 1);
-  EXPECT_EQ(made[0]["retention_ms"], 7'200'000);
-  EXPECT_EQ(made[0]["retention_bytes"], 1 << 30);
-  EXPECT_EQ(made[0]["max_message"], 65536);
-  EXPECT_EQ(made[0]["messages"], 0);
+  EXPECT_EQ(made.at(0)["name"], "life");
+  EXPECT_EQ(made.at(0)["queues"], 3);
+  EXPECT_EQ(made.at(0)["priorities"], 1);
+  EXPECT_EQ(made.at(0)["retention_ms"], 7'200'000);
+  EXPECT_EQ(made.at(0)["retention_bytes"], 1 << 30);
+  EXPECT_EQ(made.at(0)["max_message"], 65536);
+  EXPECT_EQ(made.at(0)["messages"], 0);
 
   works({"send", "life", "hello"});
   auto described = works_json({"topic", "describe", "life"});
   ASSERT_EQ(described.size(), 1u);
-  EXPECT_EQ(described[0]["messages"], 1);
-  ASSERT_EQ(described[0]["per_queue"].size(), 3u);
+  EXPECT_EQ(described.at(0)["messages"], 1);
+  ASSERT_EQ(described.at(0)["per_queue"].size(), 3u);
   std::uint64_t next = 0;
-  for (const auto& queue : described[0]["per_queue"]) {
+  for (const auto& queue : described.at(0)["per_queue"]) {
     EXPECT_EQ(queue["first"], 0);
     next += queue["next"].get<std::uint64_t>();
   }
   EXPECT_EQ(next, 1u);
 
   auto changed = works_json({"topic", "set", "life", "--retention", "1d", "--queues", "4"});
-  EXPECT_EQ(changed[0]["retention_ms"], 86'400'000);
-  EXPECT_EQ(changed[0]["queues"], 4);
-  EXPECT_EQ(changed[0]["max_message"], 65536) << "what is not named stays";
+  EXPECT_EQ(changed.at(0)["retention_ms"], 86'400'000);
+  EXPECT_EQ(changed.at(0)["queues"], 4);
+  EXPECT_EQ(changed.at(0)["max_message"], 65536) << "what is not named stays";
 
   EXPECT_THAT(works({"topic", "list"}), HasSubstr("life"));
   works({"topic", "delete", "life"});
@@ -84,7 +84,7 @@ TEST_F(cli_admin, a_topic_named_like_a_verb_is_a_topic) {
   for (const auto* name : {"node", "send", "topic"}) {
     new_topic(name);
     works({"send", name, "topic"});
-    EXPECT_EQ(works_json({"topic", "describe", name})[0]["messages"], 1);
+    EXPECT_EQ(works_json({"topic", "describe", name}).at(0)["messages"], 1);
   }
 }
 
@@ -92,14 +92,14 @@ TEST_F(cli_admin, a_group_shows_members_progress_and_lag) {
   new_topic("followed", {"--queues", "2"});
   works({"send", "followed", "--lines", "-"}, "1\n2\n3\n4\n5\n");
   auto made = works_json({"group", "create", "followers", "--lease", "30s", "--max-unsettled", "10"});
-  EXPECT_EQ(made[0]["lease_ms"], 30'000);
-  EXPECT_EQ(made[0]["mode"], "shared");
+  EXPECT_EQ(made.at(0)["lease_ms"], 30'000);
+  EXPECT_EQ(made.at(0)["mode"], "shared");
   works({"receive", "followed", "--group", "followers", "--max", "3"});
-  auto group = works_json({"group", "describe", "followers"})[0];
+  auto group = works_json({"group", "describe", "followers"}).at(0);
   EXPECT_EQ(group["lag"], 2);
   ASSERT_EQ(group["subscriptions"].size(), 1u);
-  EXPECT_EQ(group["subscriptions"][0]["topic"], "followed");
-  EXPECT_EQ(group["subscriptions"][0]["filter"], "*");
+  EXPECT_EQ(group["subscriptions"].at(0)["topic"], "followed");
+  EXPECT_EQ(group["subscriptions"].at(0)["filter"], "*");
   EXPECT_EQ(group["members"].size(), 0u) << "the receiver has left";
   EXPECT_EQ(group["queues"].size(), 2u);
   EXPECT_THAT(works({"group", "describe", "followers"}), HasSubstr("no members"));
@@ -124,12 +124,12 @@ TEST_F(cli_admin, a_message_is_found_by_its_id_with_all_its_parts) {
   auto sent = works_json({"send", "kept", "the body", "--key", "k1", "--key", "k2", "--tag", "t",
                           "--property", "a=1", "--property", "b=", "--order-key", "o"});
   ASSERT_EQ(sent.size(), 1u);
-  auto id = sent[0].value("id", "");
-  auto m = works_json({"message", "get", id})[0];
+  auto id = sent.at(0).value("id", "");
+  auto m = works_json({"message", "get", id}).at(0);
   EXPECT_EQ(m["id"], id);
   EXPECT_EQ(m["topic"], "kept");
-  EXPECT_EQ(m["queue"], sent[0]["queue"]);
-  EXPECT_EQ(m["offset"], sent[0]["offset"]);
+  EXPECT_EQ(m["queue"], sent.at(0)["queue"]);
+  EXPECT_EQ(m["offset"], sent.at(0)["offset"]);
   EXPECT_EQ(m["body"], "the body");
   EXPECT_EQ(m["keys"], (json{"k1", "k2"}));
   EXPECT_EQ(m["tag"], "t");
@@ -148,7 +148,7 @@ TEST_F(cli_admin, an_id_that_does_not_exist_is_refused) {
 }
 
 TEST_F(cli_admin, the_node_says_how_it_is) {
-  auto node = works_json({"node", "status"})[0];
+  auto node = works_json({"node", "status"}).at(0);
   EXPECT_EQ(node["state"], "running");
   EXPECT_EQ(node["listen"], address_);
   EXPECT_GT(node.value("rss", 0), 0);
@@ -159,14 +159,15 @@ TEST_F(cli_admin, the_node_says_how_it_is) {
   ASSERT_EQ(node["shards"].size(), 1u);
   for (const auto* field :
        {"shard", "entries", "first", "last", "file", "commits", "commit_p50_us", "commit_p99_us"})
-    EXPECT_TRUE(node["shards"][0].contains(field)) << field;
+    EXPECT_TRUE(node["shards"].at(0).contains(field)) << field;
   EXPECT_THAT(works({"node", "status"}), HasSubstr("running"));
 }
 
 TEST_F(cli_admin, what_is_printed_for_people_cannot_control_their_terminal) {
   new_topic("hostile");
-  auto id = works_json(
-      {"send", "hostile", "\x1b]0;owned\x07\n", "--key", "k\x1b[2J", "--property", "p\x9b=\x1b[31m"})[0];
+  auto id = works_json({"send", "hostile", "\x1b]0;owned\x07\n", "--key", "k\x1b[2J", "--property",
+                        "p\x9b=\x1b[31m"})
+                .at(0);
   for (const auto& text : {works({"message", "get", id.value("id", "")}),
                            works({"receive", "hostile", "--group", "victims", "--max", "1"})}) {
     EXPECT_THAT(text, Not(HasSubstr("\x1b")));
@@ -191,7 +192,7 @@ TEST_F(cli_drain, draining_stops_the_node_cleanly_and_what_was_sent_is_there_aft
   std::istringstream words(*ready);
   for (int i = 0; i < 4; ++i)
     words >> address_;
-  EXPECT_EQ(works_json({"receive", "survivor", "--group", "g", "--max", "1"})[0]["body"], "still here");
+  EXPECT_EQ(works_json({"receive", "survivor", "--group", "g", "--max", "1"}).at(0)["body"], "still here");
 }
 
 } // namespace troupe::test

@@ -24,7 +24,7 @@ protected:
         {"receive", topic, "--group", "all-" + std::to_string(++groups), "--max", std::to_string(count)});
   }
   static std::uint64_t messages_in(const std::string& topic) {
-    return works_json({"topic", "describe", topic})[0]["messages"];
+    return works_json({"topic", "describe", topic}).at(0)["messages"];
   }
 };
 
@@ -32,17 +32,17 @@ TEST_F(cli_messages, a_sent_message_has_a_place) {
   new_topic("place");
   auto sent = works_json({"send", "place", "b"});
   ASSERT_EQ(sent.size(), 1u);
-  EXPECT_EQ(sent[0]["topic"], "place");
-  EXPECT_EQ(sent[0]["offset"], 0);
-  EXPECT_EQ(sent[0]["durability"], "durable");
-  EXPECT_THAT(sent[0].value("id", ""), testing::MatchesRegex("[0-9]+-[0-9]+-[0-9]+"));
-  EXPECT_FALSE(sent[0].contains("duplicate"));
+  EXPECT_EQ(sent.at(0)["topic"], "place");
+  EXPECT_EQ(sent.at(0)["offset"], 0);
+  EXPECT_EQ(sent.at(0)["durability"], "durable");
+  EXPECT_THAT(sent.at(0).value("id", ""), testing::MatchesRegex("[0-9]+-[0-9]+-[0-9]+"));
+  EXPECT_FALSE(sent.at(0).contains("duplicate"));
   auto buffered = works_json({"send", "place", "b", "--durability", "buffered"});
-  EXPECT_EQ(buffered[0]["durability"], "buffered");
-  EXPECT_FALSE(buffered[0].contains("offset"));
-  EXPECT_FALSE(buffered[0].contains("id"));
+  EXPECT_EQ(buffered.at(0)["durability"], "buffered");
+  EXPECT_FALSE(buffered.at(0).contains("offset"));
+  EXPECT_FALSE(buffered.at(0).contains("id"));
   auto one_way = works_json({"send", "place", "b", "--one-way"});
-  EXPECT_EQ(one_way[0]["durability"], "one-way");
+  EXPECT_EQ(one_way.at(0)["durability"], "one-way");
   EXPECT_EQ(works({"send", "place", "b", "--quiet"}), "");
   EXPECT_EQ(all_of("place", 4).size(), 4u);
 }
@@ -63,7 +63,7 @@ TEST_F(cli_messages, a_body_may_be_an_argument_a_file_or_standard_input) {
 TEST_F(cli_messages, a_body_that_is_no_text_comes_back_as_base64) {
   new_topic("binary");
   works({"send", "binary"}, std::string("\x00\xff\x10", 3));
-  auto m = all_of("binary", 1)[0];
+  auto m = all_of("binary", 1).at(0);
   EXPECT_EQ(m["body_base64"], "AP8Q");
   EXPECT_FALSE(m.contains("body"));
 }
@@ -87,7 +87,7 @@ TEST_F(cli_messages, the_largest_body_fits) {
   new_topic("large");
   std::string body(4 << 20, 'x');
   works({"send", "large"}, body);
-  EXPECT_EQ(all_of("large", 1)[0].value("body", "").size(), body.size());
+  EXPECT_EQ(all_of("large", 1).at(0).value("body", "").size(), body.size());
 }
 
 TEST_F(cli_messages, each_line_is_a_message_with_an_answer_in_order) {
@@ -138,12 +138,12 @@ TEST_F(cli_messages, jsonl_lines_carry_all_parts) {
         "\n\n"
         R"({"body_base64":"AP8="})");
   auto all = all_of("jsonl", 2);
-  EXPECT_EQ(all[0]["keys"], json{"k"});
-  EXPECT_EQ(all[0]["tag"], "t");
-  EXPECT_EQ(all[0]["properties"]["p"], "v");
-  EXPECT_EQ(all[0]["order_key"], "o");
-  EXPECT_EQ(all[1]["tag"], "default");
-  EXPECT_EQ(all[1]["body_base64"], "AP8=");
+  EXPECT_EQ(all.at(0)["keys"], json{"k"});
+  EXPECT_EQ(all.at(0)["tag"], "t");
+  EXPECT_EQ(all.at(0)["properties"]["p"], "v");
+  EXPECT_EQ(all.at(0)["order_key"], "o");
+  EXPECT_EQ(all.at(1)["tag"], "default");
+  EXPECT_EQ(all.at(1)["body_base64"], "AP8=");
 }
 
 TEST_F(cli_messages, a_bad_jsonl_line_is_named_and_nothing_after_it_is_sent) {
@@ -166,10 +166,10 @@ TEST_F(cli_messages, messages_that_are_refused_are_counted_and_named_and_the_oth
   EXPECT_EQ(objects(said.out).size(), 2u);
   auto errors = objects(said.err);
   ASSERT_EQ(errors.size(), 2u) << said.err;
-  EXPECT_EQ(errors[0]["error"], "too_large");
-  EXPECT_EQ(errors[0]["message"], 2);
-  EXPECT_EQ(errors[1]["failed"], 1);
-  EXPECT_EQ(errors[1]["accepted"], 2);
+  EXPECT_EQ(errors.at(0)["error"], "too_large");
+  EXPECT_EQ(errors.at(0)["message"], 2);
+  EXPECT_EQ(errors.at(1)["failed"], 1);
+  EXPECT_EQ(errors.at(1)["accepted"], 2);
   EXPECT_EQ(messages_in("some"), 2u);
 }
 
@@ -177,12 +177,13 @@ TEST_F(cli_messages, what_is_acknowledged_does_not_come_again) {
   new_topic("once", {"--queues", "2"});
   works({"send", "once", "--lines", "-"}, "1\n2\n3\n4\n");
   std::multiset<std::string> seen;
-  for (const auto& m : works_json({"receive", "once", "--group", "g", "--max", "3"})) {
+  for (const auto& m : works_json({"receive", "once", "--group", "once", "--max", "3"})) {
     seen.insert(m.value("body", ""));
     EXPECT_EQ(m["attempt"], 1);
   }
-  for (const auto& body : bodies(works_json({"receive", "once", "--group", "g", "--wait", "500ms"})))
+  for (const auto& body : bodies(works_json({"receive", "once", "--group", "once", "--max", "1"})))
     seen.insert(body);
+  EXPECT_EQ(works_json({"group", "describe", "once"}).at(0)["lag"], 0);
   EXPECT_THAT(seen, ElementsAre("1", "2", "3", "4"));
 }
 
@@ -190,29 +191,31 @@ TEST_F(cli_messages, settling_with_retry_brings_it_again_with_the_next_attempt) 
   new_topic("again");
   works({"send", "again", "b"});
   auto first = works_json(
-      {"receive", "again", "--group", "g", "--max", "1", "--settle", "retry", "--retry-delay", "10ms"});
-  EXPECT_EQ(first[0]["attempt"], 1);
-  auto second = works_json({"receive", "again", "--group", "g", "--max", "1"});
+      {"receive", "again", "--group", "again", "--max", "1", "--settle", "retry", "--retry-delay", "10ms"});
+  EXPECT_EQ(first.at(0)["attempt"], 1);
+  auto second = works_json({"receive", "again", "--group", "again", "--max", "1"});
   ASSERT_EQ(second.size(), 1u);
-  EXPECT_EQ(second[0]["attempt"], 2);
-  EXPECT_EQ(second[0]["id"], first[0]["id"]);
+  EXPECT_EQ(second.at(0)["attempt"], 2);
+  EXPECT_EQ(second.at(0)["id"], first.at(0)["id"]);
 }
 
 TEST_F(cli_messages, settling_with_none_gives_back_without_recording_a_failure) {
   new_topic("peek");
   works({"send", "peek", "b"});
-  EXPECT_EQ(works_json({"receive", "peek", "--group", "g", "--max", "1", "--settle", "none"})[0]["attempt"],
-            1);
-  EXPECT_EQ(works_json({"receive", "peek", "--group", "g", "--max", "1"})[0]["attempt"], 1);
+  EXPECT_EQ(
+      works_json({"receive", "peek", "--group", "peek", "--max", "1", "--settle", "none"}).at(0)["attempt"],
+      1);
+  EXPECT_EQ(works_json({"receive", "peek", "--group", "peek", "--max", "1"}).at(0)["attempt"], 1);
 }
 
 TEST_F(cli_messages, a_tag_filter_leaves_out_the_rest) {
   new_topic("tagged", {"--queues", "1"});
   for (const auto* tag : {"a", "b", "c", "a"})
     works({"send", "tagged", tag, "--tag", tag});
-  EXPECT_THAT(bodies(works_json({"receive", "tagged", "--group", "g", "--filter", "a || c", "--max", "3"})),
-              ElementsAre("a", "c", "a"));
-  refused(1, {"receive", "tagged", "--group", "g", "--filter", "b", "--wait", "100ms"}, "");
+  EXPECT_THAT(
+      bodies(works_json({"receive", "tagged", "--group", "tagged", "--filter", "a || c", "--max", "3"})),
+      ElementsAre("a", "c", "a"));
+  refused(1, {"receive", "tagged", "--group", "tagged", "--filter", "b", "--wait", "100ms"}, "");
 }
 
 TEST_F(cli_messages, a_group_starts_where_it_is_told) {
@@ -232,35 +235,35 @@ TEST_F(cli_messages, several_topics_are_received_together) {
   new_topic("several-2");
   works({"send", "several-1", "one"});
   works({"send", "several-2", "two"});
-  EXPECT_THAT(bodies(works_json({"receive", "several-1", "several-2", "--group", "g", "--max", "2"})),
+  EXPECT_THAT(bodies(works_json({"receive", "several-1", "several-2", "--group", "several-2", "--max", "2"})),
               testing::UnorderedElementsAre("one", "two"));
   refused(1, {"receive", "several-1", "no-such-topic", "--group", "h", "--wait", "100ms"}, "no-such-topic");
 }
 
 TEST_F(cli_messages, waiting_ends_when_nothing_comes) {
   new_topic("silent");
-  EXPECT_EQ(works({"--json", "receive", "silent", "--group", "g", "--wait", "200ms"}), "");
+  EXPECT_EQ(works({"--json", "receive", "silent", "--group", "silent", "--wait", "200ms"}), "");
 }
 
 TEST_F(cli_messages, an_interrupt_gives_back_what_was_not_settled_and_exits_with_0) {
   new_topic("interrupted");
   works({"send", "interrupted", "b"});
-  process receive(TROUPE_CLI,
-                  at_node({"--json", "receive", "interrupted", "--group", "g", "--settle", "none"}));
+  process receive(TROUPE_CLI, at_node({"--json", "receive", "interrupted", "--group", "interrupted",
+                                       "--settle", "none"}));
   ASSERT_TRUE(receive.read_line()) << receive.errors();
   receive.signal(SIGINT);
   EXPECT_EQ(receive.wait(), 0) << receive.errors();
-  auto again = works_json({"receive", "interrupted", "--group", "g", "--max", "1"});
-  EXPECT_EQ(again[0]["attempt"], 1) << "given back, not failed";
+  auto again = works_json({"receive", "interrupted", "--group", "interrupted", "--max", "1"});
+  EXPECT_EQ(again.at(0)["attempt"], 1) << "given back, not failed";
 }
 
 TEST_F(cli_messages, output_that_nobody_reads_acknowledges_nothing) {
   new_topic("unread");
   works({"send", "unread", "b"});
   auto said = run("/bin/sh", {"-c", std::string(TROUPE_CLI) + " --node " + address_ +
-                                        " receive unread --group g --max 1 >&-"});
+                                        " receive unread --group unread --max 1 >&-"});
   EXPECT_EQ(said.status, 1);
-  EXPECT_EQ(works_json({"receive", "unread", "--group", "g", "--max", "1"}).size(), 1u);
+  EXPECT_EQ(works_json({"receive", "unread", "--group", "unread", "--max", "1"}).size(), 1u);
 }
 
 TEST_F(cli_messages, a_command_settles_by_its_exit_code) {
@@ -271,20 +274,21 @@ TEST_F(cli_messages, a_command_settles_by_its_exit_code) {
   // Fails the first time, rejects the second, takes it the third.
   auto command = "echo \"$TROUPE_ATTEMPT $TROUPE_TAG $TROUPE_PROPERTY_to $(cat)\" >> " + seen +
                  "; case $TROUPE_ATTEMPT in 1) exit 1;; 2) exit 65;; *) exit 0;; esac";
-  auto said =
-      troupe({"receive", "exec", "--group", "g", "--max", "3", "--exec", command, "--retry-delay", "10ms"});
+  auto said = troupe(
+      {"receive", "exec", "--group", "exec", "--max", "3", "--exec", command, "--retry-delay", "10ms"});
   EXPECT_EQ(said.status, 0) << said.err;
   EXPECT_THAT(said.err, HasSubstr("rejecting is not supported yet"));
   std::ifstream in(seen);
   std::string text((std::istreambuf_iterator<char>(in)), {});
   EXPECT_EQ(text, "1 t me the body\n2 t me the body\n3 t me the body\n");
-  EXPECT_THAT(works_json({"receive", "exec", "--group", "g", "--wait", "300ms"}), testing::IsEmpty());
+  EXPECT_THAT(works_json({"receive", "exec", "--group", "exec", "--wait", "300ms"}), testing::IsEmpty());
 }
 
 TEST_F(cli_messages, what_a_command_prints_does_not_mix_with_json) {
   new_topic("noise");
   works({"send", "noise", "b"});
-  auto said = troupe({"--json", "receive", "noise", "--group", "g", "--max", "1", "--exec", "echo noise"});
+  auto said =
+      troupe({"--json", "receive", "noise", "--group", "noise", "--max", "1", "--exec", "echo noise"});
   EXPECT_EQ(said.status, 0) << said.err;
   EXPECT_EQ(objects(said.out).size(), 1u);
   EXPECT_THAT(said.err, HasSubstr("noise"));
@@ -301,9 +305,9 @@ TEST_F(cli_messages, a_small_benchmark_prints_what_scripts_rely_on) {
     bench.insert(bench.begin(), "bench");
     auto result = works_json(bench);
     ASSERT_EQ(result.size(), 1u) << testing::PrintToString(bench);
-    EXPECT_EQ(result[0]["bench"], bench[1]);
+    EXPECT_EQ(result.at(0)["bench"], bench.at(1));
     for (const auto* field : {"size", "messages", "seconds", "per_s"})
-      EXPECT_TRUE(result[0].contains(field)) << field << " of " << result[0];
+      EXPECT_TRUE(result.at(0).contains(field)) << field << " of " << result.at(0);
   }
   for (const auto& topic : works_json({"topic", "list", "--names"}))
     EXPECT_THAT(topic.value("name", ""), Not(testing::StartsWith("bench-"))) << "it leaves nothing behind";

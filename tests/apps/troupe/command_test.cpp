@@ -16,22 +16,17 @@ using namespace std::chrono_literals;
 
 class command : public testing::Test {
 protected:
-  void SetUp() override {
-    auto made = temporary_directory::make(std::filesystem::temp_directory_path());
-    ASSERT_TRUE(made) << made.error().reason;
-    place_ = std::make_unique<temporary_directory>(std::move(*made));
-  }
   result<int> run(const std::string& text, std::string_view input = {}, const received_message& m = {}) {
     return run_command({.command = text, .stdout_to_stderr = true}, input, environment_of(m), stop_);
   }
-  std::string path(const std::string& name) { return (place_->path() / name).string(); }
+  std::string path(const std::string& name) { return (place_.path() / name).string(); }
   std::string content(const std::string& name) {
     std::ifstream in(path(name), std::ios::binary);
     std::ostringstream all;
     all << in.rdbuf();
     return all.str();
   }
-  std::unique_ptr<temporary_directory> place_;
+  test::temporary_directory place_;
   interrupt stop_;
 };
 

@@ -17,13 +17,8 @@ using testing::HasSubstr;
 
 class input : public testing::Test {
 protected:
-  void SetUp() override {
-    auto made = temporary_directory::make(std::filesystem::temp_directory_path());
-    ASSERT_TRUE(made) << made.error().reason;
-    place_ = std::make_unique<temporary_directory>(std::move(*made));
-  }
   std::string file(std::string_view content) {
-    auto path = place_->path() / "input";
+    auto path = place_.path() / "input";
     std::ofstream(path, std::ios::binary) << content;
     return path.string();
   }
@@ -43,7 +38,7 @@ protected:
       EXPECT_EQ(reader.number(), all.size());
     }
   }
-  std::unique_ptr<temporary_directory> place_;
+  test::temporary_directory place_;
   interrupt stop_;
 };
 
@@ -89,10 +84,10 @@ TEST_F(input, an_endless_file_ends_at_the_limit) {
 }
 
 TEST_F(input, a_file_that_is_not_there_is_an_error) {
-  auto missing = input_file::open((place_->path() / "missing").string());
+  auto missing = input_file::open((place_.path() / "missing").string());
   ASSERT_FALSE(missing);
   EXPECT_THAT(missing.error().reason, HasSubstr("missing"));
-  auto directory = read_all(input_file::open(place_->path().string()).value(), 10, stop_);
+  auto directory = read_all(input_file::open(place_.path().string()).value(), 10, stop_);
   EXPECT_FALSE(directory);
 }
 

@@ -13,22 +13,22 @@
 namespace troupe::cli {
 
 /// A new directory, removed with all it holds by the destructor.
-class temporary_directory {
+class scratch_directory {
 public:
-  static result<temporary_directory> make(const std::filesystem::path& in) {
+  static result<scratch_directory> make(const std::filesystem::path& in) {
     auto path = (in / "troupe-XXXXXX").string();
     if (mkdtemp(path.data()) == nullptr)
       return error{errc::invalid_argument,
                    "cannot make a directory in '" + in.string() + "': " + std::strerror(errno),
                    "choose another place with --dir"};
-    return temporary_directory(path);
+    return scratch_directory(path);
   }
-  temporary_directory(temporary_directory&& other) noexcept : path_(std::exchange(other.path_, {})) {}
-  temporary_directory& operator=(temporary_directory&& other) noexcept {
+  scratch_directory(scratch_directory&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+  scratch_directory& operator=(scratch_directory&& other) noexcept {
     std::swap(path_, other.path_);
     return *this;
   }
-  ~temporary_directory() {
+  ~scratch_directory() {
     std::error_code ignored;
     if (!path_.empty())
       std::filesystem::remove_all(path_, ignored);
@@ -36,7 +36,7 @@ public:
   const std::filesystem::path& path() const { return path_; }
 
 private:
-  explicit temporary_directory(std::filesystem::path path) : path_(std::move(path)) {}
+  explicit scratch_directory(std::filesystem::path path) : path_(std::move(path)) {}
   std::filesystem::path path_;
 };
 
