@@ -6,6 +6,7 @@
 #include <CLI/Formatter.hpp>
 
 #include <algorithm>
+#include <charconv>
 #include <exception>
 
 namespace troupe::cli {
@@ -72,7 +73,12 @@ int report_misuse(context& ctx, const CLI::App& app, const CLI::ParseError& err,
   bool later = dynamic_cast<const not_built_yet*>(&err) != nullptr;
   ctx.out.json_lines = json_lines;
   std::string what = err.what();
+  auto unknown = app.remaining(true);
+  if (err.get_name() == "RequiredError" && !unknown.empty() && what.find("subcommand") != std::string::npos)
+    what = "'" + escape(unknown.front(), 80) + "' is not a verb" + (verb.empty() ? "" : " of " + verb);
   std::replace(what.begin(), what.end(), '\n', ' ');
+  if (what == "A subcommand is required")
+    what = "a verb is missing";
   return ctx.fail(verb.empty() ? "troupe" : verb,
                   error{later ? errc::not_supported : errc::invalid_argument, what,
                         later ? "leave it out; a later version will have it"
@@ -171,6 +177,17 @@ CLI::Option* add_size(CLI::App& verb, const std::string& name, std::optional<std
       ->type_name("SIZE");
 }
 
+CLI::Validator whole_number(std::uint64_t most) {
+  return {[most](const std::string& text) -> std::string {
+            std::uint64_t value = 0;
+            auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
+            return failed == std::errc{} && end == text.data() + text.size() && value <= most
+                       ? ""
+                       : "'" + escape(text, 80) + "' is not a whole number from 0 to " + std::to_string(most);
+          },
+          "", "whole number"};
+}
+
 CLI::Option* add_repeated(CLI::App& verb, const std::string& name, std::vector<std::string>& values,
                           const std::string& text) {
   return verb.add_option(name, values, text)
@@ -200,6 +217,7 @@ void add_later_verb(CLI::App& app, const std::string& name, const std::string& f
   verb->group(later_group);
   verb->allow_extras();
   verb->prefix_command();
+  verb->fallthrough(false);
   auto path = app.get_parent() != nullptr ? app.get_name() + " " + name : name;
   verb->callback([path, feature] { throw not_built_yet("'" + path + "': " + feature + " not built yet"); });
 }

@@ -4,6 +4,8 @@
 // The node's own options: what is checked here is what `trouped --config` will say.
 #include <options.hpp>
 
+#include <arpa/inet.h>
+
 #include <array>
 
 namespace troupe::cli {
@@ -79,6 +81,15 @@ std::vector<std::pair<std::string, json>> values_of(const configuration& c) {
   return values;
 }
 
+/// True for an address in numbers that is not loopback. Names are looked up only when the node starts.
+bool is_exposed(const std::string& host) {
+  in_addr four{};
+  if (inet_pton(AF_INET, host.c_str(), &four) == 1)
+    return ntohl(four.s_addr) >> 24 != 127;
+  in6_addr six{};
+  return inet_pton(AF_INET6, host.c_str(), &six) == 1 && !IN6_IS_ADDR_LOOPBACK(&six);
+}
+
 int show(context& ctx, const show_settings& s) {
   auto configuration = load(s.file);
   if (!configuration)
@@ -104,6 +115,13 @@ int check(context& ctx, const check_settings& s) {
   auto configuration = load(s.file);
   if (!configuration)
     return ctx.fail("checking '" + s.file + "'", configuration.error());
+  const auto& node = configuration->options.node;
+  if (is_exposed(node.host) && node.tls_ca.empty())
+    return ctx.fail("checking '" + s.file + "'",
+                    {errc::invalid_argument,
+                     "listen: " + node.host +
+                         " is not loopback, and no TLS files are given: whoever reaches it has all rights",
+                     "give tls-cert, tls-key and tls-ca, or listen on 127.0.0.1"});
   if (ctx.out.json_lines)
     ctx.out.line({{"file", s.file}, {"valid", true}});
   else

@@ -113,7 +113,8 @@ void add_create(CLI::App& group, context& ctx) {
   verb->add_option("NAME", s->name, "Letters, digits, '_', '-', '%' and '|'; at most 120")->required();
   add_duration(*verb, "--lease", s->lease,
                "How long a consumer may hold a message without settling it (60s)");
-  verb->add_option("--max-unsettled", s->max_unsettled, "Messages one member may hold unsettled (1000)");
+  verb->add_option("--max-unsettled", s->max_unsettled, "Messages one member may hold unsettled (1000)")
+      ->check(whole_number(0xffffffff));
   add_later_except(*verb, "--mode", {"shared"}, "ordered and broadcast groups are");
   add_later(*verb, "--order-by", "ordered groups are");
   add_later(*verb, "--max-attempts", "retry policies are");

@@ -154,7 +154,7 @@ std::uint64_t bytes_of(const topic_info& topic) {
 }
 
 std::uint64_t lag_of(const subscription_info& queue) {
-  return queue.next.value - std::min(queue.floor, queue.next).value;
+  return queue.unsettled;
 }
 
 std::uint64_t lag_of(const group_info& group) {

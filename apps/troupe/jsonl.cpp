@@ -6,6 +6,9 @@
 
 #include <functional>
 #include <map>
+#include <optional>
+#include <set>
+#include <vector>
 
 namespace troupe::cli {
 
@@ -89,12 +92,34 @@ const std::map<std::string, taker>& takers() {
   return all;
 }
 
+/// Parses and sees what a parsed object no longer shows: names that were given twice, by any object.
+class duplicate_finder {
+public:
+  json parse(std::string_view line) {
+    return json::parse(line, [this](int, json::parse_event_t event, json& value) {
+      if (event == json::parse_event_t::object_start)
+        seen_.emplace_back();
+      else if (event == json::parse_event_t::object_end)
+        seen_.pop_back();
+      else if (event == json::parse_event_t::key && !seen_.back().insert(value.get<std::string>()).second)
+        twice_ = value.get<std::string>();
+      return true;
+    });
+  }
+  const std::optional<std::string>& twice() const { return twice_; }
+
+private:
+  std::vector<std::set<std::string>> seen_;
+  std::optional<std::string> twice_;
+};
+
 } // namespace
 
 result<message> parse_jsonl(std::string_view line, const message& defaults) {
   json object;
+  duplicate_finder finder;
   try {
-    object = json::parse(line);
+    object = finder.parse(line);
   } catch (const json::parse_error& err) {
     std::string why = err.what();
     // "[json.exception.parse_error.101] parse error at line 1, column 5: ..." to what a person needs of it.
@@ -104,6 +129,8 @@ result<message> parse_jsonl(std::string_view line, const message& defaults) {
   }
   if (!object.is_object())
     return wrong(std::string("a JSON ") + object.type_name() + " instead of an object");
+  if (finder.twice())
+    return wrong("the field '" + escape(*finder.twice(), 80) + "' is given twice");
   if (object.contains("body") && object.contains("body_base64"))
     return wrong("both 'body' and 'body_base64' are given");
   message m = defaults;

@@ -247,7 +247,7 @@ void add_receive_verb(CLI::App& app, context& ctx) {
   verb->add_option("--filter", s->filter, "'*', or tags joined by '||'")->capture_default_str();
   verb->add_option("--from", s->from, "Where a new group begins: earliest, latest or a time")
       ->capture_default_str();
-  verb->add_option("--max", s->max, "End after so many messages");
+  verb->add_option("--max", s->max, "End after so many messages")->check(whole_number());
   add_duration(*verb, "--wait", s->wait,
                "End when nothing came for so long (default: go on; Ctrl-C ends it)");
   verb->add_option("--settle", s->settle,

@@ -248,8 +248,8 @@ int send_many(context& ctx, const send_settings& s, const message& defaults) {
 
 int send(context& ctx, const send_settings& s) {
   if (s.rate && !(*s.rate > 0 && *s.rate <= 1e9))
-    return ctx.misuse("send", "--rate must be above 0",
-                      "messages per second, such as --rate 100 or --rate 0.5");
+    return ctx.misuse("send", "--rate must be above 0 and at most 1000000000",
+                      "messages per second, such as --rate 100 or --rate 0.5; leave it out for no limit");
   if (s.one_way && s.durability == "buffered")
     return ctx.misuse("send", "--one-way and --durability exclude each other",
                       "one-way has no answer; leave one out");

@@ -25,7 +25,8 @@ struct list_settings {
 
 void add_settings(CLI::App& verb, topic_settings& s) {
   verb.add_option("NAME", s.name, "Letters, digits, '_', '-', '%' and '|'; at most 127")->required();
-  verb.add_option("--queues", s.queues, "Number of queues, 1 to 1024 (8); it can grow, never shrink");
+  verb.add_option("--queues", s.queues, "Number of queues, 1 to 1024 (8); it can grow, never shrink")
+      ->check(whole_number(0xffffffff));
   add_duration(verb, "--retention", s.retention,
                "How long messages are kept, consumed or not (72h); 0: for ever");
   add_size(verb, "--retention-bytes", s.retention_bytes, "Bytes kept per queue (0: no limit)");

@@ -41,9 +41,9 @@ TEST_F(cli_usage, version_names_itself) {
 }
 
 TEST_F(cli_usage, unknown_verbs_and_options_are_wrong_usage) {
-  refused(2, {}, "subcommand is required");
+  refused(2, {}, "a verb is missing");
   refused(2, {"topics"}, "topics");
-  refused(2, {"topic"}, "subcommand is required");
+  refused(2, {"topic"}, "a verb is missing");
   refused(2, {"topic", "rename"}, "rename");
   for (const auto& verb : verbs)
     refused(2, joined(verb, {"--no-such-option"}), "");
