@@ -30,7 +30,8 @@ group_info to_info(group_status&& s) {
     info.members.push_back({std::move(m.name), std::move(m.node), from_unix_ms(m.since)});
   for (auto& q : s.queues)
     info.queues.push_back({std::move(q.topic), q.number, q.floor, q.next,
-                           milliseconds{static_cast<milliseconds::rep>(q.lag_ms)}, q.leased, q.retrying});
+                           milliseconds{static_cast<milliseconds::rep>(q.lag_ms)}, q.leased, q.retrying,
+                           q.unsettled});
   return info;
 }
 
@@ -108,7 +109,7 @@ std::vector<result<topic_info>> client::create_topics(const std::vector<std::str
     if (open.size() == requests_together)
       take_first();
     open.push_back(make_call<topic_status>(impl_->options.timeout, troupe::create_topic{name, options}));
-    if (auto wrong = validate_topic_name(name))
+    if (auto wrong = impl_->closed ? client_closed() : validate_topic_name(name))
       open.back()->put(wrong);
     else
       caf::anon_send(impl_->connection, call_directory{open.back()});

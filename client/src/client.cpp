@@ -4,11 +4,14 @@
 #include "connection.hpp"
 
 #include "troupe/node.hpp"
+#include "troupe/tls.hpp"
 
 #include <caf/io/middleman.hpp>
+#include <caf/logger.hpp>
 #include <caf/openssl/manager.hpp>
 
 #include <charconv>
+#include <future>
 #include <random>
 #include <thread>
 
@@ -94,6 +97,10 @@ result<client> connect_remote(client_options options) {
   auto where = parse_endpoint(options.address);
   if (!where)
     return where.error();
+  // CAF would throw in a thread of its own, where nobody can answer.
+  if (!options.tls.certificate.empty())
+    if (auto wrong = check_tls_files({options.tls.certificate, options.tls.key, options.tls.ca}))
+      return wrong;
   auto impl = std::make_shared<client::impl>();
   impl->address = options.address;
   impl->config = std::make_unique<remote_config>(options.tls);
@@ -142,6 +149,7 @@ result<client> connect_through(std::shared_ptr<client::impl> impl, connection_co
   auto failed = impl->line->first_attempt(impl->options.timeout + milliseconds{500});
   if (failed)
     return failed;
+  impl->connected = true;
   return client{std::move(impl)};
 }
 
@@ -170,14 +178,25 @@ void client::impl::close() {
 client::impl::~impl() {
   close();
   connection = nullptr;
-  if (!own || !inside_callback())
+  if (!own)
     return;
-  // The last reference went in a callback, on a thread of the system that is to end: another thread must end
-  // it.
-  std::thread([system = std::move(own), cfg = std::move(config)]() mutable {
+  // Another thread ends the system: in a callback this one belongs to it, and an attempt to connect that the
+  // operating system holds up for minutes must not hold up who gave up.
+  std::promise<void> ended;
+  auto done = ended.get_future();
+  std::thread last{[system = std::move(own), cfg = std::move(config), promise = std::move(ended)]() mutable {
     system.reset();
     cfg.reset();
-  }).detach();
+    promise.set_value();
+  }};
+  // The system's destructor waits for every thread that remembers its logger, as this one may.
+  if (!inside_callback())
+    caf::logger::set_current_actor_system(nullptr);
+  const auto patience = connected ? std::chrono::milliseconds{5'000} : std::chrono::milliseconds{500};
+  if (inside_callback() || done.wait_for(patience) != std::future_status::ready)
+    last.detach();
+  else
+    last.join();
 }
 
 error client::impl::no_answer() const {

@@ -14,6 +14,8 @@
 
 namespace troupe {
 
+inline error client_closed() { return {errc::shutting_down, "the client was closed", "connect again"}; }
+
 /// What producers, consumers and administration share. Ends when the last of them lets go.
 struct client::impl {
   ~impl();
@@ -28,6 +30,8 @@ struct client::impl {
   std::shared_ptr<line_status> line = std::make_shared<line_status>();
 
   std::atomic<bool> closed{false};
+  /// The first attempt came through. Set before anybody else has this.
+  bool connected = false;
 
   void close();
   /// Why a call got no answer in time.
@@ -35,6 +39,8 @@ struct client::impl {
 
   /// Asks the DIRECTORY (xs...) and waits for the Answer, at most options.timeout.
   template <class Answer, class... Ts> result<Answer> ask(Ts... xs) {
+    if (closed)
+      return client_closed();
     const auto limit = std::chrono::steady_clock::now() + options.timeout;
     auto call = make_call<Answer>(options.timeout, std::move(xs)...);
     caf::anon_send(connection, call_directory{call});
@@ -43,8 +49,6 @@ struct client::impl {
     return answer ? std::move(*answer) : result<Answer>{no_answer()};
   }
 };
-
-inline error client_closed() { return {errc::shutting_down, "the client was closed", "connect again"}; }
 
 /// Spawns CONNECTION and the actors that a client needs in `system`.
 struct connection_config;

@@ -18,12 +18,17 @@ error explain(const error& why, const connection_config& cfg) {
     return why;
   if (why.code == errc::timeout)
     return {errc::timeout, "the node at " + where + " does not answer",
-            "check that it is the right port and that the node is not stopped or overloaded"};
+            std::string{"check that it is the right port, that the node "} +
+                (cfg.tls ? "uses TLS as this client does" : "uses no TLS, or give this client TLS files") +
+                ", and that it is not stopped or overloaded"};
   if (cfg.embedded)
     return {errc::shutting_down, "the node in this process has stopped", "start another one"};
   return {errc::disconnected, "no node answers at " + where,
-          cfg.tls ? "start one there with TLS, and check certificate, key and CA on both sides"
-                  : "start one with: trouped --data DIR --listen " + where};
+          cfg.tls
+              ? "start one there with TLS (this client speaks nothing else), and check certificate, key and "
+                "CA on both sides"
+              : "start one with: trouped --data DIR --listen " + where +
+                    "; if one runs there with TLS, give this client TLS files too"};
 }
 
 } // namespace

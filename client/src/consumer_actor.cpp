@@ -20,6 +20,7 @@ bool is_final(errc code) {
   case errc::inconsistent_subscription:
   case errc::not_supported:
   case errc::unknown_version:
+  case errc::fenced: // another consumer has our name: joining again would only throw it out
     return true;
   default:
     return false;
@@ -183,6 +184,8 @@ void consumer_state::expect_confirmation(consume& c) {
 }
 
 void consumer_state::confirmed(const settled& s) {
+  if (s.tag == 0) // nobody asked, but it was refused
+    return cfg_.messages->count_refused(s.refused);
   auto at = std::find_if(confirmations_.begin(), confirmations_.end(),
                          [&](const auto& c) { return c.number == s.tag; });
   if (at == confirmations_.end() || at->open.erase(s.queue) == 0)

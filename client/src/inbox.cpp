@@ -227,6 +227,11 @@ void inbox::confirmed(std::uint64_t number, std::uint64_t refused, const error& 
   changed_.notify_all();
 }
 
+void inbox::count_refused(std::uint64_t runs) {
+  std::lock_guard lock{mutex_};
+  stats_.refused_settles += runs;
+}
+
 std::vector<held_lease> inbox::held() {
   std::lock_guard lock{mutex_};
   std::vector<held_lease> out;

@@ -106,6 +106,7 @@ public:
   void damaged(std::uint32_t messages, std::uint32_t bytes);
   consumer_news collect();
   void confirmed(std::uint64_t number, std::uint64_t refused, const error& why);
+  void count_refused(std::uint64_t runs);
   /// Leases to renew.
   std::vector<held_lease> held();
   void end(const error& why);

@@ -139,8 +139,9 @@ void producer_state::take(std::vector<sealed_batch> batches) {
 void producer_state::answered(published& answers) {
   const auto at = now();
   for (auto& r : answers.results) {
-    window_.answer({r.queue, r.epoch, r.sequence, r.code, r.expected, milliseconds{r.retry_after}, r.reason},
-                   at);
+    window_.answer(
+        {r.queue, r.epoch, r.sequence, r.code, r.expected, milliseconds{r.retry_after}, r.reason, r.hint},
+        at);
     carry_out(&r);
   }
   send_gathered();

@@ -249,6 +249,20 @@ TEST_F(ConsumerActor, EndsWithTheReasonWhenItsGroupIsDeleted) {
   EXPECT_TRUE(box->wait_ended(0ms));
 }
 
+TEST_F(ConsumerActor, EndsWhenAnotherConsumerJoinedUnderItsName) {
+  open();
+  tell(dismissed{41, errc::fenced, "another consumer joined as m1"});
+  fixture.advance(10s);
+  EXPECT_EQ(box->ended().code, errc::fenced);
+  EXPECT_EQ(broker.joins.size(), 1u);
+}
+
+TEST_F(ConsumerActor, CountsSettlesThatWereRefused) {
+  open();
+  tell(settled{queue_id{11}, 0, 2, errc::lease_lost});
+  EXPECT_EQ(box->statistics().refused_settles, 2u);
+}
+
 TEST_F(ConsumerActor, SaysWhyItMayNotJoin) {
   broker.refuse_join = {errc::inconsistent_subscription, "the group follows orders with *"};
   open();

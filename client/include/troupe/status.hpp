@@ -33,6 +33,8 @@ struct subscription_info {
   milliseconds lag_time{0};
   std::uint64_t leased = 0;
   std::uint64_t retrying = 0;
+  /// The lag in messages: all between `floor` and `next` that are not settled.
+  std::uint64_t unsettled = 0;
 };
 struct member_info {
   std::string name;
