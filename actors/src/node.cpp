@@ -4,8 +4,9 @@
 #include "factories.hpp"
 #include "node_address.hpp"
 #include "node_system.hpp"
-#include "node_tls.hpp"
 #include "troupe/data_directory.hpp"
+#include "troupe/guarded_middleman.hpp"
+#include "troupe/tls.hpp"
 
 #include <caf/actor_registry.hpp>
 #include <caf/actor_system.hpp>
@@ -13,13 +14,13 @@
 #include <caf/io/middleman.hpp>
 #include <caf/logger.hpp>
 #include <caf/openssl/manager.hpp>
-#include <caf/openssl/publish.hpp>
 #include <caf/scoped_actor.hpp>
 
 #include <condition_variable>
 #include <future>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -104,6 +105,8 @@ struct machinery {
   std::unique_ptr<caf::actor_system> system;
   catalog_actor catalog;
   caf::actor directory;
+  /// Who listens for us; empty when nobody does.
+  caf::io::middleman_actor middleman;
 
   explicit machinery(data_directory f) : files(std::move(f)) {}
 };
@@ -188,29 +191,33 @@ error node::impl::spawn_actors() {
 error node::impl::publish() {
   if (config.host.empty())
     return {};
-  const auto* host = config.host.c_str();
-  auto bound = config.tls_ca.empty()
-                   ? parts->system->middleman().publish(parts->directory, config.port, host, true)
-                   : caf::openssl::publish(parts->directory, config.port, host, true);
+  auto& sys = *parts->system;
+  parts->middleman =
+      config.tls_ca.empty() ? spawn_guarded_middleman(sys) : sys.openssl_manager().actor_handle();
+  caf::scoped_actor self{sys};
+  caf::expected<std::uint16_t> bound{caf::sec::runtime_error};
+  self->request(parts->middleman, request_timeout, caf::publish_atom::value, config.port,
+                caf::actor_cast<caf::strong_actor_ptr>(parts->directory), std::set<std::string>{},
+                config.host, true)
+      .receive([&](std::uint16_t p) { bound = p; }, [&](caf::error& why) { bound = std::move(why); });
   if (!bound)
     return {errc::in_use,
-            "cannot listen on " + join_address(config.host, config.port) + ": " +
-                parts->system->render(bound.error()),
+            "cannot listen on " + join_address(config.host, config.port) + ": " + sys.render(bound.error()),
             "the port may be taken, or the address is not this machine's; port 0 takes any free one"};
   port = *bound;
   address = join_address(config.host, port);
-  caf::scoped_actor self{*parts->system};
   self->send(parts->directory, listening{address, port});
   return {};
 }
 
 void node::impl::close_port(caf::scoped_actor& self) {
-  if (address.empty())
+  if (!parts->middleman)
     return;
-  auto& sys = *parts->system;
-  const auto& owner =
-      config.tls_ca.empty() ? sys.middleman().actor_handle() : sys.openssl_manager().actor_handle();
-  self->request(owner, 1s, caf::close_atom::value, port).receive([] {}, [](const caf::error&) {});
+  self->request(parts->middleman, 1s, caf::close_atom::value, port).receive([] {}, [](const caf::error&) {});
+  // The TLS one belongs to the actor system, ours to us.
+  if (config.tls_ca.empty())
+    self->send_exit(parts->middleman, caf::exit_reason::user_shutdown);
+  parts->middleman = nullptr;
 }
 
 /// False when some did not end in time.
@@ -293,12 +300,15 @@ result<std::unique_ptr<node>> node::start(node_config config) {
     if (auto err = check_address(config))
       return err;
   if (!config.tls_ca.empty())
-    if (auto err = check_tls_files(config))
+    if (auto err = check_tls_files({config.tls_certificate, config.tls_key, config.tls_ca}))
       return err;
   if (config.name.empty())
     config.name = host_name();
   if (!config.now)
     config.now = wall_clock;
+  // Before a data directory is made for nothing.
+  if (auto err = check_port(config))
+    return err;
   auto files = data_directory::open(config.data, config.shards);
   if (!files)
     return files.error();
@@ -334,7 +344,7 @@ std::uint16_t node::port() const { return impl_->port; }
 
 caf::actor_system& node::system() { return *impl_->parts->system; }
 
-caf::actor node::directory() const { return impl_->parts->directory; }
+caf::actor node::directory() const { return impl_->parts ? impl_->parts->directory : caf::actor{}; }
 
 result<node_status> node::status() const {
   std::lock_guard guard{impl_->stopping};
