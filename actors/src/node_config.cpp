@@ -3,10 +3,13 @@
 #include "troupe/node.hpp"
 #include "troupe/units.hpp"
 
+#include <cerrno>
+#include <cstring>
 #include <memory>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 namespace troupe {
 
@@ -27,6 +30,32 @@ bool is_loopback(const sockaddr& address) {
   }
   return address.sa_family == AF_INET6 &&
          IN6_IS_ADDR_LOOPBACK(&reinterpret_cast<const sockaddr_in6&>(address).sin6_addr);
+}
+
+using addresses = std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)>;
+
+result<addresses> look_up(const std::string& host, std::uint16_t port) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_PASSIVE;
+  addrinfo* raw = nullptr;
+  if (auto code = ::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &raw); code != 0)
+    return invalid("cannot listen on " + host + ": " + ::gai_strerror(code),
+                   "use 127.0.0.1, or a name or address of this machine");
+  return addresses{raw, ::freeaddrinfo};
+}
+
+/// An errno; 0 when the address could be had.
+int try_bind(const addrinfo& at) {
+  int fd = ::socket(at.ai_family, at.ai_socktype | SOCK_CLOEXEC, at.ai_protocol);
+  if (fd < 0)
+    return errno;
+  // As the node itself binds: a port whose last owner ended a moment ago is free.
+  int on = 1;
+  ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  int code = ::bind(fd, at.ai_addr, at.ai_addrlen) == 0 ? 0 : errno;
+  ::close(fd);
+  return code;
 }
 
 } // namespace
@@ -63,21 +92,37 @@ error validate(const node_config& c) {
 }
 
 error check_address(const node_config& config) {
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_PASSIVE;
-  addrinfo* raw = nullptr;
-  if (auto code = ::getaddrinfo(config.host.c_str(), nullptr, &hints, &raw); code != 0)
-    return invalid("cannot listen on " + config.host + ": " + ::gai_strerror(code),
-                   "use 127.0.0.1, or a name or address of this machine");
-  std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> found{raw, ::freeaddrinfo};
-  for (const auto* at = raw; at; at = at->ai_next)
+  auto found = look_up(config.host, 0);
+  if (!found)
+    return found.error();
+  for (const auto* at = found->get(); at; at = at->ai_next)
     if (!is_loopback(*at->ai_addr) && config.tls_ca.empty())
       return invalid(
           config.host +
               " is not loopback, and no TLS files are given: whoever reaches this port has all rights",
           "listen on 127.0.0.1, or give a certificate, its key and the private CA of all peers");
   return {};
+}
+
+error check_port(const node_config& config) {
+  if (config.host.empty() || config.port == 0)
+    return {};
+  auto found = look_up(config.host, config.port);
+  if (!found)
+    return found.error();
+  int code = EADDRNOTAVAIL;
+  for (const auto* at = found->get(); at; at = at->ai_next) {
+    code = try_bind(*at);
+    if (code == 0)
+      return {};
+    if (code == EADDRINUSE)
+      break;
+  }
+  const auto where = join_address(config.host, config.port);
+  if (code == EADDRINUSE)
+    return {errc::in_use, where + " is in use by another program", "choose another --listen"};
+  return invalid("cannot listen on " + where + ": " + std::strerror(code),
+                 code == EACCES ? "choose a port from 1024 on" : "use an address of this machine");
 }
 
 std::string join_address(const std::string& host, std::uint16_t port) {

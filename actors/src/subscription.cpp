@@ -485,8 +485,8 @@ void subscription_shell::tick(std::uint64_t timer) {
 }
 
 subscription_status subscription_shell::status() {
-  subscription_status s{cfg_.topic, cfg_.number,    core_.floor(),   core_.next(),
-                        0,          core_.leased(), core_.retrying()};
+  subscription_status s{cfg_.topic, cfg_.number,     core_.floor(),    core_.next(),
+                        0,          core_.leased(), core_.retrying(), core_.unsettled()};
   if (s.floor >= s.next)
     return s;
   // One batch, copied: only for whoever looks.

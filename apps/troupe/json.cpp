@@ -153,9 +153,7 @@ std::uint64_t bytes_of(const topic_info& topic) {
   return sum;
 }
 
-std::uint64_t lag_of(const subscription_info& queue) {
-  return queue.unsettled;
-}
+std::uint64_t lag_of(const subscription_info& queue) { return queue.unsettled; }
 
 std::uint64_t lag_of(const group_info& group) {
   std::uint64_t sum = 0;

@@ -64,6 +64,10 @@ limits within_format(limits l) {
   return l;
 }
 
+error not_text(const std::string& what) {
+  return {errc::invalid_argument, what + " is not valid UTF-8", "only the body may hold bytes of any kind"};
+}
+
 error check_body(const message& m, const limits& l) {
   if (m.body.empty())
     return {errc::invalid_argument, "the body is empty", "a message needs a body of at least 1 byte"};
@@ -75,6 +79,8 @@ error check_body(const message& m, const limits& l) {
 error check_tag(const message& m, const limits& l) {
   if (m.tag.size() > l.tag)
     return above("the tag", m.tag.size(), l.tag);
+  if (!is_utf8(m.tag))
+    return not_text("the tag");
   auto forbidden = [](unsigned char c) { return c <= 0x20 || c == 0x7f || c == '|'; };
   if (m.tag == "*" || std::any_of(m.tag.begin(), m.tag.end(), forbidden))
     return {errc::invalid_argument, "the tag is '*' or has white space, a control character or '|'",
@@ -91,6 +97,8 @@ error check_keys(const message& m, const limits& l) {
       return {errc::invalid_argument, "a key is empty", "leave empty keys out"};
     if (key.size() > l.key)
       return above("a key", key.size(), l.key);
+    if (!is_utf8(key))
+      return not_text("a key");
     all += 2 + key.size();
   }
   if (all > l.all_keys)
@@ -115,6 +123,10 @@ error check_properties(const message& m, const limits& l) {
   for (const auto& [name, value] : m.properties) {
     if (name.empty())
       return {errc::invalid_argument, "a property has no name", "give every property a name"};
+    if (!is_utf8(name))
+      return not_text("the name of a property");
+    if (!is_utf8(value))
+      return not_text("the value of property '" + (name.size() > 80 ? "..." : name) + "'");
     all += 4 + name.size() + value.size();
   }
   if (all > l.properties)
@@ -161,6 +173,8 @@ error validate(const message& m, const limits& wanted) {
     return err;
   if (m.order_key.size() > l.order_key)
     return above("the order key", m.order_key.size(), l.order_key);
+  if (!is_utf8(m.order_key))
+    return not_text("the order key");
   if (m.priority > l.priority)
     return {errc::invalid_argument, "the priority is " + std::to_string(m.priority) + "; the highest is " +
                                         std::to_string(l.priority)};
@@ -174,6 +188,30 @@ error validate(const message& m, const limits& wanted) {
 error validate_topic_name(std::string_view name) { return check_name("topic", name, max_topic_name); }
 
 error validate_group_name(std::string_view name) { return check_name("group", name, max_group_name); }
+
+bool is_utf8(std::string_view text) {
+  auto byte = [&](std::size_t at) { return static_cast<unsigned char>(text[at]); };
+  for (std::size_t at = 0; at < text.size();) {
+    const auto lead = byte(at);
+    if (lead < 0x80) {
+      ++at;
+      continue;
+    }
+    const std::size_t size = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+    if (lead < 0xc2 || lead > 0xf4 || size > text.size() - at)
+      return false;
+    // RFC 3629, section 4: only the second byte's range depends on the first.
+    const unsigned low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
+    const unsigned high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
+    if (byte(at + 1) < low || byte(at + 1) > high)
+      return false;
+    for (std::size_t i = 2; i < size; ++i)
+      if ((byte(at + i) & 0xc0) != 0x80)
+        return false;
+    at += size;
+  }
+  return true;
+}
 
 std::uint32_t short_hash(std::string_view text) {
   if (text.empty())

@@ -150,12 +150,25 @@ std::string draw_identity() {
   return result;
 }
 
+/// Writes who holds the lock, always as many bytes: the file keeps its block, so that a full disk does not
+/// stop the next start.
+bool show(int lock, std::string owner) {
+  owner.resize(15, ' ');
+  owner += '\n';
+  return ::pwrite(lock, owner.data(), owner.size(), 0) == static_cast<ssize_t>(owner.size());
+}
+
 /// An error when a directory that is no node's yet holds something else.
 error check_strangers(const fs::path& dir) {
   std::error_code code;
+  // Another node may be making it just now; then the lock decides.
+  auto begun = [&dir] {
+    std::error_code unknown;
+    return fs::exists(dir / "meta.new", unknown) || fs::exists(dir / "meta", unknown);
+  };
   for (fs::directory_iterator at{dir, code}, end; !code && at != end; at.increment(code)) {
     auto name = at->path().filename().string();
-    if (name != "LOCK" && name != "lost+found")
+    if (name != "LOCK" && name != "lost+found" && !begun())
       return {errc::invalid_argument, dir.string() + " is no data directory of a node: it holds " + name,
               "name an empty or a new directory"};
   }
@@ -209,6 +222,10 @@ result<data_directory> data_directory::open(const fs::path& path, std::uint16_t 
                  "name the directory that a node was started with"};
   if (!*known && (fs::create_directories(dir.path_, code), code))
     return failed("cannot make", dir.path_, code.value());
+  // Before the lock file too: what is somebody else's stays as it is.
+  if (!*known)
+    if (auto err = check_strangers(dir.path_))
+      return err;
   if (auto err = dir.lock())
     return err;
   // Again, now that nobody else can be making it.
@@ -242,15 +259,15 @@ error data_directory::lock() {
     if (code != EWOULDBLOCK)
       return failed("cannot lock", file, code);
     std::string pid{text, n > 0 ? static_cast<std::size_t>(n) : 0};
-    pid.erase(pid.find_last_not_of('\n') + 1);
+    pid.erase(pid.find_last_not_of(" \n") + 1);
     return {errc::in_use,
             path_.string() + " is in use by " +
                 (pid.empty() ? "another process" : "the node with process id " + pid),
             "stop that one first, or name another directory"};
   }
-  auto pid = std::to_string(::getpid()) + "\n";
-  if (::ftruncate(lock_, 0) != 0 || ::pwrite(lock_, pid.data(), pid.size(), 0) < 0)
-    return failed("cannot write", file, errno);
+  // The lock is what counts. On a full disk the pid may not be written: then none is shown.
+  if (!show(lock_, std::to_string(::getpid())) && ::ftruncate(lock_, 0) != 0)
+    errno = 0;
   return {};
 }
 
@@ -258,8 +275,7 @@ void data_directory::unlock() noexcept {
   if (lock_ < 0)
     return;
   // Whoever holds no lock has no pid to show. When it fails the next holder overwrites it.
-  if (::ftruncate(lock_, 0) != 0)
-    errno = 0;
+  show(lock_, "");
   ::close(std::exchange(lock_, -1));
 }
 

@@ -35,7 +35,33 @@ struct env_closer {
 };
 using env_ptr = std::unique_ptr<MDB_env, env_closer>;
 
+/// An open file descriptor.
+struct descriptor {
+  int fd = -1;
+  ~descriptor() {
+    if (fd >= 0)
+      ::close(fd);
+  }
+};
+
+/// LMDB writes lock.mdb through a map: a page that the disk has no room for would be SIGBUS. So all of it
+/// gets its blocks first, and keeps them: a start on a full disk needs no new ones.
+void make_room_for_readers(const fs::path& path) {
+  // A slot is a cache line; the header takes less than four.
+  constexpr off_t bytes = (off_t{max_readers} + 4) * 64;
+  const descriptor d{::open((path / "lock.mdb").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, file_mode)};
+  if (d.fd < 0)
+    throw storage_error{errno, "opening the table of readers"};
+  int code = EINTR;
+  while (code == EINTR)
+    code = ::posix_fallocate(d.fd, 0, bytes);
+  if (code != 0)
+    throw storage_error{code, "making room for the table of readers"};
+}
+
 env_ptr open_env(const fs::path& path, unsigned flags, std::size_t size) {
+  if (!(flags & MDB_NOLOCK))
+    make_room_for_readers(path);
   MDB_env* raw = nullptr;
   check(mdb_env_create(&raw), "creating an environment");
   env_ptr env(raw);
@@ -55,15 +81,6 @@ env_ptr open_env(const fs::path& path, unsigned flags) {
     return open_env(path, flags, small_map_size);
   }
 }
-
-/// An open file descriptor.
-struct descriptor {
-  int fd = -1;
-  ~descriptor() {
-    if (fd >= 0)
-      ::close(fd);
-  }
-};
 
 } // namespace
 

@@ -99,6 +99,29 @@ TEST(message, has_properties_with_unique_names) {
   EXPECT_EQ(code_of(m), errc::none);
 }
 
+TEST(message, is_text_but_for_its_body) {
+  for (const std::string bad : {"\xff", "a\xc3", "\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80",
+                                "\xe0\x80\x80", "\x80", "\xf0\x8f\xbf\xbf", "\xe2\x82"}) {
+    EXPECT_FALSE(is_utf8(bad));
+    EXPECT_EQ(code_of(plain(bad)), errc::none);
+    auto refused = [&](auto change, const char* what) {
+      auto m = plain();
+      change(m);
+      auto err = validate(m, limits{});
+      EXPECT_EQ(err.code, errc::invalid_argument) << what;
+      EXPECT_TRUE(mentions(err, what) && mentions(err, "UTF-8")) << to_string(err);
+    };
+    refused([&](message& m) { m.tag = bad; }, "tag");
+    refused([&](message& m) { m.order_key = bad; }, "order key");
+    refused([&](message& m) { m.keys = {"good", bad}; }, "key");
+    refused([&](message& m) { m.properties = {{bad, "v"}}; }, "name of a property");
+    refused([&](message& m) { m.properties = {{"n", bad}}; }, "'n'");
+  }
+  for (const std::string good : {"", "a", "\x7f", "\xc2\x80", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xef\xbf\xbf",
+                                 "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "a\xc3\xa4z"})
+    EXPECT_TRUE(is_utf8(good));
+}
+
 TEST(message, has_a_priority_from_0_to_9) {
   auto m = plain();
   m.priority = 10;

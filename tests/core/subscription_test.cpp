@@ -362,5 +362,18 @@ TEST_F(subscription_test, long_retries_that_are_acknowledged_late_leave_nothing_
   EXPECT_EQ(aut.next_deadline(now), std::nullopt);
 }
 
+TEST_F(subscription_test, counts_as_unsettled_what_is_neither_acknowledged_nor_skipped_wherever_it_is) {
+  EXPECT_EQ(aut.unsettled(), 100u);
+  deliver(ann, 0, 50);
+  EXPECT_EQ(aut.unsettled(), 100u);
+  settle(settle_wish::ack, 10, 20);
+  EXPECT_EQ(aut.floor(), queue_offset{0});
+  EXPECT_EQ(aut.unsettled(), 80u);
+  settle(settle_wish::retry, 0, 5);
+  EXPECT_EQ(aut.unsettled(), 80u);
+  settle(settle_wish::ack, 5, 5);
+  EXPECT_EQ(aut.unsettled(), 75u);
+}
+
 } // namespace
 } // namespace troupe

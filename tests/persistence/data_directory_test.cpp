@@ -149,12 +149,23 @@ TEST_F(data_directory_test, what_must_exist_is_not_made) {
   EXPECT_FALSE(fs::exists(path));
 }
 
+TEST_F(data_directory_test, what_is_somebody_elses_is_not_touched) {
+  fs::create_directories(path);
+  write(path / "letters", "dear all");
+  auto before = everything();
+  auto dir = data_directory::open(path);
+  ASSERT_FALSE(dir);
+  EXPECT_EQ(dir.error().code, errc::invalid_argument);
+  EXPECT_EQ(everything(), before);
+}
+
 TEST_F(data_directory_test, the_lock_ends_with_its_owner_and_shows_no_process_then) {
   make(1);
-  EXPECT_EQ(read(path / "LOCK"), "");
+  EXPECT_EQ(read(path / "LOCK"), std::string(15, ' ') + "\n");
   auto dir = data_directory::open(path);
   ASSERT_TRUE(dir);
-  EXPECT_EQ(read(path / "LOCK"), std::to_string(::getpid()) + "\n");
+  auto owner = std::to_string(::getpid());
+  EXPECT_EQ(read(path / "LOCK"), owner + std::string(15 - owner.size(), ' ') + "\n");
 }
 
 } // namespace

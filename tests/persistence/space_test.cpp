@@ -300,6 +300,28 @@ TEST(full_disk, with_mixed_sizes_never_stops_settles_or_trims) {
   expect_all_there(h.store(), p.accepted());
 }
 
+TEST(full_disk, lets_a_node_open_its_shard_again_and_go_on_with_its_consumers) {
+  small_disk disk("size=24m");
+  NEEDS_DISK(disk);
+  shard_options o = small_shard();
+  o.reserve = 2u << 20;
+  shard_harness h(log_kind::local, disk.path(), o);
+  publisher p(h);
+  EXPECT_EQ(p.until_refused(20000).code, errc::no_space);
+  disk.fill("rest");
+  h.reopen();
+  expect_consumers_go_on(h, 1);
+  expect_all_there(h.store(), p.accepted());
+}
+
+TEST(full_disk, too_small_for_the_table_of_readers_is_an_error_and_no_signal) {
+  small_disk disk("size=8k");
+  NEEDS_DISK(disk);
+  const auto s = shard::open(disk.path(), small_shard());
+  ASSERT_FALSE(s.has_value());
+  EXPECT_EQ(s.error().code, errc::no_space);
+}
+
 TEST(full_disk, cannot_hold_a_new_shard_and_says_so) {
   small_disk disk("size=1m");
   NEEDS_DISK(disk);

@@ -88,6 +88,8 @@ struct publish_result {
   batch_sequence expected;
   std::uint32_t retry_after = 0;
   std::string reason;
+  /// What to do about it; may be empty.
+  std::string hint;
 };
 /// STORE or QUEUE -> PRODUCER, plain send: one per producer and commit.
 struct published {
@@ -230,6 +232,8 @@ struct subscription_status {
   std::uint64_t lag_ms = 0;
   std::uint64_t leased = 0;
   std::uint64_t retrying = 0;
+  /// Messages that are not settled yet, wherever they are between floor and next.
+  std::uint64_t unsettled = 0;
 };
 struct member_status {
   std::string name;
@@ -357,7 +361,8 @@ auto inspect(Inspector& f, publish& x) {
 }
 template <class Inspector>
 auto inspect(Inspector& f, publish_result& x) {
-  return f(caf::meta::type_name("publish_result"), x.queue, x.epoch, x.sequence, x.code, x.duplicate, x.placed, x.shard, x.base, x.index, x.first_ordinal, x.expected, x.retry_after, x.reason);
+  return f(caf::meta::type_name("publish_result"), x.queue, x.epoch, x.sequence, x.code, x.duplicate, x.placed, x.shard, x.base, x.index, x.first_ordinal, x.expected, x.retry_after, x.reason,
+           x.hint);
 }
 template <class Inspector>
 auto inspect(Inspector& f, published& x) {
@@ -433,7 +438,8 @@ auto inspect(Inspector& f, topic_status& x) {
 }
 template <class Inspector>
 auto inspect(Inspector& f, subscription_status& x) {
-  return f(caf::meta::type_name("subscription_status"), x.topic, x.number, x.floor, x.next, x.lag_ms, x.leased, x.retrying);
+  return f(caf::meta::type_name("subscription_status"), x.topic, x.number, x.floor, x.next, x.lag_ms, x.leased, x.retrying,
+           x.unsettled);
 }
 template <class Inspector>
 auto inspect(Inspector& f, member_status& x) {

@@ -12,7 +12,8 @@
 
 namespace troupe {
 
-/// What a program publishes. Everything but the body may be absent.
+/// What a program publishes. Everything but the body may be absent. The body is bytes of any kind; tag, order
+/// key, keys and the names and values of properties are text in UTF-8, so that every tool can show them.
 struct message {
   /// At most `limits::body` bytes; may not be empty (as in RocketMQ).
   std::string body;
@@ -76,6 +77,9 @@ error validate(const message& m, const limits& l);
 error validate_topic_name(std::string_view name);
 /// As topic names, at most 120 bytes.
 error validate_group_name(std::string_view name);
+
+/// True for valid UTF-8 (RFC 3629): no overlong forms, no surrogates, nothing above U+10FFFF.
+bool is_utf8(std::string_view text);
 
 /// The hash that filters compare first and routers use: FNV-1a over the bytes, 32 bits; 0 for the empty string.
 std::uint32_t short_hash(std::string_view text);

@@ -4,6 +4,7 @@
 #include "troupe/range_map.hpp"
 #include "troupe/retry_policy.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -154,6 +155,9 @@ public:
   std::uint64_t leased() const { return leased_; }
   /// Messages that failed and wait for another attempt.
   std::uint64_t retrying() const { return retrying_; }
+  /// Messages that are not settled: undelivered, leased or waiting. What a filter will pass over counts until
+  /// it was looked at.
+  std::uint64_t unsettled() const { return next_ - std::min(cursor_, next_) + leased_ + waiting_; }
   /// True when a bound is reached and only retries are served.
   bool bounded() const;
 

@@ -39,27 +39,30 @@ TEST(jsonl, a_wrong_line_is_refused_with_the_field_and_the_reason) {
     const char* line;
     const char* says;
   };
-  for (const auto& [line, says] : {wrong{"", "not JSON"},
-                                   wrong{"hello", "not JSON"},
-                                   wrong{R"({"body":"x")", "not JSON"},
-                                   wrong{R"({"body":"x"} y)", "not JSON"},
-                                   wrong{"[1]", "array instead of an object"},
-                                   wrong{"null", "null instead of an object"},
-                                   wrong{"{}", "neither 'body' nor 'body_base64'"},
-                                   wrong{R"({"tag":"t"})", "neither 'body' nor 'body_base64'"},
-                                   wrong{R"({"body":1})", "'body' is number"},
-                                   wrong{R"({"body":null})", "'body' is null"},
-                                   wrong{R"({"body":"x","body_base64":"eA=="})", "both"},
-                                   wrong{R"({"body_base64":"e"})", "not base64"},
-                                   wrong{R"({"body":"x","keys":"k"})", "'keys' is string"},
-                                   wrong{R"({"body":"x","keys":[1]})", "'keys' is number"},
-                                   wrong{R"({"body":"x","properties":[]})", "'properties' is array"},
-                                   wrong{R"({"body":"x","properties":{"a":1}})", "'properties.a' is number"},
-                                   wrong{R"({"body":"x","priority":"high"})", "'priority'"},
-                                   wrong{R"({"body":"x","priority":10})", "'priority'"},
-                                   wrong{R"({"body":"x","priority":0.5})", "'priority'"},
-                                   wrong{R"({"body":"x","colour":"red"})", "unknown field 'colour'"},
-                                   wrong{"{\"body\":\"\xff\"}", "not JSON"}}) {
+  for (const auto& [line, says] :
+       {wrong{"", "not JSON"},
+        wrong{"hello", "not JSON"},
+        wrong{R"({"body":"x")", "not JSON"},
+        wrong{R"({"body":"x"} y)", "not JSON"},
+        wrong{"[1]", "array instead of an object"},
+        wrong{"null", "null instead of an object"},
+        wrong{"{}", "neither 'body' nor 'body_base64'"},
+        wrong{R"({"tag":"t"})", "neither 'body' nor 'body_base64'"},
+        wrong{R"({"body":1})", "'body' is number"},
+        wrong{R"({"body":null})", "'body' is null"},
+        wrong{R"({"body":"x","body_base64":"eA=="})", "both"},
+        wrong{R"({"body":"x","body":"y"})", "'body' is given twice"},
+        wrong{R"({"body":"x","properties":{"a":"1","a":"2"}})", "'a' is given twice"},
+        wrong{R"({"body_base64":"e"})", "not base64"},
+        wrong{R"({"body":"x","keys":"k"})", "'keys' is string"},
+        wrong{R"({"body":"x","keys":[1]})", "'keys' is number"},
+        wrong{R"({"body":"x","properties":[]})", "'properties' is array"},
+        wrong{R"({"body":"x","properties":{"a":1}})", "'properties.a' is number"},
+        wrong{R"({"body":"x","priority":"high"})", "'priority'"},
+        wrong{R"({"body":"x","priority":10})", "'priority'"},
+        wrong{R"({"body":"x","priority":0.5})", "'priority'"},
+        wrong{R"({"body":"x","colour":"red"})", "unknown field 'colour'"},
+        wrong{"{\"body\":\"\xff\"}", "not JSON"}}) {
     auto m = parse_jsonl(line, {});
     ASSERT_FALSE(m) << line;
     EXPECT_EQ(m.error().code, errc::invalid_argument) << line;

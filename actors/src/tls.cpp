@@ -1,4 +1,4 @@
-#include "node_tls.hpp"
+#include "troupe/tls.hpp"
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
@@ -47,9 +47,8 @@ int no_passphrase(char*, int, int, void* asked) {
 
 } // namespace
 
-error check_tls_files(const node_config& config) {
-  const auto& [cert_file, key_file, ca_file] =
-      std::tie(config.tls_certificate, config.tls_key, config.tls_ca);
+error check_tls_files(const tls_paths& files) {
+  const auto& [cert_file, key_file, ca_file] = files;
   ERR_clear_error();
   bio in{BIO_new_file(cert_file.c_str(), "r")};
   certificate own{in ? PEM_read_bio_X509(in.get(), nullptr, nullptr, nullptr) : nullptr};
@@ -60,7 +59,7 @@ error check_tls_files(const node_config& config) {
   private_key key{in ? PEM_read_bio_PrivateKey(in.get(), nullptr, no_passphrase, &asked) : nullptr};
   if (!key)
     return bad("TLS key", key_file,
-               asked ? "it is encrypted; a node needs one without a passphrase" : last_reason());
+               asked ? "it is encrypted; Troupe needs one without a passphrase" : last_reason());
   if (X509_check_private_key(own.get(), key.get()) != 1)
     return bad("TLS key", key_file, "it does not belong to the certificate " + cert_file.string());
   store trusted{X509_STORE_new()};
