@@ -60,9 +60,10 @@ public:
   error first_attempt(std::chrono::milliseconds limit) const {
     std::unique_lock lock{mutex_};
     if (!changed_.wait_for(lock, limit, [this] { return up_ || failed_ || ended_; }))
-      return {errc::timeout, "the node did not answer in " + std::to_string(limit.count()) + " ms",
-              "check address and port, that both sides use TLS or neither does, and that the node is not stopped "
-              "or overloaded"};
+      return {
+          errc::timeout, "the node did not answer in " + std::to_string(limit.count()) + " ms",
+          "check address and port, that both sides use TLS or neither does, and that the node is not stopped "
+          "or overloaded"};
     return up_ ? error{} : why_;
   }
   bool wait_ended(std::chrono::milliseconds limit) const {

@@ -236,6 +236,28 @@ TEST_P(Client, AnswersBufferedMessagesWithoutAPlace) {
   EXPECT_EQ(fetch(from, 1).at(0).body(), "hello");
 }
 
+TEST_P(Client, GivesEachOfManyThreadsItsOwnAnswers) {
+  topic("orders");
+  auto p = open("orders");
+  std::mutex mutex;
+  std::map<message_id, std::string> told;
+  std::vector<std::jthread> threads;
+  for (int t = 0; t < 8; ++t)
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 50; ++i) {
+        const auto body = std::to_string(t) + "/" + std::to_string(i);
+        const auto r = p.send(text(body));
+        ASSERT_TRUE(r) << to_string(r.error());
+        std::lock_guard lock{mutex};
+        EXPECT_TRUE(told.emplace(r->id, body).second) << body;
+      }
+    });
+  threads.clear();
+  auto from = pull("audit", "orders");
+  for (const auto& m : fetch(from, 400))
+    EXPECT_EQ(told[m.id()], m.body());
+}
+
 TEST_P(Client, GivesAFutureToWhoWantsOne) {
   topic("orders", 1);
   auto p = open("orders");

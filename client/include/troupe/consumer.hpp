@@ -66,9 +66,9 @@ struct outcome {
 
 /// Receives messages of a group and settles them. Joins again by itself after reconnects.
 ///
-/// Push: `consumer::start` with a handler that runs on `threads` threads; its answer settles the message; an exception
-/// counts as retry. Leases of running handlers are renewed by themselves.
-/// Pull: `pull_consumer::open`, fetch, settle.
+/// Push: `consumer::start` with a handler that runs on `threads` threads; its answer settles the message; an
+/// exception counts as retry. Leases of running handlers are renewed by themselves. Pull:
+/// `pull_consumer::open`, fetch, settle.
 class consumer {
 public:
   using handler = std::function<outcome(const leased_message&)>;
@@ -78,8 +78,8 @@ public:
   /// Stops (see there).
   ~consumer();
 
-  /// Takes no more, waits for running handlers (at most `limit`), sends their settles, gives back what was not
-  /// handled, leaves the group. Idempotent.
+  /// Takes no more, waits for running handlers (at most `limit`), sends their settles, gives back what was
+  /// not handled, leaves the group. Idempotent.
   error stop(milliseconds limit = milliseconds{10'000});
 
   struct stats {
@@ -90,7 +90,8 @@ public:
     std::uint64_t rejoins = 0;
   };
   stats statistics() const;
-  /// Why it ended by itself (group deleted, subscription refused on rejoin, client closed); no error while it runs.
+  /// Why it ended by itself (group deleted, subscription refused on rejoin, client closed); no error while it
+  /// runs.
   error ended() const;
 
 private:
@@ -107,8 +108,9 @@ public:
   pull_consumer& operator=(pull_consumer&&) noexcept;
   ~pull_consumer();
 
-  /// Up to `max` messages: returns as soon as there is at least one, or with none after `wait` (long poll: no polling
-  /// anywhere). Leases of fetched messages are the program's to renew; of buffered ones the consumer's.
+  /// Up to `max` messages: returns as soon as there is at least one, or with none after `wait` (long poll: no
+  /// polling anywhere). Leases of fetched messages are the program's to renew; of buffered ones the
+  /// consumer's.
   result<std::vector<leased_message>> fetch(std::size_t max, milliseconds wait);
   /// Settles are sent together with later ones; flush() makes sure.
   error ack(const leased_message& m);

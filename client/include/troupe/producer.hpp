@@ -25,18 +25,20 @@ enum class durability_level : std::uint8_t {
 struct producer_options {
   std::string topic;
   durability_level durability = durability_level::durable;
-  /// Bytes of messages accepted from the program and not yet answered. A full window blocks send calls and makes try_
-  /// calls refuse with overloaded.
+  /// Bytes of messages accepted from the program and not yet answered. A full window blocks send calls and
+  /// makes try_ calls refuse with overloaded.
   std::uint32_t window = 8u << 20;
   /// A batch is sent when it has this many bytes or messages, or as soon as the line to the broker is free.
   std::uint32_t batch_bytes = 256u << 10;
   std::uint32_t batch_messages = 4096;
-  /// How long a message may take from the call to its answer, over reconnects and resends, before it fails with timeout.
+  /// How long a message may take from the call to its answer, over reconnects and resends, before it fails
+  /// with timeout.
   milliseconds timeout{30'000};
 };
 
-/// Publishes to one topic: batches by itself, keeps order per queue and order key, sends again over reconnects and broker
-/// restarts without writing anything twice. Thread-safe. Destroying it waits for what is in flight (at most `timeout`).
+/// Publishes to one topic: batches by itself, keeps order per queue and order key, sends again over
+/// reconnects and broker restarts without writing anything twice. Thread-safe. Destroying it waits for what
+/// is in flight (at most `timeout`).
 class producer {
 public:
   using callback = std::function<void(const result<receipt>&)>;
@@ -47,11 +49,13 @@ public:
   producer& operator=(producer&&) noexcept;
   ~producer();
 
-  /// Synchronous: returns when the message is durable (or held, when buffered). Blocks while the window is full.
+  /// Synchronous: returns when the message is durable (or held, when buffered). Blocks while the window is
+  /// full.
   result<receipt> send(message m);
   /// A batch: all validated first (none is sent when one is invalid), then sent in order; one result each.
   std::vector<result<receipt>> send(std::vector<message> batch);
-  /// Asynchronous. The callback runs on a thread of the client, in order per queue, must not block and must not throw.
+  /// Asynchronous. The callback runs on a thread of the client, in order per queue, must not block and must
+  /// not throw.
   void send_async(message m, callback done);
   std::future<result<receipt>> send_async(message m);
   /// One-way: no answer. What the producer refuses itself (invalid, closed) is returned.
