@@ -61,8 +61,8 @@ CLI::Option* add_duration(CLI::App& verb, const std::string& name, std::optional
                           const std::string& text);
 CLI::Option* add_size(CLI::App& verb, const std::string& name, std::optional<std::uint64_t>& value,
                       const std::string& text);
-/// For check(): a whole number that is not negative and fits into `most`. CLI11 alone lets -1 through to an optional
-/// unsigned number.
+/// For check(): a whole number that is not negative and fits into `most`. CLI11 alone lets -1 through to an
+/// optional unsigned number.
 CLI::Validator whole_number(std::uint64_t most = ~std::uint64_t{0});
 /// An option that may be given several times, one value each.
 CLI::Option* add_repeated(CLI::App& verb, const std::string& name, std::vector<std::string>& values,
