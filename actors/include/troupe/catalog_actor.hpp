@@ -14,29 +14,25 @@ struct catalog_status {
   std::uint64_t groups = 0;
 };
 
-/// CATALOG: definitions of topics and groups; starts TOPICs and GROUPs on first use and hands out their handles. Every
-/// answer to a change comes after it is durable in shard 0.
+/// CATALOG: definitions of topics and groups; starts TOPICs and GROUPs on first use and hands out their
+/// handles. Every answer to a change comes after it is durable in shard 0.
 using catalog_actor = caf::typed_actor<
-  caf::replies_to<create_topic>::with<topic_status>,
-  caf::replies_to<set_topic>::with<topic_status>,
-  // Delegates to the TOPIC (describe) or removes the topic: its queues are dropped in their shards, groups lose it.
-  caf::replies_to<describe_atom, topic_name>::with<topic_status>,
-  caf::replies_to<delete_atom, topic_name>::with<bool>,
-  caf::replies_to<list_topics_atom>::with<names>,
-  caf::replies_to<route_request>::with<route>,
-  caf::replies_to<create_group>::with<group_status>,
-  caf::replies_to<describe_atom, group_name>::with<group_status>,
-  caf::replies_to<delete_atom, group_name>::with<bool>,
-  caf::replies_to<list_groups_atom>::with<names>,
-  // Creates the group and its subscriptions when needed, checks consistency, delegates to the GROUP.
-  caf::replies_to<join>::with<joined>,
-  caf::replies_to<get_message>::with<found_message>,
-  // INTERNAL: counts.
-  caf::replies_to<status_atom>::with<catalog_status>>;
+    caf::replies_to<create_topic>::with<topic_status>, caf::replies_to<set_topic>::with<topic_status>,
+    // Delegates to the TOPIC (describe) or removes the topic: its queues are dropped in their shards, groups
+    // lose it.
+    caf::replies_to<describe_atom, topic_name>::with<topic_status>,
+    caf::replies_to<delete_atom, topic_name>::with<bool>, caf::replies_to<list_topics_atom>::with<names>,
+    caf::replies_to<route_request>::with<route>, caf::replies_to<create_group>::with<group_status>,
+    caf::replies_to<describe_atom, group_name>::with<group_status>,
+    caf::replies_to<delete_atom, group_name>::with<bool>, caf::replies_to<list_groups_atom>::with<names>,
+    // Creates the group and its subscriptions when needed, checks consistency, delegates to the GROUP.
+    caf::replies_to<join>::with<joined>, caf::replies_to<get_message>::with<found_message>,
+    // INTERNAL: counts.
+    caf::replies_to<status_atom>::with<catalog_status>>;
 
-/// DIRECTORY: the one published actor, dynamically typed. It answers `hello`, passes every administrative request, route
-/// and join on to the CATALOG (delegated: the answer comes from there), and knows status and drain itself.
-/// Any message it does not know is answered with invalid_argument.
+/// DIRECTORY: the one published actor, dynamically typed. It answers `hello`, passes every administrative
+/// request, route and join on to the CATALOG (delegated: the answer comes from there), and knows status and
+/// drain itself. Any message it does not know is answered with invalid_argument.
 
 } // namespace troupe
 
