@@ -212,6 +212,14 @@ std::variant<options, leave> understand(const texts& t, const origins& from) {
   return o;
 }
 
+/// "INI was not able to parse KEY" in our words; a section is KEY.++ there.
+std::string unknown_key(const std::string& what) {
+  auto key = what.substr(what.rfind(' ') + 1);
+  if (key.ends_with(".++"))
+    return "there is no section [" + key.substr(0, key.size() - 3) + "]";
+  return "there is no option " + key;
+}
+
 bool names_option(const std::string& argument, const std::string& option) {
   return argument == "--" + option || argument.starts_with("--" + option + "=");
 }
@@ -247,6 +255,9 @@ std::variant<options, leave> read_options(const std::vector<std::string>& argume
     return leave{0, app.help()};
   } catch (const CLI::CallForVersion& version) {
     return leave{0, std::string{version.what()} + "\n"};
+  } catch (const CLI::ConfigError& err) {
+    return wrong(app.get_option("--config")->as<std::string>(), unknown_key(err.what()),
+                 "keys are the options' names, without sections");
   } catch (const CLI::ParseError& err) {
     return wrong("", err.what());
   }
