@@ -12,8 +12,9 @@ namespace troupe {
 /// no TLS.
 error check_address(const node_config& config);
 
-/// Tries whether its port can be had: `in_use` when another program has it, `invalid_argument` when no address
-/// of the host is this machine's or the port needs more rights. No promise: it is free again afterwards.
+/// Tries whether its port can be had: `in_use` when another program has it, `invalid_argument` when no
+/// address of the host is this machine's or the port needs more rights. No promise: it is free again
+/// afterwards.
 error check_port(const node_config& config);
 
 /// "HOST:PORT", an IPv6 address in brackets.

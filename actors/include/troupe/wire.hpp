@@ -19,8 +19,9 @@
 #include <string>
 #include <vector>
 
-/// What travels between a client and a node: plain structs, few elements each. Everything here crosses the wire; nothing
-/// else does. Handles travel as caf::actor. Times are Unix milliseconds, durations milliseconds.
+/// What travels between a client and a node: plain structs, few elements each. Everything here crosses the
+/// wire; nothing else does. Handles travel as caf::actor. Times are Unix milliseconds, durations
+/// milliseconds.
 namespace troupe {
 
 /// Version of this protocol; `hello` with another one is refused with unknown_version.
@@ -29,7 +30,8 @@ inline constexpr std::uint16_t wire_version = 1;
 /// No block on the wire is longer: one batch, or one delivery.
 inline constexpr std::uint32_t max_block = 8u << 20;
 
-// -- the edge: DIRECTORY and what it hands out ----------------------------------------------------------------------
+// -- the edge: DIRECTORY and what it hands out
+// ----------------------------------------------------------------------
 
 /// CLIENT -> DIRECTORY, request.
 struct hello {
@@ -43,8 +45,8 @@ struct welcome {
   std::string software;
 };
 
-/// PRODUCER -> DIRECTORY, request: where a topic's messages go. The answer is `route`; when the topic changes the TOPIC
-/// sends the asker a new `route`, and one with no queues when it is deleted.
+/// PRODUCER -> DIRECTORY, request: where a topic's messages go. The answer is `route`; when the topic changes
+/// the TOPIC sends the asker a new `route`, and one with no queues when it is deleted.
 struct route_request {
   std::string topic;
 };
@@ -57,7 +59,8 @@ struct route {
   std::vector<caf::actor> queues;
 };
 
-// -- publishing ---------------------------------------------------------------------------------------------------
+// -- publishing
+// ---------------------------------------------------------------------------------------------------
 
 enum class durability : std::uint8_t { durable = 0, buffered = 1, one_way = 2 };
 
@@ -74,12 +77,13 @@ struct publish_result {
   queue_id queue;
   producer_epoch epoch;
   batch_sequence sequence;
-  /// none: it is stored (or held, when `buffered`). gap: `expected` must come next. overloaded, no_space: send it again
-  /// after `retry_after`. unknown_producer, fenced, invalid_argument, too_large, corrupt, not_found, storage_failed,
-  /// shutting_down: as errc says.
+  /// none: it is stored (or held, when `buffered`). gap: `expected` must come next. overloaded, no_space:
+  /// send it again after `retry_after`. unknown_producer, fenced, invalid_argument, too_large, corrupt,
+  /// not_found, storage_failed, shutting_down: as errc says.
   errc code = errc::none;
   bool duplicate = false;
-  /// False for a buffered answer and for a duplicate too old to know: then base, index and ordinal mean nothing.
+  /// False for a buffered answer and for a duplicate too old to know: then base, index and ordinal mean
+  /// nothing.
   bool placed = false;
   shard_id shard;
   queue_offset base;
@@ -96,7 +100,8 @@ struct published {
   std::vector<publish_result> results;
 };
 
-// -- consuming ----------------------------------------------------------------------------------------------------
+// -- consuming
+// ----------------------------------------------------------------------------------------------------
 
 /// One topic a consumer subscribes to, by name.
 struct topic_filter {
@@ -104,8 +109,9 @@ struct topic_filter {
   std::string filter = "*";
 };
 
-/// CONSUMER -> DIRECTORY, request: become a member. Creates the group when it does not exist. The first member's
-/// subscription is the group's; another one is refused with inconsistent_subscription. The answer is `joined`.
+/// CONSUMER -> DIRECTORY, request: become a member. Creates the group when it does not exist. The first
+/// member's subscription is the group's; another one is refused with inconsistent_subscription. The answer is
+/// `joined`.
 struct join {
   std::string group;
   std::string member;
@@ -140,12 +146,13 @@ struct settle_item {
 struct consume {
   std::uint64_t member = 0;
   /// More messages and bytes the consumer can take, on top of what it said before. A delivery costs exactly
-  /// `delivery.messages` messages and `delivery.frame.size` bytes of it; so a consumer that is done with a delivery says
-  /// these numbers again (in parts, if it likes, that add up to them).
+  /// `delivery.messages` messages and `delivery.frame.size` bytes of it; so a consumer that is done with a
+  /// delivery says these numbers again (in parts, if it likes, that add up to them).
   std::uint32_t messages = 0;
   std::uint32_t bytes = 0;
   std::vector<settle_item> settles;
-  /// Not 0: each SUBSCRIPTION named in settles answers `settled` with this tag once its part is durable, at once.
+  /// Not 0: each SUBSCRIPTION named in settles answers `settled` with this tag once its part is durable, at
+  /// once.
   std::uint64_t confirm = 0;
 };
 /// SUBSCRIPTION -> CONSUMER.
@@ -183,14 +190,16 @@ struct delivery {
   block frame;
 };
 
-/// GROUP -> CONSUMER: the member is no longer one (group deleted, or the node thinks it is gone). Join again or give up.
+/// GROUP -> CONSUMER: the member is no longer one (group deleted, or the node thinks it is gone). Join again
+/// or give up.
 struct dismissed {
   std::uint64_t member = 0;
   errc code = errc::none;
   std::string reason;
 };
 
-// -- administration: CLIENT -> DIRECTORY, requests --------------------------------------------------------------------
+// -- administration: CLIENT -> DIRECTORY, requests
+// --------------------------------------------------------------------
 
 struct create_topic {
   std::string name;
@@ -293,10 +302,11 @@ struct node_status {
   std::vector<shard_status> shards;
 };
 
-// -- the atoms ------------------------------------------------------------------------------------------------------
+// -- the atoms
+// ------------------------------------------------------------------------------------------------------
 
-/// Requests to the DIRECTORY that carry no struct: (list_topics_atom), (list_groups_atom), (status_atom), (drain_atom);
-/// verbs before topic_name/group_name: describe_atom, delete_atom.
+/// Requests to the DIRECTORY that carry no struct: (list_topics_atom), (list_groups_atom), (status_atom),
+/// (drain_atom); verbs before topic_name/group_name: describe_atom, delete_atom.
 using list_topics_atom = caf::atom_constant<caf::atom("topics")>;
 using list_groups_atom = caf::atom_constant<caf::atom("groups")>;
 using status_atom = caf::atom_constant<caf::atom("status")>;
@@ -304,173 +314,147 @@ using drain_atom = caf::atom_constant<caf::atom("drain")>;
 using describe_atom = caf::atom_constant<caf::atom("describe")>;
 using delete_atom = caf::atom_constant<caf::atom("delete")>;
 
-// -- errors ---------------------------------------------------------------------------------------------------------
+// -- errors
+// ---------------------------------------------------------------------------------------------------------
 
-/// Our errors inside caf::error (category "troupe"; code, reason, hint, retry_after travel), and back. CAF's own
-/// errors (timeouts, lost peers) map to timeout, disconnected, shutting_down or internal.
+/// Our errors inside caf::error (category "troupe"; code, reason, hint, retry_after travel), and back. CAF's
+/// own errors (timeouts, lost peers) map to timeout, disconnected, shutting_down or internal.
 caf::error to_caf(const error& err);
 error from_caf(const caf::error& err);
 
-// -- how they travel ------------------------------------------------------------------------------------------------
+// -- how they travel
+// ------------------------------------------------------------------------------------------------
 
-template <class Inspector, class Tag, class Rep>
-auto inspect(Inspector& f, strong<Tag, Rep>& x) {
+template <class Inspector, class Tag, class Rep> auto inspect(Inspector& f, strong<Tag, Rep>& x) {
   return f(x.value);
 }
 
-/// At memcpy speed; a length above max_block, or above what has arrived, is refused before anything is allocated.
+/// At memcpy speed; a length above max_block, or above what has arrived, is refused before anything is
+/// allocated.
 caf::error inspect(caf::serializer& f, block& x);
 caf::error inspect(caf::deserializer& f, block& x);
 std::string to_string(const block& x);
 
-template <class Inspector>
-auto inspect(Inspector& f, message_id& x) {
+template <class Inspector> auto inspect(Inspector& f, message_id& x) {
   return f(caf::meta::type_name("message_id"), x.shard, x.index, x.ordinal);
 }
-template <class Inspector>
-auto inspect(Inspector& f, batch_header& x) {
-  return f(caf::meta::type_name("batch_header"), x.producer, x.epoch, x.sequence, x.count, x.size, x.crc, x.lane, x.kind);
+template <class Inspector> auto inspect(Inspector& f, batch_header& x) {
+  return f(caf::meta::type_name("batch_header"), x.producer, x.epoch, x.sequence, x.count, x.size, x.crc,
+           x.lane, x.kind);
 }
-template <class Inspector>
-auto inspect(Inspector& f, topic_options& x) {
-  return f(caf::meta::type_name("topic_options"), x.queues, x.priorities, x.retention, x.retention_bytes, x.max_message);
+template <class Inspector> auto inspect(Inspector& f, topic_options& x) {
+  return f(caf::meta::type_name("topic_options"), x.queues, x.priorities, x.retention, x.retention_bytes,
+           x.max_message);
 }
-template <class Inspector>
-auto inspect(Inspector& f, group_options& x) {
+template <class Inspector> auto inspect(Inspector& f, group_options& x) {
   return f(caf::meta::type_name("group_options"), x.mode, x.lease, x.retry_delay, x.max_unsettled);
 }
-template <class Inspector>
-auto inspect(Inspector& f, hello& x) {
+template <class Inspector> auto inspect(Inspector& f, hello& x) {
   return f(caf::meta::type_name("hello"), x.version, x.client);
 }
-template <class Inspector>
-auto inspect(Inspector& f, welcome& x) {
+template <class Inspector> auto inspect(Inspector& f, welcome& x) {
   return f(caf::meta::type_name("welcome"), x.version, x.node, x.software);
 }
-template <class Inspector>
-auto inspect(Inspector& f, route_request& x) {
+template <class Inspector> auto inspect(Inspector& f, route_request& x) {
   return f(caf::meta::type_name("route_request"), x.topic);
 }
-template <class Inspector>
-auto inspect(Inspector& f, route& x) {
+template <class Inspector> auto inspect(Inspector& f, route& x) {
   return f(caf::meta::type_name("route"), x.topic, x.version, x.max_message, x.ids, x.queues);
 }
-template <class Inspector>
-auto inspect(Inspector& f, publish& x) {
+template <class Inspector> auto inspect(Inspector& f, publish& x) {
   return f(caf::meta::type_name("publish"), x.queue, x.wanted, x.header, x.data);
 }
-template <class Inspector>
-auto inspect(Inspector& f, publish_result& x) {
-  return f(caf::meta::type_name("publish_result"), x.queue, x.epoch, x.sequence, x.code, x.duplicate, x.placed, x.shard, x.base, x.index, x.first_ordinal, x.expected, x.retry_after, x.reason,
-           x.hint);
+template <class Inspector> auto inspect(Inspector& f, publish_result& x) {
+  return f(caf::meta::type_name("publish_result"), x.queue, x.epoch, x.sequence, x.code, x.duplicate,
+           x.placed, x.shard, x.base, x.index, x.first_ordinal, x.expected, x.retry_after, x.reason, x.hint);
 }
-template <class Inspector>
-auto inspect(Inspector& f, published& x) {
+template <class Inspector> auto inspect(Inspector& f, published& x) {
   return f(caf::meta::type_name("published"), x.results);
 }
-template <class Inspector>
-auto inspect(Inspector& f, topic_filter& x) {
+template <class Inspector> auto inspect(Inspector& f, topic_filter& x) {
   return f(caf::meta::type_name("topic_filter"), x.topic, x.filter);
 }
-template <class Inspector>
-auto inspect(Inspector& f, join& x) {
+template <class Inspector> auto inspect(Inspector& f, join& x) {
   return f(caf::meta::type_name("join"), x.group, x.member, x.topics, x.start, x.start_time, x.consumer);
 }
-template <class Inspector>
-auto inspect(Inspector& f, joined& x) {
+template <class Inspector> auto inspect(Inspector& f, joined& x) {
   return f(caf::meta::type_name("joined"), x.group, x.member, x.lease_ms, x.max_unsettled);
 }
-template <class Inspector>
-auto inspect(Inspector& f, settle_item& x) {
-  return f(caf::meta::type_name("settle_item"), x.queue, x.gen, x.lease, x.first, x.count, x.action, x.delay_ms, x.give_back);
+template <class Inspector> auto inspect(Inspector& f, settle_item& x) {
+  return f(caf::meta::type_name("settle_item"), x.queue, x.gen, x.lease, x.first, x.count, x.action,
+           x.delay_ms, x.give_back);
 }
-template <class Inspector>
-auto inspect(Inspector& f, consume& x) {
+template <class Inspector> auto inspect(Inspector& f, consume& x) {
   return f(caf::meta::type_name("consume"), x.member, x.messages, x.bytes, x.settles, x.confirm);
 }
-template <class Inspector>
-auto inspect(Inspector& f, settled& x) {
+template <class Inspector> auto inspect(Inspector& f, settled& x) {
   return f(caf::meta::type_name("settled"), x.queue, x.tag, x.refused, x.code);
 }
-template <class Inspector>
-auto inspect(Inspector& f, renew& x) {
+template <class Inspector> auto inspect(Inspector& f, renew& x) {
   return f(caf::meta::type_name("renew"), x.member, x.queues, x.leases);
 }
-template <class Inspector>
-auto inspect(Inspector& f, leave& x) {
+template <class Inspector> auto inspect(Inspector& f, leave& x) {
   return f(caf::meta::type_name("leave"), x.member);
 }
-template <class Inspector>
-auto inspect(Inspector& f, delivery& x) {
-  return f(caf::meta::type_name("delivery"), x.queue, x.topic, x.number, x.shard, x.gen, x.lease, x.messages, x.frame);
+template <class Inspector> auto inspect(Inspector& f, delivery& x) {
+  return f(caf::meta::type_name("delivery"), x.queue, x.topic, x.number, x.shard, x.gen, x.lease, x.messages,
+           x.frame);
 }
-template <class Inspector>
-auto inspect(Inspector& f, dismissed& x) {
+template <class Inspector> auto inspect(Inspector& f, dismissed& x) {
   return f(caf::meta::type_name("dismissed"), x.member, x.code, x.reason);
 }
-template <class Inspector>
-auto inspect(Inspector& f, create_topic& x) {
+template <class Inspector> auto inspect(Inspector& f, create_topic& x) {
   return f(caf::meta::type_name("create_topic"), x.name, x.options);
 }
-template <class Inspector>
-auto inspect(Inspector& f, set_topic& x) {
+template <class Inspector> auto inspect(Inspector& f, set_topic& x) {
   return f(caf::meta::type_name("set_topic"), x.name, x.options);
 }
-template <class Inspector>
-auto inspect(Inspector& f, topic_name& x) {
+template <class Inspector> auto inspect(Inspector& f, topic_name& x) {
   return f(caf::meta::type_name("topic_name"), x.name);
 }
-template <class Inspector>
-auto inspect(Inspector& f, create_group& x) {
+template <class Inspector> auto inspect(Inspector& f, create_group& x) {
   return f(caf::meta::type_name("create_group"), x.name, x.options);
 }
-template <class Inspector>
-auto inspect(Inspector& f, group_name& x) {
+template <class Inspector> auto inspect(Inspector& f, group_name& x) {
   return f(caf::meta::type_name("group_name"), x.name);
 }
-template <class Inspector>
-auto inspect(Inspector& f, queue_status& x) {
+template <class Inspector> auto inspect(Inspector& f, queue_status& x) {
   return f(caf::meta::type_name("queue_status"), x.number, x.id, x.first, x.next, x.bytes);
 }
-template <class Inspector>
-auto inspect(Inspector& f, topic_status& x) {
+template <class Inspector> auto inspect(Inspector& f, topic_status& x) {
   return f(caf::meta::type_name("topic_status"), x.name, x.options, x.queues);
 }
-template <class Inspector>
-auto inspect(Inspector& f, subscription_status& x) {
-  return f(caf::meta::type_name("subscription_status"), x.topic, x.number, x.floor, x.next, x.lag_ms, x.leased, x.retrying,
-           x.unsettled);
+template <class Inspector> auto inspect(Inspector& f, subscription_status& x) {
+  return f(caf::meta::type_name("subscription_status"), x.topic, x.number, x.floor, x.next, x.lag_ms,
+           x.leased, x.retrying, x.unsettled);
 }
-template <class Inspector>
-auto inspect(Inspector& f, member_status& x) {
+template <class Inspector> auto inspect(Inspector& f, member_status& x) {
   return f(caf::meta::type_name("member_status"), x.name, x.node, x.since);
 }
-template <class Inspector>
-auto inspect(Inspector& f, group_status& x) {
+template <class Inspector> auto inspect(Inspector& f, group_status& x) {
   return f(caf::meta::type_name("group_status"), x.name, x.options, x.topics, x.members, x.queues);
 }
-template <class Inspector>
-auto inspect(Inspector& f, names& x) {
+template <class Inspector> auto inspect(Inspector& f, names& x) {
   return f(caf::meta::type_name("names"), x.values);
 }
-template <class Inspector>
-auto inspect(Inspector& f, get_message& x) {
+template <class Inspector> auto inspect(Inspector& f, get_message& x) {
   return f(caf::meta::type_name("get_message"), x.id);
 }
-template <class Inspector>
-auto inspect(Inspector& f, found_message& x) {
-  return f(caf::meta::type_name("found_message"), x.topic, x.number, x.header, x.base, x.index, x.first_ordinal, x.stored, x.data);
+template <class Inspector> auto inspect(Inspector& f, found_message& x) {
+  return f(caf::meta::type_name("found_message"), x.topic, x.number, x.header, x.base, x.index,
+           x.first_ordinal, x.stored, x.data);
 }
-template <class Inspector>
-auto inspect(Inspector& f, shard_status& x) {
-  return f(caf::meta::type_name("shard_status"), x.shard, x.entries, x.first, x.last, x.file, x.used, x.commits, x.commit_p50_us, x.commit_p99_us);
+template <class Inspector> auto inspect(Inspector& f, shard_status& x) {
+  return f(caf::meta::type_name("shard_status"), x.shard, x.entries, x.first, x.last, x.file, x.used,
+           x.commits, x.commit_p50_us, x.commit_p99_us);
 }
-template <class Inspector>
-auto inspect(Inspector& f, node_status& x) {
-  return f(caf::meta::type_name("node_status"), x.name, x.version, x.state, x.listen, x.data, x.uptime_ms, x.topics, x.groups, x.connections, x.rss, x.disk_used, x.disk_free, x.disk_budget, x.shards);
+template <class Inspector> auto inspect(Inspector& f, node_status& x) {
+  return f(caf::meta::type_name("node_status"), x.name, x.version, x.state, x.listen, x.data, x.uptime_ms,
+           x.topics, x.groups, x.connections, x.rss, x.disk_used, x.disk_free, x.disk_budget, x.shards);
 }
 
-/// Registers every type above and the error category with a configuration; each actor system of ours calls it once.
+/// Registers every type above and the error category with a configuration; each actor system of ours calls it
+/// once.
 void add_wire_types(caf::actor_system_config& cfg);
 
 } // namespace troupe

@@ -69,7 +69,7 @@ struct error {
 
   error() = default;
   error(errc c, std::string why, std::string todo = {}, milliseconds again = milliseconds{0})
-    : code(c), reason(std::move(why)), hint(std::move(todo)), retry_after(again) {}
+      : code(c), reason(std::move(why)), hint(std::move(todo)), retry_after(again) {}
   /// True when this is an error.
   explicit operator bool() const { return code != errc::none; }
   bool operator==(const error&) const = default;
@@ -79,8 +79,7 @@ struct error {
 std::string to_string(const error& err);
 
 /// A value or an error. Callers test it before they take the value.
-template <class T>
-class result {
+template <class T> class result {
 public:
   result(T value) : data_(std::in_place_index<0>, std::move(value)) {}
   result(troupe::error err) : data_(std::in_place_index<1>, std::move(err)) {}

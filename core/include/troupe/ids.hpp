@@ -12,8 +12,7 @@
 namespace troupe {
 
 /// A number that cannot be mistaken for another kind of number. Tag only distinguishes types.
-template <class Tag, class Rep>
-struct strong {
+template <class Tag, class Rep> struct strong {
   using rep = Rep;
   Rep value{};
   constexpr strong() = default;
@@ -68,7 +67,8 @@ std::optional<message_id> parse_message_id(std::string_view text);
 
 } // namespace troupe
 
-template <class Tag, class Rep>
-struct std::hash<troupe::strong<Tag, Rep>> {
-  std::size_t operator()(const troupe::strong<Tag, Rep>& x) const noexcept { return std::hash<Rep>{}(x.value); }
+template <class Tag, class Rep> struct std::hash<troupe::strong<Tag, Rep>> {
+  std::size_t operator()(const troupe::strong<Tag, Rep>& x) const noexcept {
+    return std::hash<Rep>{}(x.value);
+  }
 };

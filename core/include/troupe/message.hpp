@@ -81,7 +81,8 @@ error validate_group_name(std::string_view name);
 /// True for valid UTF-8 (RFC 3629): no overlong forms, no surrogates, nothing above U+10FFFF.
 bool is_utf8(std::string_view text);
 
-/// The hash that filters compare first and routers use: FNV-1a over the bytes, 32 bits; 0 for the empty string.
+/// The hash that filters compare first and routers use: FNV-1a over the bytes, 32 bits; 0 for the empty
+/// string.
 std::uint32_t short_hash(std::string_view text);
 
 } // namespace troupe

@@ -19,9 +19,9 @@ namespace troupe {
 struct shard_options {
   shard_id id;
   std::uint16_t shards = 1;
-  /// Bytes of pages that the shard may use; 0: only the file system's limit. Beyond it, appends are refused with
-  /// no_space. The file itself may grow up to a third longer than its live data: of free pages between records of very
-  /// different sizes not all can be used again.
+  /// Bytes of pages that the shard may use; 0: only the file system's limit. Beyond it, appends are refused
+  /// with no_space. The file itself may grow up to a third longer than its live data: of free pages between
+  /// records of very different sizes not all can be used again.
   std::uint64_t budget = 0;
   /// Room kept in already written, free pages for settles, deletes and trims.
   std::uint64_t reserve = 64u << 20;
@@ -31,8 +31,8 @@ struct shard_options {
 struct batch_verdict {
   enum class outcome : std::uint8_t {
     accepted = 0,
-    /// The broker had it: base, index and first_ordinal are those of the first time (absent when it is older than
-    /// the last 64 batches).
+    /// The broker had it: base, index and first_ordinal are those of the first time (absent when it is older
+    /// than the last 64 batches).
     duplicate = 1,
     /// `expected` is the sequence that must come next.
     gap = 2,
@@ -139,13 +139,13 @@ struct shard_stats {
   std::uint64_t budget = 0;
 };
 
-/// One LMDB environment with one log. Reads may come from any thread at any time: each opens a read transaction,
-/// copies out what it answers, and ends it. Writes go through a shard_log (one thread).
-/// Knows no actor and no clock.
+/// One LMDB environment with one log. Reads may come from any thread at any time: each opens a read
+/// transaction, copies out what it answers, and ends it. Writes go through a shard_log (one thread). Knows no
+/// actor and no clock.
 class shard {
 public:
-  /// Opens `dir`/shard-<id>, making it when absent. `unknown_version` for a format it does not know (nothing is
-  /// touched), `corrupt` for files that are not a shard, `storage_failed` for I/O errors.
+  /// Opens `dir`/shard-<id>, making it when absent. `unknown_version` for a format it does not know (nothing
+  /// is touched), `corrupt` for files that are not a shard, `storage_failed` for I/O errors.
   static result<std::unique_ptr<shard>> open(const std::filesystem::path& dir, const shard_options& options);
   ~shard();
   shard(const shard&) = delete;
@@ -153,16 +153,18 @@ public:
 
   shard_id id() const;
 
-  /// Batches from the one that holds offset `from` (or the first after it) on: at most about `max_bytes` (at least one
-  /// batch), CRC-checked. One copy of the bytes.
+  /// Batches from the one that holds offset `from` (or the first after it) on: at most about `max_bytes` (at
+  /// least one batch), CRC-checked. One copy of the bytes.
   result<read_result> read(queue_id queue, queue_offset from, std::uint32_t max_bytes) const;
   /// The batch that holds a message; not_found when it is gone or is in no queue.
   result<stored_batch> find(const message_id& id, queue_id* queue = nullptr) const;
   result<queue_extent> extent(queue_id queue) const;
-  /// First offset stored at or after `time` (binary search over the index rows, then within the row by entry time).
+  /// First offset stored at or after `time` (binary search over the index rows, then within the row by entry
+  /// time).
   result<queue_offset> offset_at(queue_id queue, timestamp time) const;
-  /// Rows of the oldest records for retention: offset after each of the first `max` index rows with newest time and
-  /// the bytes of all rows up to and with it (what a trim to `next` would free), so that core can decide how far to trim.
+  /// Rows of the oldest records for retention: offset after each of the first `max` index rows with newest
+  /// time and the bytes of all rows up to and with it (what a trim to `next` would free), so that core can
+  /// decide how far to trim.
   struct index_row {
     queue_offset next;
     timestamp last_time{};
