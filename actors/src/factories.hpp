@@ -62,16 +62,16 @@ queue_actor spawn_queue(caf::actor_system& sys, context_ptr ctx, const topic_def
                         std::uint32_t number);
 /// GROUP; starts and owns one SUBSCRIPTION per queue of its topics.
 group_actor spawn_group(caf::actor_system& sys, context_ptr ctx, group_changed start);
-/// CATALOG; reads the definitions from shard 0, and finds what was left of topics and groups that are gone, in the calling
-/// thread before it starts the actor. `storage_failed` or `corrupt` when it cannot.
+/// CATALOG; reads the definitions from shard 0, and finds what was left of topics and groups that are gone,
+/// in the calling thread before it starts the actor. `storage_failed` or `corrupt` when it cannot.
 result<catalog_actor> spawn_catalog(caf::actor_system& sys, context_ptr ctx);
 
 struct directory_config {
   catalog_actor catalog;
   /// name, version, listen and data are filled in; the DIRECTORY fills in the rest.
   node_status about;
-  /// Called once, in the DIRECTORY's thread, when a client asked the node to drain and all STOREs have (no error), or when
-  /// the CATALOG has died. Must not block.
+  /// Called once, in the DIRECTORY's thread, when a client asked the node to drain and all STOREs have (no
+  /// error), or when the CATALOG has died. Must not block.
   std::function<void(const error&)> on_end;
 };
 /// DIRECTORY: answers hello, status and drain and passes everything else on to the CATALOG.

@@ -261,9 +261,11 @@ error node::impl::stop() {
   // The actor system's destructor waits for every actor, also for those of a program that embeds the node.
   // When one does not end, everything is left as it is: the process is about to end, and what was
   // acknowledged is on the disk.
+  std::promise<void> released;
   std::promise<void> destroyed;
+  auto files_free = released.get_future();
   auto done = destroyed.get_future();
-  std::thread last{[all = std::move(parts), promise = std::move(destroyed)]() mutable {
+  std::thread last{[all = std::move(parts), r = std::move(released), d = std::move(destroyed)]() mutable {
     all->catalog = nullptr;
     all->directory = nullptr;
     if (all->system) {
@@ -273,12 +275,22 @@ error node::impl::stop() {
       all->ctx->readers.clear();
       all->ctx->retentions.clear();
     }
+    all->ctx->shards.clear();
+    { const auto lock = std::move(all->files); }
+    r.set_value();
     all->system.reset();
     all.reset();
-    promise.set_value();
+    d.set_value();
   }};
-  if (ended && done.wait_for(left(until)) == std::future_status::ready) {
-    last.join();
+  if (ended && files_free.wait_for(left(until)) == std::future_status::ready) {
+    // Files are closed and the lock is free: the node has stopped. CAF's own end sometimes waits for a thread
+    // whose actor has ended already; nobody needs to wait with it.
+    if (done.wait_for(std::min(left(until), milliseconds{500})) == std::future_status::ready) {
+      last.join();
+    } else {
+      last.detach();
+      report(log_level::warning, "slow_end", "the actor system has not ended yet; nothing depends on it");
+    }
     report(log_level::info, "stopped", "the node has stopped");
     return {};
   }

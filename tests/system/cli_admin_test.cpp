@@ -166,7 +166,7 @@ TEST_F(cli_admin, the_node_says_how_it_is) {
 TEST_F(cli_admin, what_is_printed_for_people_cannot_control_their_terminal) {
   new_topic("hostile");
   auto id = works_json({"send", "hostile", "\x1b]0;owned\x07\n", "--key", "k\x1b[2J", "--property",
-                        "p\x9b=\x1b[31m"})
+                        "p\xc2\x9b=\x1b[31m"})
                 .at(0);
   for (const auto& text : {works({"message", "get", id.value("id", "")}),
                            works({"receive", "hostile", "--group", "victims", "--max", "1"})}) {

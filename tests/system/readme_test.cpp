@@ -74,6 +74,8 @@ TEST_F(readme, every_folder_and_script_that_it_names_exists) {
   for (std::size_t at = 0; (at = text.find("](", at)) != std::string::npos;) {
     at += 2;
     auto target = text.substr(at, text.find(')', at) - at);
+    if (target.find(' ') != std::string::npos)
+      continue; // a lambda in the code
     EXPECT_TRUE(std::filesystem::exists(source / target)) << target;
     ++named;
   }
