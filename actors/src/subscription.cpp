@@ -485,7 +485,7 @@ void subscription_shell::tick(std::uint64_t timer) {
 }
 
 subscription_status subscription_shell::status() {
-  subscription_status s{cfg_.topic, cfg_.number,     core_.floor(),    core_.next(),
+  subscription_status s{cfg_.topic, cfg_.number,    core_.floor(),    core_.next(),
                         0,          core_.leased(), core_.retrying(), core_.unsettled()};
   if (s.floor >= s.next)
     return s;
