@@ -69,8 +69,8 @@ private:
   }
   /// Not a wait for something: the moment of a kill is what is random here.
   void chance(std::uint64_t microseconds) {
-    std::this_thread::sleep_for(std::chrono::microseconds{
-        random_.below(microseconds)}); // check-allow: a random moment is what this test is about
+    const std::chrono::microseconds moment{random_.below(microseconds)};
+    std::this_thread::sleep_for(moment); // check-allow: a random moment is what this test is about
   }
 
   node_process& node_;
