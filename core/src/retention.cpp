@@ -21,6 +21,21 @@ retention_decision decide(const retention_limits& limits, const retained_queue& 
   return result;
 }
 
+std::optional<retention_decision> decide_by_extent(const retention_limits& limits,
+                                                   const retained_queue& queue, timestamp now) {
+  retention_decision nothing{.trim_to = queue.first};
+  if (queue.first == queue.next)
+    return nothing;
+  if (limits.bytes > 0 && queue.bytes > limits.bytes)
+    return std::nullopt;
+  if (limits.age > milliseconds{0}) {
+    nothing.due = queue.oldest + limits.age;
+    if (*nothing.due <= now)
+      return std::nullopt;
+  }
+  return nothing;
+}
+
 bool clock_guard::trusts(timestamp wall, milliseconds monotonic) {
   off_ = (wall - wall_) - (monotonic - monotonic_);
   const bool trusted = off_ <= tolerance && off_ >= -tolerance;

@@ -1,5 +1,8 @@
 #include "applier.hpp"
 
+#include "producer_record.hpp"
+#include "queue_index.hpp"
+
 #include <algorithm>
 
 namespace troupe {
@@ -36,31 +39,27 @@ void applier::finish() {
   txn_.put(tables_.meta, meta_state, encode(state_));
 }
 
-std::optional<queue_row> applier::tail(queue_id queue) {
-  lmdb_cursor rows(txn_, tables_.queues);
-  if (!rows.seek_before(end_key(queue)) || queue_of(rows.key()) != queue)
-    return std::nullopt;
-  return decode_queue(rows.key(), rows.value());
+block_tail applier::tail(queue_id queue) {
+  const auto value = txn_.get(tables_.tails, key_of(queue));
+  return value ? block_tail(*value) : block_tail();
 }
 
-std::vector<queue_row> applier::oldest(queue_id queue, std::size_t max) {
-  std::vector<queue_row> found;
-  lmdb_cursor rows(txn_, tables_.queues);
-  for (bool more = rows.seek(key_of(queue, queue_offset{})); more && found.size() < max; more = rows.next()) {
-    if (queue_of(rows.key()) != queue)
-      break;
-    found.push_back(decode_queue(rows.key(), rows.value()));
+queue_offset applier::next_offset(queue_id queue) { return tail(queue).next(); }
+
+void applier::append(queue_id queue, block_tail& tail, queue_run& run) {
+  if (tail.full()) {
+    txn_.put(tables_.queues, key_of(queue, tail.first()), tail.value());
+    tail.restart();
   }
+  tail.append(run);
+}
+
+std::vector<queue_run> applier::oldest(queue_id queue, std::size_t max) {
+  std::vector<queue_run> found;
+  queue_index index(txn_, tables_, queue);
+  for (auto run = index.front(); run && found.size() < max; run = index.after())
+    found.push_back(*run);
   return found;
-}
-
-queue_offset applier::next_offset(queue_id queue) {
-  const auto last = tail(queue);
-  return last ? last->next() : queue_offset{};
-}
-
-void applier::put(const queue_row& row) {
-  txn_.put(tables_.queues, key_of(row.queue, row.base), encode(row));
 }
 
 void applier::apply_body(const define_entry& e, outcome&) {
@@ -85,35 +84,69 @@ void applier::apply_body(const define_entry& e, outcome&) {
   txn_.put(tables_.meta, meta_ids, encode(ids));
 }
 
-std::size_t applier::erase_oldest(std::span<const queue_row> rows,
-                                  const std::function<bool(const queue_row&)>& goes) {
+std::size_t applier::erase_oldest(queue_id queue, std::span<const queue_run> runs,
+                                  const std::function<bool(const queue_run&)>& goes) {
   std::size_t n = 0;
-  for (; n < rows.size() && n < records_a_step && goes(rows[n]); ++n) {
-    txn_.erase(tables_.queues, key_of(rows[n].queue, rows[n].base));
-    // Rows of one entry follow each other: the last of them takes the entry along.
-    if (n + 1 == rows.size() || rows[n + 1].index != rows[n].index)
-      txn_.erase(tables_.log, key_of(rows[n].index));
-  }
+  for (; n < runs.size() && n < records_a_step && goes(runs[n]); ++n)
+    // Runs of one entry follow each other: the last of them takes the entry along.
+    if (n + 1 == runs.size() || runs[n + 1].index != runs[n].index)
+      txn_.erase(tables_.log, key_of(runs[n].index));
+  cut(queue, n);
   return n;
 }
 
-void applier::apply_body(const trim_entry& e, outcome& out) {
-  const auto rows = oldest(e.queue, records_a_step + 1);
-  if (rows.empty())
-    return;
-  auto goes = [&](const queue_row& row) { return row.count && row.next() <= e.first; };
-  const auto n = erase_oldest(rows, goes);
-  if (n < rows.size()) {
-    out.answer.first = rows[n].base;
-    out.answer.done = !goes(rows[n]);
-    return;
+void applier::cut(queue_id queue, std::size_t runs) {
+  lmdb_cursor rows(txn_, tables_.queues);
+  while (runs > 0 && rows.seek(key_of(queue, queue_offset{})) && queue_of(rows.key()) == queue) {
+    const auto block = index_block::decode(rows.value());
+    const auto gone = std::min(runs, block.runs().size());
+    rows.erase();
+    runs -= gone;
+    if (gone == block.runs().size())
+      continue;
+    const auto rest = index_block::of(std::span(block.runs()).subspan(gone));
+    rest.encode(buffer_);
+    txn_.put(tables_.queues, key_of(queue, rest.first()), buffer_);
   }
-  queue_row marker = rows.back();
-  marker.base = rows.back().next();
-  marker.index = log_index{};
-  marker.first_ordinal = marker.count = marker.bytes = 0;
-  put(marker);
-  out.answer.first = marker.base;
+  if (runs == 0)
+    return;
+  const auto value = txn_.get(tables_.tails, key_of(queue));
+  const auto block = value ? index_block::decode(*value) : index_block();
+  if (runs > block.runs().size())
+    throw storage_error{MDB_CORRUPTED, "cutting a queue's index"};
+  const auto rest = std::span(block.runs()).subspan(runs);
+  (rest.empty() ? index_block::after(block.next(), block.end_bytes()) : index_block::of(rest))
+      .encode(buffer_);
+  txn_.put(tables_.tails, key_of(queue), buffer_);
+}
+
+void applier::apply_body(const trim_entry& e, outcome& out) {
+  const auto runs = oldest(e.queue, records_a_step + 1);
+  auto goes = [&](const queue_run& run) { return run.next() <= e.first; };
+  const auto n = erase_oldest(e.queue, runs, goes);
+  out.answer.done = n == runs.size() || !goes(runs[n]);
+  out.answer.first = n < runs.size() ? runs[n].base : next_offset(e.queue);
+  forget_idle_producers(e.queue);
+}
+
+void applier::forget_idle_producers(queue_id queue) {
+  // Ids are random, so any place to begin is as good, if only it is another one each time (Steele, Lea, Flood
+  // 2014).
+  std::uint64_t place = state_.applied.value * 0x9e3779b97f4a7c15u;
+  place = (place ^ (place >> 30)) * 0xbf58476d1ce4e5b9u;
+  std::size_t looked = 0;
+  auto look = [&](producer_id from, const std::optional<producer_id>& to) {
+    lmdb_cursor rows(txn_, tables_.producers);
+    for (bool more = rows.seek(key_of(queue, from)); more && looked < producers_a_trim;
+         more = rows.next(), ++looked) {
+      if (queue_of(rows.key()) != queue || (to && producer_of(rows.key()) >= *to))
+        return;
+      if (producer_record(rows.value()).last_time() + producer_memory < state_.time)
+        rows.erase();
+    }
+  };
+  look(producer_id{place}, std::nullopt);
+  look(producer_id{}, producer_id{place});
 }
 
 std::size_t applier::erase_rows(MDB_dbi table, queue_id queue, group_id group, std::size_t limit) {
@@ -141,8 +174,10 @@ void applier::apply_body(const drop_queue_entry& e, outcome& out) {
   out.answer.done = room != 0;
   if (!everything || !out.answer.done)
     return;
-  const auto rows = oldest(e.queue, records_a_step + 1);
-  out.answer.done = erase_oldest(rows, [](const queue_row&) { return true; }) == rows.size();
+  const auto runs = oldest(e.queue, records_a_step + 1);
+  out.answer.done = erase_oldest(e.queue, runs, [](const queue_run&) { return true; }) == runs.size();
+  if (out.answer.done)
+    txn_.erase(tables_.tails, key_of(e.queue));
 }
 
 void applier::apply_body(const reset_entry& e, outcome& out) {

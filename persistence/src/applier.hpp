@@ -1,5 +1,6 @@
 #pragma once
 
+#include "index_block.hpp"
 #include "lmdb.hpp"
 #include "rows.hpp"
 #include "tables.hpp"
@@ -8,7 +9,6 @@
 #include "troupe/shard.hpp"
 
 #include <functional>
-#include <optional>
 #include <span>
 #include <vector>
 
@@ -22,6 +22,11 @@ public:
   /// Records that one trim or drop entry removes at most, and small rows that one drop entry removes at most.
   static constexpr std::size_t records_a_step = 64;
   static constexpr std::size_t rows_a_step = 1024;
+  /// A producer that sent nothing to a queue for so long (shard time) is forgotten by one of the trims that
+  /// follow; each looks at a few. So producers that came once do not stay for ever; Kafka keeps its own for 1
+  /// to 7 days.
+  static constexpr milliseconds producer_memory = std::chrono::hours{24 * 7};
+  static constexpr std::size_t producers_a_trim = 64;
 
   applier(lmdb_txn& txn, const tables& t);
 
@@ -49,16 +54,22 @@ private:
   void apply_body(const reset_entry& e, outcome& out);
   void apply_body(std::monostate, outcome&) {}
 
-  /// The newest row (or the marker) of a queue.
-  std::optional<queue_row> tail(queue_id queue);
-  std::vector<queue_row> oldest(queue_id queue, std::size_t max);
   queue_offset next_offset(queue_id queue);
-  void put(const queue_row& row);
+  /// The newest block of a queue; an empty one at offset 0 for a queue that is new.
+  block_tail tail(queue_id queue);
+  /// Adds a run to the block; a full one moves to `queues` first.
+  void append(queue_id queue, block_tail& tail, queue_run& run);
+  std::vector<queue_run> oldest(queue_id queue, std::size_t max);
   subscription_row settle(const settle_section& section);
-  /// Removes leading rows of `rows` (the oldest of a queue, one more than a step) with the entries that
+  /// Removes leading runs of `runs` (the oldest of a queue, one more than a step) with the entries that
   /// nobody else needs: while they go, a step at most. Returns how many.
-  std::size_t erase_oldest(std::span<const queue_row> rows,
-                           const std::function<bool(const queue_row&)>& goes);
+  std::size_t erase_oldest(queue_id queue, std::span<const queue_run> runs,
+                           const std::function<bool(const queue_run&)>& goes);
+  /// Takes the oldest runs out of the blocks.
+  void cut(queue_id queue, std::size_t runs);
+  /// Looks at some producers of the queue, others each time, and forgets those that have been idle for too
+  /// long.
+  void forget_idle_producers(queue_id queue);
   /// Removes up to `limit` rows of a queue in a table whose keys begin with (queue, group); all groups when
   /// it is 0.
   std::size_t erase_rows(MDB_dbi table, queue_id queue, group_id group, std::size_t limit);

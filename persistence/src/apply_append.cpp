@@ -1,32 +1,26 @@
 #include "applier.hpp"
+#include "producer_record.hpp"
 
-#include <algorithm>
+#include <unordered_map>
 
 namespace troupe {
 
 namespace {
 
-/// One producer while an entry is applied.
-struct producer_state {
-  producer_row row;
-  bool known = false;
-  bool changed = false;
-};
-
 /// Decides about a batch by its sequence (design.md section 5). Accepting is the caller's work.
-batch_verdict judge(const producer_state& p, const batch_header& h) {
+batch_verdict judge(const producer_record& p, const batch_header& h) {
   using outcome = batch_verdict::outcome;
   batch_verdict v;
-  if (!p.known) {
+  if (!p.known()) {
     if (h.sequence.value != 1)
       v.what = outcome::unknown_producer;
     return v;
   }
-  if (h.epoch < p.row.epoch) {
+  if (h.epoch < p.epoch()) {
     v.what = outcome::fenced;
     return v;
   }
-  const std::uint64_t last = h.epoch > p.row.epoch ? 0 : p.row.last.value;
+  const std::uint64_t last = h.epoch > p.epoch() ? 0 : p.last().value;
   if (h.sequence.value == last + 1)
     return v;
   if (h.sequence.value > last || last == 0) {
@@ -35,27 +29,14 @@ batch_verdict judge(const producer_state& p, const batch_header& h) {
     return v;
   }
   v.what = outcome::duplicate;
-  const std::uint64_t age = last - h.sequence.value;
-  v.known = age < p.row.verdicts.size();
-  if (v.known) {
-    const auto& first = p.row.verdicts[age];
-    v.base = first.base;
-    v.index = first.index;
-    v.first_ordinal = first.ordinal;
+  const auto first = p.find(h.sequence);
+  v.known = first.has_value();
+  if (first) {
+    v.base = first->base;
+    v.index = first->index;
+    v.first_ordinal = first->ordinal;
   }
   return v;
-}
-
-void accept(producer_state& p, const batch_header& h, const stored_verdict& verdict, timestamp time) {
-  if (h.epoch != p.row.epoch)
-    p.row.verdicts.clear();
-  p.known = p.changed = true;
-  p.row.epoch = h.epoch;
-  p.row.last = h.sequence;
-  p.row.last_time = time;
-  if (p.row.verdicts.size() == producer_row::window)
-    p.row.verdicts.pop_back();
-  p.row.verdicts.insert(p.row.verdicts.begin(), verdict);
 }
 
 /// The producers of one entry, each read once and written once.
@@ -63,15 +44,18 @@ class producer_cache {
 public:
   producer_cache(lmdb_txn& txn, MDB_dbi table, queue_id queue) : txn_(txn), table_(table), queue_(queue) {}
 
-  producer_state& find(producer_id id) {
+  struct state {
+    producer_record record;
+    bool changed = false;
+  };
+
+  state& find(producer_id id) {
     if (last_ && last_id_ == id)
       return *last_;
     auto [place, added] = states_.try_emplace(id);
     if (added) {
-      if (const auto value = txn_.get(table_, key_of(queue_, id))) {
-        place->second.row = decode_producer(*value);
-        place->second.known = true;
-      }
+      if (const auto value = txn_.get(table_, key_of(queue_, id)))
+        place->second.record = producer_record(*value);
       order_.push_back(id);
     }
     last_id_ = id;
@@ -79,77 +63,68 @@ public:
     return *last_;
   }
 
-  void store(std::vector<char>& buffer) {
-    for (auto id : order_) {
-      const auto& state = states_.at(id);
-      if (!state.changed)
-        continue;
-      encode(state.row, buffer);
-      txn_.put(table_, key_of(queue_, id), buffer);
-    }
+  void store() {
+    for (auto id : order_)
+      if (const auto& state = states_.at(id); state.changed)
+        txn_.put(table_, key_of(queue_, id), state.record.value());
   }
 
 private:
   lmdb_txn& txn_;
   MDB_dbi table_;
   queue_id queue_;
-  std::unordered_map<producer_id, producer_state> states_;
+  std::unordered_map<producer_id, state> states_;
   std::vector<producer_id> order_;
   producer_id last_id_;
-  producer_state* last_ = nullptr;
+  state* last_ = nullptr;
 };
 
 } // namespace
 
 void applier::apply_body(const append_entry& e, outcome& out) {
-  const auto before = tail(e.queue);
-  queue_row row;
-  row.queue = e.queue;
-  row.index = state_.applied;
-  row.first_time = row.last_time = state_.time;
-  queue_offset next = before ? before->next() : queue_offset{};
-  std::uint64_t end_bytes = before ? before->end_bytes : 0;
-
+  auto index = tail(e.queue);
+  queue_run run; // of batches that follow each other in the entry
+  run.index = state_.applied;
+  run.time = state_.time;
+  auto flush = [&] {
+    if (run.count)
+      append(e.queue, index, run);
+    out.keep = out.keep || run.count;
+    run.count = run.bytes = 0;
+  };
   producer_cache producers(txn_, tables_.producers, e.queue);
   out.answer.verdicts.reserve(e.batches.size());
   std::uint32_t ordinal = 0;
-  auto flush = [&] {
-    if (row.count)
-      put(row);
-    row.count = row.bytes = 0;
-  };
   for (const auto& b : e.batches) {
     const auto& h = b.header;
     auto& producer = producers.find(h.producer);
-    auto verdict = judge(producer, h);
+    auto verdict = judge(producer.record, h);
     if (verdict.what == batch_verdict::outcome::accepted && crc32c(b.data.bytes()) != h.crc)
       verdict.what = batch_verdict::outcome::corrupt;
     if (verdict.what == batch_verdict::outcome::accepted) {
-      verdict.base = next;
+      if (h.count && (run.lane != h.lane || run.first_ordinal + run.count != ordinal))
+        flush();
+      verdict.base = queue_offset{index.next().value + run.count};
       verdict.index = state_.applied;
       verdict.first_ordinal = ordinal;
-      accept(producer, h, {state_.applied, ordinal, next, h.count}, state_.time);
-      if (h.count) {
-        const bool goes_on = row.count && row.lane == h.lane && row.first_ordinal + row.count == ordinal;
-        if (!goes_on) {
-          flush();
-          row.base = next;
-          row.first_ordinal = ordinal;
-          row.lane = h.lane;
-        }
-        row.count += h.count;
-        row.bytes += h.size;
-        row.end_bytes = end_bytes += h.size;
-        next = queue_offset{next.value + h.count};
-        out.keep = true;
+      producer.record.accept(h.epoch, h.sequence, {state_.applied, ordinal, verdict.base, h.count},
+                             state_.time);
+      producer.changed = true;
+      if (h.count && run.count == 0) {
+        run.first_ordinal = ordinal;
+        run.lane = h.lane;
       }
+      run.count += h.count;
+      run.bytes += h.count ? h.size : 0;
     }
     ordinal += h.count;
     out.answer.verdicts.push_back(verdict);
   }
   flush();
-  producers.store(buffer_);
-  out.answer.next = next;
+  producers.store();
+  if (out.keep)
+    txn_.put(tables_.tails, key_of(e.queue), index.value());
+  out.answer.next = index.next();
 }
 
 } // namespace troupe

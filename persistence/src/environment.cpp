@@ -1,6 +1,7 @@
 #include "environment.hpp"
 
 #include "guarded.hpp"
+#include "page_checker.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -82,6 +83,13 @@ env_ptr open_env(const fs::path& path, unsigned flags) {
   }
 }
 
+std::vector<std::string> check_file(const fs::path& file, bool deep) {
+  const descriptor d{::open(file.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (d.fd < 0)
+    throw storage_error{errno, "opening the data file"};
+  return page_checker(d.fd).run(deep);
+}
+
 } // namespace
 
 error sync_directory(const fs::path& dir) {
@@ -103,6 +111,9 @@ error environment::inspect(const fs::path& path, const shard_options& options) {
   if (fs::file_size(path / "data.mdb") < 2 * smallest_page)
     return {errc::corrupt, path.string() + "/data.mdb is too short for a shard",
             "restore the shard, or point --data elsewhere"};
+  if (const auto found = check_file(path / "data.mdb", false); !found.empty())
+    return {errc::corrupt, path.string() + "/data.mdb is damaged: " + found.front(),
+            "restore the shard from a copy, or move it away to start without it"};
   const auto env = open_env(path, MDB_RDONLY | MDB_NOLOCK);
   const lmdb_txn txn(env.get(), MDB_RDONLY);
   MDB_dbi meta = 0;
@@ -155,7 +166,8 @@ std::unique_ptr<environment> environment::open_files(const fs::path& path, const
   check(mdb_stat(txn.get(), e->tables_.log, &stat), "asking for the page size");
   e->page_size_ = stat.ms_psize;
   txn.commit();
-  e->fd_ = ::open((path / "data.mdb").c_str(), O_WRONLY | O_CLOEXEC);
+  e->data_file_ = path / "data.mdb";
+  e->fd_ = ::open(e->data_file_.c_str(), O_WRONLY | O_CLOEXEC);
   if (e->fd_ < 0)
     throw storage_error{errno, "opening the data file"};
   return e;
@@ -213,6 +225,8 @@ result<std::unique_ptr<environment>> environment::open(const fs::path& dir, cons
     return open_files(path, options, false);
   });
 }
+
+std::vector<std::string> environment::check_pages() const { return check_file(data_file_, true); }
 
 page_usage environment::usage(MDB_txn* txn) const {
   page_usage u;

@@ -12,6 +12,8 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <string>
+#include <vector>
 
 namespace troupe {
 
@@ -42,6 +44,9 @@ public:
   const tables& db() const { return tables_; }
   const shard_options& options() const { return options_; }
 
+  /// What is wrong with the structure of all pages, found without LMDB; empty for a sound file. While nobody
+  /// writes.
+  std::vector<std::string> check_pages() const;
   /// What is in use as `txn` sees it. A few reads of table headers.
   page_usage usage(MDB_txn* txn) const;
   std::uint64_t file_size() const;
@@ -68,6 +73,7 @@ private:
   std::uint64_t page_size_ = 4096;
   tables tables_;
   shard_options options_;
+  std::filesystem::path data_file_;
 };
 
 /// Makes a directory's entries durable.

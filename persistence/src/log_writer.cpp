@@ -14,7 +14,7 @@ constexpr std::uint64_t admission_pages = 64;
 /// Room that must come back before a disk that was full is tried again.
 constexpr std::uint64_t retry_room = 1u << 20;
 /// Zeros that are written ahead when the file must grow.
-constexpr std::uint64_t zeros_ahead = 1u << 20;
+constexpr std::uint64_t zeros_ahead = 4u << 20;
 
 /// What may stand in a log but not yet in this version's, or not in any.
 error check_append(const append_entry& e) {
@@ -152,6 +152,11 @@ error log_writer::commit(const std::function<void(lmdb_txn&)>& work) {
   });
   if (err.code == errc::storage_failed && disk_is_full())
     err.code = errc::no_space;
+  // A commit whose very last write failed, the meta page's, ends the environment, for whatever reason it
+  // failed.
+  if (err.code == errc::no_space)
+    if (auto ended = guarded([&] { return measure(), error{}; }))
+      err = std::move(ended);
   if (err.code == errc::no_space)
     full_at_ = std::max<std::uint64_t>(usage_.used, 1);
   else if (err.code == errc::storage_failed || err.code == errc::corrupt)

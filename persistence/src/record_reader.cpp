@@ -4,40 +4,40 @@
 
 namespace troupe {
 
-result<record_view> view_record(const queue_row& row, std::span<const char> entry) {
+result<record_view> view_record(queue_id queue, const queue_run& run, std::span<const char> entry) {
   auto header = decode_header(entry);
   if (!header)
     return header.error();
-  if (header->kind != entry_kind::append || header->index != row.index || header->queue != row.queue)
-    return error{errc::corrupt, "the index row points at an entry of another kind, index or queue"};
+  if (header->kind != entry_kind::append || header->index != run.index || header->queue != queue)
+    return error{errc::corrupt, "the queue's index points at an entry of another kind, index or queue"};
   auto directory = decode_directory(*header, entry);
   if (!directory)
     return directory.error();
   record_view view{*header, {}};
   std::uint64_t count = 0;
   for (const auto& b : *directory) {
-    if (b.header.count == 0 || b.first_ordinal < row.first_ordinal ||
-        b.first_ordinal - row.first_ordinal >= row.count)
+    if (b.header.count == 0 || b.first_ordinal < run.first_ordinal ||
+        b.first_ordinal - run.first_ordinal >= run.count)
       continue;
     if (std::uint64_t{b.at} + b.header.size > entry.size())
       return error{errc::corrupt, "a batch reaches over the end of its entry"};
-    view.places.push_back({b, queue_offset{row.base.value + (b.first_ordinal - row.first_ordinal)}});
+    view.places.push_back({b, queue_offset{run.base.value + (b.first_ordinal - run.first_ordinal)}});
     count += b.header.count;
   }
-  if (count != row.count)
-    return error{errc::corrupt, "the index row counts " + std::to_string(row.count) +
+  if (count != run.count)
+    return error{errc::corrupt, "the queue's index counts " + std::to_string(run.count) +
                                     " messages, the entry has " + std::to_string(count)};
   return view;
 }
 
-std::uint64_t read_record(shard_id shard, const queue_row& row, std::span<const char> entry,
+std::uint64_t read_record(shard_id shard, queue_id queue, const queue_run& run, std::span<const char> entry,
                           queue_offset from, std::uint64_t max_bytes, read_result& out) {
-  const auto view = view_record(row, entry);
+  const auto view = view_record(queue, run, entry);
   if (!view) {
     out.damaged.push_back(
-        {shard, row.index, row.queue, std::max(row.base, from), row.next(), view.error().reason});
-    out.next = row.next();
-    return std::max<std::uint64_t>(row.bytes, 1);
+        {shard, run.index, queue, std::max(run.base, from), run.next(), view.error().reason});
+    out.next = run.next();
+    return std::max<std::uint64_t>(run.bytes, 1);
   }
   auto next_of = [](const record_view::place& p) {
     return queue_offset{p.base.value + p.batch.header.count};
@@ -57,10 +57,9 @@ std::uint64_t read_record(shard_id shard, const queue_row& row, std::span<const 
     auto data = copy.slice(p->batch.at - first, p->batch.header.size);
     if (crc32c(data.bytes()) == p->batch.header.crc)
       out.batches.push_back(
-          {p->batch.header, p->base, row.index, p->batch.first_ordinal, view->header.time, std::move(data)});
+          {p->batch.header, p->base, run.index, p->batch.first_ordinal, view->header.time, std::move(data)});
     else
-      out.damaged.push_back(
-          {shard, row.index, row.queue, p->base, next_of(*p), "the batch's checksum is wrong"});
+      out.damaged.push_back({shard, run.index, queue, p->base, next_of(*p), "the batch's checksum is wrong"});
   }
   out.next = next_of(*(end - 1));
   return bytes;

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "rows.hpp"
+#include "index_block.hpp"
 
 #include "troupe/entry.hpp"
 #include "troupe/shard.hpp"
@@ -17,19 +17,19 @@ struct record_view {
     batch_place batch;
     queue_offset base;
   };
-  /// In order; empty batches and those outside of the row are left out.
+  /// In order; empty batches and those outside of the run are left out.
   std::vector<place> places;
 };
 
-/// Reads the record that `row` points at. `corrupt` when header or directory are damaged or contradict the
-/// row.
-result<record_view> view_record(const queue_row& row, std::span<const char> entry);
+/// Reads the record that `run` points at. `corrupt` when header or directory are damaged or contradict the
+/// run.
+result<record_view> view_record(queue_id queue, const queue_run& run, std::span<const char> entry);
 
-/// Copies the batches of `row` that hold offsets from `from` on, up to about `max_bytes` (at least one), into
+/// Copies the batches of `run` that hold offsets from `from` on, up to about `max_bytes` (at least one), into
 /// `out`: one copy, each batch's CRC checked. Damage goes to out.damaged and costs the damaged batch only, or
 /// the row when its record cannot be understood. Moves out.next behind what was read. Returns the bytes it
 /// looked at.
-std::uint64_t read_record(shard_id shard, const queue_row& row, std::span<const char> entry,
+std::uint64_t read_record(shard_id shard, queue_id queue, const queue_run& run, std::span<const char> entry,
                           queue_offset from, std::uint64_t max_bytes, read_result& out);
 
 } // namespace troupe

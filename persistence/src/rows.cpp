@@ -8,33 +8,12 @@ namespace troupe {
 
 namespace {
 
-constexpr std::size_t producer_head = 24;
 constexpr std::size_t settled_head = settled_row::chunk / 8;
 constexpr std::size_t retry_size = 12;
 
 void require(bool ok, const char* doing) {
   if (!ok)
     throw storage_error{MDB_CORRUPTED, doing};
-}
-
-/// LEB128: seven bits a byte, least significant first.
-void put_varint(std::vector<char>& out, std::uint64_t x) {
-  for (; x >= 0x80; x >>= 7)
-    out.push_back(static_cast<char>(x | 0x80));
-  out.push_back(static_cast<char>(x));
-}
-
-std::uint64_t take_varint(std::span<const char>& in) {
-  std::uint64_t x = 0;
-  for (unsigned shift = 0; shift < 64; shift += 7) {
-    require(!in.empty(), "reading a producer's verdicts");
-    const auto byte = static_cast<unsigned char>(in.front());
-    in = in.subspan(1);
-    x |= static_cast<std::uint64_t>(byte & 0x7f) << shift;
-    if (byte < 0x80)
-      return x;
-  }
-  throw storage_error{MDB_CORRUPTED, "reading a producer's verdicts"};
 }
 
 template <std::size_t N>
@@ -95,6 +74,12 @@ log_index index_of(std::span<const char> key) {
   log_index index;
   std::memcpy(&index.value, key.data(), sizeof index.value);
   return index;
+}
+
+tail_key key_of(queue_id queue) {
+  tail_key key;
+  store_be(key.data(), queue.value);
+  return key;
 }
 
 queue_key key_of(queue_id queue, queue_offset base) {
@@ -220,78 +205,6 @@ ids_row decode_ids(std::span<const char> value) {
   require(value.size() == 16, "reading the highest ids");
   return {topic_id{load_le<std::uint32_t>(value.data())}, queue_id{load_le<std::uint32_t>(value.data() + 4)},
           group_id{load_le<std::uint32_t>(value.data() + 8)}};
-}
-
-fixed_bytes<48> encode(const queue_row& row) {
-  fixed_bytes<48> out{};
-  store_le(out.data(), row.index.value);
-  store_le(out.data() + 8, row.first_ordinal);
-  store_le(out.data() + 12, row.count);
-  store_le(out.data() + 16, static_cast<std::uint64_t>(to_unix_ms(row.first_time)));
-  store_le(out.data() + 24, static_cast<std::uint64_t>(to_unix_ms(row.last_time)));
-  store_le(out.data() + 32, row.end_bytes);
-  store_le(out.data() + 40, row.bytes);
-  out[44] = static_cast<char>(row.lane);
-  return out;
-}
-
-queue_row decode_queue(std::span<const char> key, std::span<const char> value) {
-  require(key.size() == std::tuple_size_v<queue_key> && value.size() == 48, "reading a queue's row");
-  queue_row row;
-  row.queue = queue_of(key);
-  row.base = queue_offset{load_be<std::uint64_t>(key.data() + 4)};
-  row.index = log_index{load_le<std::uint64_t>(value.data())};
-  row.first_ordinal = load_le<std::uint32_t>(value.data() + 8);
-  row.count = load_le<std::uint32_t>(value.data() + 12);
-  row.first_time = from_unix_ms(static_cast<std::int64_t>(load_le<std::uint64_t>(value.data() + 16)));
-  row.last_time = from_unix_ms(static_cast<std::int64_t>(load_le<std::uint64_t>(value.data() + 24)));
-  row.end_bytes = load_le<std::uint64_t>(value.data() + 32);
-  row.bytes = load_le<std::uint32_t>(value.data() + 40);
-  row.lane = static_cast<std::uint8_t>(value[44]);
-  return row;
-}
-
-void encode(const producer_row& row, std::vector<char>& out) {
-  out.assign(producer_head, 0);
-  store_le(out.data(), row.epoch.value);
-  store_le(out.data() + 4, static_cast<std::uint16_t>(row.verdicts.size()));
-  store_le(out.data() + 8, row.last.value);
-  store_le(out.data() + 16, static_cast<std::uint64_t>(to_unix_ms(row.last_time)));
-  // Each as the distance to the next newer one, so that it takes few bytes.
-  stored_verdict newer;
-  for (const auto& v : row.verdicts) {
-    const bool newest = &v == &row.verdicts.front();
-    put_varint(out, newest ? v.index.value : newer.index.value - v.index.value);
-    put_varint(out, v.ordinal);
-    put_varint(out, newest ? v.base.value : newer.base.value - v.base.value);
-    put_varint(out, v.count);
-    newer = v;
-  }
-}
-
-producer_row decode_producer(std::span<const char> value) {
-  require(value.size() >= producer_head, "reading a producer's row");
-  producer_row row;
-  row.epoch = producer_epoch{load_le<std::uint32_t>(value.data())};
-  const auto count = load_le<std::uint16_t>(value.data() + 4);
-  row.last = batch_sequence{load_le<std::uint64_t>(value.data() + 8)};
-  row.last_time = from_unix_ms(static_cast<std::int64_t>(load_le<std::uint64_t>(value.data() + 16)));
-  require(count <= producer_row::window && count <= row.last.value, "reading a producer's row");
-  auto rest = value.subspan(producer_head);
-  row.verdicts.reserve(count);
-  for (std::uint16_t i = 0; i < count; ++i) {
-    stored_verdict v;
-    const auto index = take_varint(rest);
-    v.ordinal = static_cast<std::uint32_t>(take_varint(rest));
-    const auto base = take_varint(rest);
-    v.count = static_cast<std::uint32_t>(take_varint(rest));
-    const auto* newer = i == 0 ? nullptr : &row.verdicts.back();
-    v.index = log_index{newer ? newer->index.value - index : index};
-    v.base = queue_offset{newer ? newer->base.value - base : base};
-    row.verdicts.push_back(v);
-  }
-  require(rest.empty(), "reading a producer's verdicts");
-  return row;
 }
 
 fixed_bytes<16> encode(generation gen, queue_offset floor) {

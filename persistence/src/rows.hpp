@@ -5,13 +5,15 @@
 #include "troupe/definitions.hpp"
 #include "troupe/ids.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <vector>
 
-/// Keys and values of the tables, byte for byte as docs/disk-format.md draws them. Decoders throw
-/// storage_error (MDB_CORRUPTED) when bytes are not what they should be.
+/// Keys and values of the tables, byte for byte as docs/disk-format.md draws them (blocks of a queue's index
+/// and what is known of producers: index_block.hpp, producer_record.hpp). Decoders throw storage_error
+/// (MDB_CORRUPTED) when bytes are not what they should be.
 namespace troupe {
 
 /// `meta` "format": what this directory is.
@@ -36,45 +38,6 @@ struct ids_row {
   topic_id topic;
   queue_id queue;
   group_id group;
-};
-
-/// `queues`: a run of offsets [base, base + count) that lie one after the other in one entry. A row with
-/// count 0 is the marker that keeps the next offset of a queue whose messages are all gone.
-struct queue_row {
-  queue_id queue;
-  queue_offset base;
-  log_index index;
-  std::uint32_t first_ordinal = 0;
-  std::uint32_t count = 0;
-  timestamp first_time{};
-  timestamp last_time{};
-  /// Bytes of all batches that the queue ever took, up to and with this row.
-  std::uint64_t end_bytes = 0;
-  /// Bytes of this row's batches.
-  std::uint32_t bytes = 0;
-  std::uint8_t lane = 0;
-  queue_offset next() const { return queue_offset{base.value + count}; }
-  bool operator==(const queue_row&) const = default;
-};
-
-/// Where an accepted batch went.
-struct stored_verdict {
-  log_index index;
-  std::uint32_t ordinal = 0;
-  queue_offset base;
-  std::uint32_t count = 0;
-  bool operator==(const stored_verdict&) const = default;
-};
-
-/// `producers`: what apply() knows of a producer in a queue.
-struct producer_row {
-  /// Verdicts that are kept.
-  static constexpr std::size_t window = 64;
-  producer_epoch epoch;
-  batch_sequence last;
-  timestamp last_time{};
-  /// Newest first: verdicts[i] is that of sequence last - i.
-  std::vector<stored_verdict> verdicts;
 };
 
 /// A failed message that waits.
@@ -105,6 +68,7 @@ struct settled_row {
 };
 
 using log_key = fixed_bytes<8>;
+using tail_key = fixed_bytes<4>;
 using queue_key = fixed_bytes<12>;
 using producer_key = fixed_bytes<12>;
 using subscription_key = fixed_bytes<9>;
@@ -120,6 +84,7 @@ inline constexpr fixed_bytes<3> meta_ids = {'i', 'd', 's'};
 /// support).
 log_key key_of(log_index index);
 log_index index_of(std::span<const char> log_key);
+tail_key key_of(queue_id queue);
 queue_key key_of(queue_id queue, queue_offset base);
 /// The first key that no row of `queue` (in queues, producers, subscriptions or settled) reaches.
 queue_key end_key(queue_id queue);
@@ -129,7 +94,15 @@ settled_key key_of(queue_id queue, group_id group, std::uint8_t lane, std::uint6
 definition_key key_of(topic_id topic);
 definition_key key_of(group_id group);
 
-/// The queue that a key of queues, producers, subscriptions or settled begins with.
+/// A stored key as the fixed bytes that key_of() gives; all zeros when it has another size.
+template <class Key> Key to_key(std::span<const char> stored) {
+  Key key{};
+  if (stored.size() == key.size())
+    std::copy(stored.begin(), stored.end(), key.begin());
+  return key;
+}
+
+/// The queue that a key of tails, queues, producers, subscriptions or settled begins with.
 queue_id queue_of(std::span<const char> key);
 group_id group_of(std::span<const char> subscription_or_settled_key);
 std::uint8_t lane_of(std::span<const char> subscription_or_settled_key);
@@ -139,16 +112,12 @@ producer_id producer_of(std::span<const char> producer_key);
 fixed_bytes<16> encode(const format_row& row);
 fixed_bytes<32> encode(const state_row& row);
 fixed_bytes<16> encode(const ids_row& row);
-fixed_bytes<48> encode(const queue_row& row);
-void encode(const producer_row& row, std::vector<char>& out);
 fixed_bytes<16> encode(generation gen, queue_offset floor);
 void encode(const settled_row& row, std::vector<char>& out);
 
 format_row decode_format(std::span<const char> value);
 state_row decode_state(std::span<const char> value);
 ids_row decode_ids(std::span<const char> value);
-queue_row decode_queue(std::span<const char> key, std::span<const char> value);
-producer_row decode_producer(std::span<const char> value);
 /// Generation and floor.
 std::pair<generation, queue_offset> decode_subscription(std::span<const char> value);
 settled_row decode_settled(std::span<const char> value);

@@ -1,5 +1,5 @@
 #include "guarded.hpp"
-#include "queue_reader.hpp"
+#include "queue_index.hpp"
 #include "shard_impl.hpp"
 
 #include <algorithm>
@@ -23,19 +23,15 @@ shard_id shard::id() const { return impl_->id(); }
 result<queue_extent> shard::extent(queue_id queue) const {
   return guarded([&]() -> result<queue_extent> {
     const lmdb_txn txn(impl_->env->handle(), MDB_RDONLY);
-    queue_reader rows(txn, impl_->env->db(), queue);
+    queue_index index(txn, impl_->env->db(), queue);
     queue_extent e;
-    const auto last = rows.last();
-    if (!last)
-      return e;
-    const auto first = rows.first();
-    e.first = first->base;
-    e.next = last->next();
-    if (last->count == 0)
-      return e;
-    e.bytes = last->end_bytes - (first->end_bytes - first->bytes);
-    e.oldest = first->first_time;
-    e.newest = last->last_time;
+    e.first = index.first();
+    e.next = index.next();
+    e.bytes = index.bytes();
+    if (const auto oldest = index.front())
+      e.oldest = oldest->time;
+    if (const auto newest = index.back())
+      e.newest = newest->time;
     return e;
   });
 }
@@ -43,37 +39,22 @@ result<queue_extent> shard::extent(queue_id queue) const {
 result<queue_offset> shard::offset_at(queue_id queue, timestamp time) const {
   return guarded([&]() -> result<queue_offset> {
     const lmdb_txn txn(impl_->env->handle(), MDB_RDONLY);
-    queue_reader rows(txn, impl_->env->db(), queue);
-    const auto first = rows.first();
-    const auto last = rows.last();
-    if (!first || !last)
-      return queue_offset{};
-    // Rows lie in time order, and all messages of a row have one time. Invariant: messages below `low` are
-    // older than `time`, those from `high` on are not.
-    std::uint64_t low = first->base.value;
-    std::uint64_t high = last->next().value;
-    while (low < high) {
-      const auto row = rows.at_or_before(queue_offset{low + (high - low) / 2});
-      if (!row)
-        return error{errc::corrupt, "queue " + std::to_string(queue.value) + " has a hole in its index"};
-      if (row->last_time < time)
-        low = row->next().value;
-      else
-        high = row->base.value;
-    }
-    return queue_offset{low};
+    queue_index index(txn, impl_->env->db(), queue);
+    // Runs lie in time order, and all messages of a run have one time.
+    const auto run = index.search([&](const queue_run& r) { return r.time < time; });
+    return run ? run->base : index.next();
   });
 }
 
 result<std::vector<shard::index_row>> shard::oldest_rows(queue_id queue, std::size_t max) const {
   return guarded([&]() -> result<std::vector<index_row>> {
     const lmdb_txn txn(impl_->env->handle(), MDB_RDONLY);
-    queue_reader rows(txn, impl_->env->db(), queue);
+    queue_index index(txn, impl_->env->db(), queue);
     std::vector<index_row> found;
     std::uint64_t bytes = 0;
-    for (auto row = rows.first(); row && row->count && found.size() < max; row = rows.next()) {
-      bytes += row->bytes;
-      found.push_back({row->next(), row->last_time, bytes});
+    for (auto run = index.front(); run && found.size() < max; run = index.after()) {
+      bytes += run->bytes;
+      found.push_back({run->next(), run->time, bytes});
     }
     return found;
   });

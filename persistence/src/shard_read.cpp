@@ -1,5 +1,5 @@
 #include "guarded.hpp"
-#include "queue_reader.hpp"
+#include "queue_index.hpp"
 #include "record_reader.hpp"
 #include "shard_impl.hpp"
 
@@ -17,24 +17,24 @@ result<read_result> shard::read(queue_id queue, queue_offset from, std::uint32_t
   return guarded([&]() -> result<read_result> {
     const auto& db = impl_->env->db();
     const lmdb_txn txn(impl_->env->handle(), MDB_RDONLY);
-    queue_reader rows(txn, db, queue);
+    queue_index index(txn, db, queue);
     read_result out;
     out.next = from;
     std::uint64_t bytes = 0;
-    for (auto row = rows.at_or_after(from); row && row->count; row = rows.next()) {
-      if (bytes && bytes + row->bytes > max_bytes && bytes + row->bytes / row->count > max_bytes)
+    for (auto run = index.at_or_after(from); run; run = index.after()) {
+      if (bytes && bytes + run->bytes > max_bytes && bytes + run->bytes / run->count > max_bytes)
         break;
-      const auto entry = txn.get(db.log, key_of(row->index));
+      const auto entry = txn.get(db.log, key_of(run->index));
       if (!entry) {
         out.damaged.push_back(
-            {id(), row->index, queue, std::max(row->base, from), row->next(), "the entry is missing"});
-        out.next = row->next();
+            {id(), run->index, queue, std::max(run->base, from), run->next(), "the entry is missing"});
+        out.next = run->next();
         ++bytes;
         continue;
       }
       const auto left = bytes < max_bytes ? max_bytes - bytes : 0;
-      bytes += read_record(id(), *row, *entry, from, left, out);
-      if (out.next < row->next())
+      bytes += read_record(id(), queue, *run, *entry, from, left, out);
+      if (out.next < run->next())
         break;
     }
     return out;
@@ -56,39 +56,23 @@ result<stored_batch> shard::find(const message_id& message, queue_id* queue) con
     const auto header = decode_header(*entry);
     if (!header)
       return header.error();
-    // Log indexes grow along a queue, so its rows can be searched by them.
-    queue_reader rows(txn, db, header->queue);
-    const auto first = rows.first();
-    const auto last = rows.last();
-    if (!first || !last)
+    // Log indexes grow along a queue, so its runs can be searched by them.
+    queue_index index(txn, db, header->queue);
+    const auto run = index.search([&](const queue_run& r) {
+      return r.index < message.index ||
+             (r.index == message.index && r.first_ordinal + r.count <= message.ordinal);
+    });
+    if (!run || run->index != message.index || run->first_ordinal > message.ordinal)
       return unknown;
-    std::uint64_t low = first->base.value;
-    std::uint64_t high = last->next().value;
-    while (low < high) {
-      const auto row = rows.at_or_before(queue_offset{low + (high - low) / 2});
-      if (!row)
-        return error{errc::corrupt,
-                     "queue " + std::to_string(header->queue.value) + " has a hole in its index"};
-      if (row->index < message.index ||
-          (row->index == message.index && row->first_ordinal + row->count <= message.ordinal)) {
-        low = row->next().value;
-        continue;
-      }
-      if (row->index > message.index || row->first_ordinal > message.ordinal) {
-        high = row->base.value;
-        continue;
-      }
-      const queue_offset offset{row->base.value + (message.ordinal - row->first_ordinal)};
-      read_result found;
-      read_record(id(), *row, *entry, offset, 0, found);
-      if (found.batches.empty())
-        return error{errc::corrupt,
-                     found.damaged.empty() ? "the message is missing" : to_string(found.damaged.front())};
-      if (queue)
-        *queue = header->queue;
-      return std::move(found.batches.front());
-    }
-    return unknown;
+    const queue_offset offset{run->base.value + (message.ordinal - run->first_ordinal)};
+    read_result found;
+    read_record(id(), header->queue, *run, *entry, offset, 0, found);
+    if (found.batches.empty())
+      return error{errc::corrupt,
+                   found.damaged.empty() ? "the message is missing" : to_string(found.damaged.front())};
+    if (queue)
+      *queue = header->queue;
+    return std::move(found.batches.front());
   });
 }
 

@@ -8,6 +8,10 @@ std::vector<damage> shard::verify(const std::function<void(std::uint64_t, std::u
   const auto& env = *impl_->env;
   std::vector<damage> found;
   const auto err = guarded([&]() -> error {
+    for (auto& what : env.check_pages())
+      found.push_back({id(), {}, {}, {}, {}, "the file's structure: " + what});
+    if (!found.empty()) // LMDB trusts its pages: what it would read there could be anything
+      return {};
     const lmdb_txn txn(env.handle(), MDB_RDONLY);
     verifier v(env, txn, found);
     v.run(progress);

@@ -8,6 +8,7 @@ namespace troupe {
 struct tables {
   MDB_dbi log = 0;
   MDB_dbi queues = 0;
+  MDB_dbi tails = 0;
   MDB_dbi producers = 0;
   MDB_dbi subscriptions = 0;
   MDB_dbi settled = 0;
@@ -24,6 +25,7 @@ struct table_description {
 inline constexpr table_description all_tables[] = {
     {"log", &tables::log, MDB_INTEGERKEY},
     {"queues", &tables::queues, 0},
+    {"tails", &tables::tails, 0},
     {"producers", &tables::producers, 0},
     {"subscriptions", &tables::subscriptions, 0},
     {"settled", &tables::settled, 0},

@@ -1,6 +1,8 @@
 #include "verifier.hpp"
 
 #include "guarded.hpp"
+#include "producer_record.hpp"
+#include "queue_index.hpp"
 #include "record_reader.hpp"
 
 #include <algorithm>
@@ -28,6 +30,7 @@ verifier::verifier(const environment& env, const lmdb_txn& txn, std::vector<dama
   if (!value)
     throw storage_error{MDB_CORRUPTED, "looking for the log's state"};
   state_ = decode_state(*value);
+  entries_ = env.usage(txn.get()).entries;
 }
 
 void verifier::run(const progress_handler& progress) {
@@ -44,8 +47,8 @@ void verifier::report(log_index index, queue_id queue, std::string what) {
   found_.push_back({env_.options().id, index, queue, {}, {}, std::move(what)});
 }
 
-void verifier::report(const queue_row& row, std::string what) {
-  found_.push_back({env_.options().id, row.index, row.queue, row.base, row.next(), std::move(what)});
+void verifier::report_run(queue_id queue, const queue_run& run, std::string what) {
+  found_.push_back({env_.options().id, run.index, queue, run.base, run.next(), std::move(what)});
 }
 
 queue_offset verifier::next_of(queue_id queue) const {
@@ -54,75 +57,78 @@ queue_offset verifier::next_of(queue_id queue) const {
 }
 
 void verifier::check_queues(const progress_handler& progress) {
-  MDB_stat log{};
-  check(mdb_stat(txn_.get(), env_.db().log, &log), "counting entries");
-  std::optional<queue_row> before;
-  lmdb_cursor rows(txn_, env_.db().queues);
-  for (bool more = rows.first(); more; more = rows.next()) {
-    queue_row row;
-    if (auto why = complaint([&] { row = decode_queue(rows.key(), rows.value()); }); !why.empty()) {
-      report({}, queue_id{}, why);
-      continue;
-    }
-    const bool same = before && before->queue == row.queue;
-    check_row(row, same ? &*before : nullptr);
-    next_[row.queue] = row.next();
-    if (row.count) {
-      if (referenced_.empty() || referenced_.back() != row.index)
-        referenced_.push_back(row.index);
-      check_record(row);
-    }
-    before = row;
-    if (progress && referenced_.size() % progress_step == 0)
-      progress(referenced_.size(), log.ms_entries);
+  lmdb_cursor tails(txn_, env_.db().tails);
+  for (bool more = tails.first(); more; more = tails.next()) {
+    const auto queue = queue_of(tails.key());
+    if (auto why = complaint([&] { check_queue(queue, progress); }); !why.empty())
+      report({}, queue, why);
   }
+  lmdb_cursor rows(txn_, env_.db().queues);
+  for (bool more = rows.first(); more; more = rows.seek(end_key(queue_of(rows.key()))))
+    if (!txn_.get(env_.db().tails, key_of(queue_of(rows.key()))))
+      report({}, queue_of(rows.key()), "the end of the queue's index is missing");
   if (progress)
-    progress(referenced_.size(), log.ms_entries);
+    progress(entries_, entries_);
   std::ranges::sort(referenced_);
 }
 
-void verifier::check_row(const queue_row& row, const queue_row* before) {
-  if (row.index > state_.applied || row.last_time > state_.time || row.last_time < row.first_time)
-    report(row, "the index row is newer than the log");
-  if (row.count == 0 && (before || row.index.value || row.bytes))
-    report(row, "an empty index row lies among others");
-  if (!before)
-    return;
-  if (row.base != before->next())
-    report(row, "the offsets before it are missing");
-  if (row.end_bytes != before->end_bytes + row.bytes)
-    report(row, "the sum of bytes is wrong");
-  if (row.first_time < before->last_time)
-    report(row, "its time lies before that of the row before it");
-  const bool after =
-      row.index > before->index ||
-      (row.index == before->index && row.first_ordinal >= before->first_ordinal + before->count);
-  if (!after)
-    report(row, "it points before the row before it");
+void verifier::check_queue(queue_id queue, const progress_handler& progress) {
+  queue_index index(txn_, env_.db(), queue);
+  next_[queue] = index.next();
+  std::optional<queue_run> before;
+  for (auto run = index.front(); run; run = index.after()) {
+    check_run(queue, *run, before ? &*before : nullptr);
+    if (!before || before->index != run->index)
+      referenced_.push_back(run->index);
+    check_record(queue, *run);
+    before = run;
+    if (progress && referenced_.size() % progress_step == 0)
+      progress(std::min<std::uint64_t>(referenced_.size(), entries_), entries_);
+  }
+  if (before && before->next() != index.next())
+    report_run(queue, *before, "the offsets behind it are missing");
 }
 
-void verifier::check_record(const queue_row& row) {
-  const auto entry = txn_.get(env_.db().log, key_of(row.index));
+void verifier::check_run(queue_id queue, const queue_run& run, const queue_run* before) {
+  if (run.index > state_.applied || run.time > state_.time)
+    report_run(queue, run, "the index is newer than the log");
+  if (!before)
+    return;
+  if (run.base != before->next())
+    report_run(queue, run, "the offsets before it are missing");
+  if (run.end_bytes != before->end_bytes + run.bytes)
+    report_run(queue, run, "the sum of bytes is wrong");
+  if (run.time < before->time)
+    report_run(queue, run, "its time lies before that of the run before it");
+  const bool after =
+      run.index > before->index ||
+      (run.index == before->index && run.first_ordinal >= before->first_ordinal + before->count);
+  if (!after)
+    report_run(queue, run, "it points before the run before it");
+}
+
+void verifier::check_record(queue_id queue, const queue_run& run) {
+  const auto entry = txn_.get(env_.db().log, key_of(run.index));
   if (!entry)
-    return report(row, "the entry is missing");
+    return report_run(queue, run, "the entry is missing");
   read_result read;
   std::uint64_t bytes = 0;
-  for (queue_offset from = row.base; from < row.next(); from = read.next) {
-    read_record(env_.options().id, row, *entry, from, row.bytes, read);
+  for (queue_offset from = run.base; from < run.next(); from = read.next) {
+    read_record(env_.options().id, queue, run, *entry, from, run.bytes, read);
     if (read.next <= from)
-      return report(row, "the record ends too early");
+      return report_run(queue, run, "the record ends too early");
   }
   for (const auto& b : read.batches) {
     bytes += b.header.size;
-    if (b.stored != row.first_time)
-      report(row, "the entry's time is not the row's");
+    if (b.stored != run.time)
+      report_run(queue, run, "the entry's time is not the index's");
     if (auto opened = batch_reader::open(b.header, b.data); !opened)
-      found_.push_back({env_.options().id, row.index, row.queue, b.base,
+      found_.push_back({env_.options().id, run.index, queue, b.base,
                         queue_offset{b.base.value + b.header.count},
                         "the batch cannot be read: " + opened.error().reason});
   }
-  if (read.damaged.empty() && bytes != row.bytes)
-    report(row, "the batches' bytes are not the row's");
+  if (read.damaged.empty() && bytes != run.bytes)
+    report_run(queue, run, "the batches' bytes are not the index's");
   found_.insert(found_.end(), read.damaged.begin(), read.damaged.end());
 }
 
@@ -149,17 +155,19 @@ void verifier::check_producers() {
   for (bool more = rows.first(); more; more = rows.next()) {
     const auto why = complaint([&] {
       const auto queue = queue_of(rows.key());
-      const auto row = decode_producer(rows.value());
+      const producer_record record(rows.value());
+      const auto verdicts = record.verdicts();
       const auto next = next_of(queue);
-      bool sane = row.last.value != 0 && !row.verdicts.empty() && row.last_time <= state_.time;
-      const stored_verdict* newer = nullptr;
-      for (const auto& v : row.verdicts) {
+      bool sane = record.last_time() <= state_.time;
+      const stored_verdict* older = nullptr;
+      for (const auto& v : verdicts) {
         sane = sane && v.index <= state_.applied && v.base.value + v.count <= next.value;
-        sane = sane && (!newer || (v.index <= newer->index && v.base.value + v.count <= newer->base.value));
-        newer = &v;
+        sane =
+            sane && (!older || (v.index >= older->index && v.base.value >= older->base.value + older->count));
+        older = &v;
       }
       if (!sane)
-        report(row.verdicts.empty() ? log_index{} : row.verdicts.front().index, queue,
+        report(verdicts.back().index, queue,
                "what is known of producer " + std::to_string(producer_of(rows.key()).value) +
                    " contradicts the queue");
     });

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "environment.hpp"
+#include "index_block.hpp"
 #include "lmdb.hpp"
 
 #include "troupe/shard.hpp"
@@ -24,11 +25,12 @@ public:
   void run(const progress_handler& progress);
 
 private:
-  /// Rows, the records they point at, and the batches in them.
+  /// Runs, the records they point at, and the batches in them.
   void check_queues(const progress_handler& progress);
-  void check_row(const queue_row& row, const queue_row* before);
-  void check_record(const queue_row& row);
-  /// That some row points at each entry. After check_queues.
+  void check_queue(queue_id queue, const progress_handler& progress);
+  void check_run(queue_id queue, const queue_run& run, const queue_run* before);
+  void check_record(queue_id queue, const queue_run& run);
+  /// That some run points at each entry. After check_queues.
   void check_entries();
   void check_producers();
   void check_subscriptions();
@@ -38,14 +40,15 @@ private:
   void check_pages();
 
   void report(log_index index, queue_id queue, std::string what);
-  void report(const queue_row& row, std::string what);
+  void report_run(queue_id queue, const queue_run& run, std::string what);
   queue_offset next_of(queue_id queue) const;
 
   const environment& env_;
   const lmdb_txn& txn_;
   std::vector<damage>& found_;
   state_row state_;
-  /// Entries that rows point at; sorted when check_queues is done.
+  std::uint64_t entries_ = 0;
+  /// Entries that runs point at; sorted when check_queues is done.
   std::vector<log_index> referenced_;
   std::unordered_map<queue_id, queue_offset> next_;
 };

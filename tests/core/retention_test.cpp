@@ -91,6 +91,25 @@ TEST(retention, of_an_empty_queue_decides_nothing) {
   EXPECT_FALSE(d.due);
 }
 
+TEST(retention, decides_by_the_extent_alone_when_nothing_can_go) {
+  const auto r = rows(5);
+  auto q = queue_of(r, 5);
+  q.oldest = at(0);
+  const auto kept = decide_by_extent({.age = 60min, .bytes = 500}, q, at(59));
+  ASSERT_TRUE(kept);
+  EXPECT_EQ(kept->trim_to, queue_offset{0});
+  EXPECT_EQ(kept->due, at(60));
+  EXPECT_FALSE(decide_by_extent({.age = 60min}, q, at(60))) << "the oldest message is of age";
+  EXPECT_FALSE(decide_by_extent({.bytes = 499}, q, at(0))) << "too large";
+  const auto for_ever = decide_by_extent({}, q, at(1'000'000));
+  ASSERT_TRUE(for_ever);
+  EXPECT_FALSE(for_ever->due);
+  q.first = q.next;
+  const auto empty = decide_by_extent({.age = 1min, .bytes = 1}, q, at(1'000'000));
+  ASSERT_TRUE(empty);
+  EXPECT_FALSE(empty->due);
+}
+
 TEST(clock_guard, trusts_a_clock_that_goes_with_the_monotonic_one) {
   clock_guard g{at(0), 0ms};
   EXPECT_TRUE(g.trusts(at(0), 0ms));

@@ -1,3 +1,5 @@
+#include "index_block.hpp"
+#include "producer_record.hpp"
 #include "shard_harness.hpp"
 
 #include "random_source.hpp"
@@ -163,13 +165,17 @@ protected:
       texts.push_back(to_string(d));
     return texts;
   }
-  std::vector<std::string> after_row(std::uint64_t base, const std::function<void(queue_row&)>& change) {
+  /// The texts after a change of a run in the newest block.
+  std::vector<std::string> after_run(std::size_t n, const std::function<void(queue_run&)>& change) {
+    return after_runs([&](auto& runs) { change(runs[n]); });
+  }
+  std::vector<std::string> after_runs(const std::function<void(std::vector<queue_run>&)>& change) {
     return after([&](lmdb_txn& txn, const tables& t) {
-      const auto key = key_of(queue_id{1}, queue_offset{base});
-      auto row = decode_queue(key, txn.get(t.queues, key).value());
-      txn.erase(t.queues, key);
-      change(row);
-      txn.put(t.queues, key_of(row.queue, row.base), encode(row));
+      auto runs = index_block::decode(txn.get(t.tails, key_of(queue_id{1})).value()).runs();
+      change(runs);
+      std::vector<char> value;
+      index_block::of(runs).encode(value);
+      txn.put(t.tails, key_of(queue_id{1}), value);
     });
   }
 
@@ -183,44 +189,65 @@ TEST_F(contradictions, an_entry_is_gone) {
   EXPECT_THAT(h->store().read(queue_id{1}, queue_offset{4}, 1).value().damaged, testing::SizeIs(1));
 }
 
-TEST_F(contradictions, an_entry_has_no_row) {
+TEST_F(contradictions, nothing_points_at_an_entry) {
   EXPECT_THAT(
-      after([](auto& txn, auto& t) { txn.erase(t.queues, key_of(queue_id{1}, queue_offset{6})); }),
+      after_runs([](auto& runs) { runs.pop_back(); }),
       testing::Contains(HasSubstr("log index 3, queue 1, offsets [0, 0): nothing points at the entry")));
 }
 
 TEST_F(contradictions, offsets_are_missing) {
-  EXPECT_THAT(after_row(4, [](auto& row) { row.base = queue_offset{5}; }),
-              testing::Contains(HasSubstr("the offsets before it")));
+  EXPECT_THAT(after([](auto& txn, auto& t) {
+                const auto value = txn.get(t.tails, key_of(queue_id{1})).value();
+                txn.put(t.queues, key_of(queue_id{1}, queue_offset{0}),
+                        std::string(value.begin(), value.end()));
+              }),
+              testing::Contains(HasSubstr("the offsets before it are missing")));
 }
 
-TEST_F(contradictions, a_row_counts_too_many) {
-  EXPECT_THAT(after_row(6, [](auto& row) { ++row.count; }),
+TEST_F(contradictions, a_block_lies_under_another_offset) {
+  EXPECT_THAT(after([](auto& txn, auto& t) {
+                const auto value = txn.get(t.tails, key_of(queue_id{1})).value();
+                txn.put(t.queues, key_of(queue_id{1}, queue_offset{1}),
+                        std::string(value.begin(), value.end()));
+              }),
+              testing::Contains(HasSubstr("reading a queue's index")));
+}
+
+TEST_F(contradictions, the_end_of_an_index_is_missing) {
+  EXPECT_THAT(
+      after([](auto& txn, auto& t) {
+        const auto value = txn.get(t.tails, key_of(queue_id{1})).value();
+        txn.put(t.queues, key_of(queue_id{7}, queue_offset{0}), std::string(value.begin(), value.end()));
+      }),
+      testing::ElementsAre(HasSubstr("queue 7, offsets [0, 0): the end of the queue's index is missing")));
+}
+
+TEST_F(contradictions, a_run_counts_too_many) {
+  EXPECT_THAT(after_run(2, [](auto& run) { ++run.count; }),
               testing::Contains(HasSubstr("counts 3 messages")));
 }
 
-TEST_F(contradictions, a_sum_of_bytes_is_wrong) {
-  EXPECT_THAT(after_row(4, [](auto& row) { row.end_bytes += 8; }),
-              testing::Contains(HasSubstr("sum of bytes")));
+TEST_F(contradictions, a_run_has_other_bytes_than_its_batches) {
+  EXPECT_THAT(after_run(2,
+                        [](auto& run) {
+                          run.bytes += 8;
+                          run.end_bytes += 8;
+                        }),
+              testing::ElementsAre(HasSubstr("bytes are not the index's")));
 }
 
-TEST_F(contradictions, a_row_has_other_bytes_than_its_batches) {
-  EXPECT_THAT(after_row(0, [](auto& row) { row.bytes += 8; }),
-              testing::Contains(HasSubstr("bytes are not the row's")));
+TEST_F(contradictions, a_run_points_at_another_entry) {
+  EXPECT_THAT(after_run(1, [](auto& run) { run.index = log_index{1}; }), testing::Not(IsEmpty()));
 }
 
-TEST_F(contradictions, a_row_points_at_another_entry) {
-  EXPECT_THAT(after_row(4, [](auto& row) { row.index = log_index{1}; }), testing::Not(IsEmpty()));
-}
-
-TEST_F(contradictions, a_row_points_behind_the_log) {
-  EXPECT_THAT(after_row(6, [](auto& row) { row.index = log_index{50}; }),
+TEST_F(contradictions, a_run_points_behind_the_log) {
+  EXPECT_THAT(after_run(2, [](auto& run) { run.index = log_index{50}; }),
               testing::Contains(HasSubstr("newer than the log")));
 }
 
-TEST_F(contradictions, times_run_backwards) {
-  EXPECT_THAT(after_row(4, [](auto& row) { row.first_time = row.last_time = from_unix_ms(1); }),
-              testing::Contains(HasSubstr("its time lies before")));
+TEST_F(contradictions, a_run_has_another_time_than_its_entry) {
+  EXPECT_THAT(after_run(0, [](auto& run) { run.time = from_unix_ms(1); }),
+              testing::Contains(HasSubstr("the entry's time is not the index's")));
 }
 
 TEST_F(contradictions, a_floor_lies_behind_the_end) {
@@ -251,10 +278,9 @@ TEST_F(contradictions, something_behind_the_end_is_settled) {
 TEST_F(contradictions, a_producer_is_known_for_more_than_the_queue_has) {
   EXPECT_THAT(
       after([](auto& txn, auto& t) {
-        producer_row row{producer_epoch{1}, batch_sequence{1}, {}, {{log_index{3}, 0, queue_offset{7}, 2}}};
-        std::vector<char> value;
-        encode(row, value);
-        txn.put(t.producers, key_of(queue_id{1}, producer_id{1}), value);
+        producer_record record;
+        record.accept(producer_epoch{1}, batch_sequence{1}, {log_index{3}, 0, queue_offset{7}, 2}, {});
+        txn.put(t.producers, key_of(queue_id{1}, producer_id{1}), record.value());
       }),
       testing::ElementsAre(HasSubstr("producer 1 contradicts")));
 }
@@ -263,7 +289,7 @@ TEST_F(contradictions, a_row_is_garbage) {
   EXPECT_THAT(after([](auto& txn, auto& t) {
                 const std::string junk(17, 'j');
                 txn.put(t.producers, key_of(queue_id{1}, producer_id{1}), junk);
-                txn.put(t.queues, key_of(queue_id{3}, queue_offset{0}), junk);
+                txn.put(t.tails, key_of(queue_id{3}), junk);
                 txn.put(t.settled, key_of(queue_id{1}, group_id{1}, 0, 0), junk);
                 txn.put(t.subscriptions, key_of(queue_id{2}, group_id{1}, 0), junk);
                 txn.put(t.definitions, key_of(topic_id{1}), junk);

@@ -103,6 +103,43 @@ TEST_P(log_contract, fences_older_epochs_and_lets_newer_ones_begin_at_one) {
   EXPECT_EQ(publish_one(1, make_batch(7, 2, 2, 1)).what, outcome::fenced);
 }
 
+TEST_P(log_contract, forgets_producers_that_were_idle_for_a_week_when_it_trims) {
+  constexpr std::int64_t day = 24 * 3600 * 1000;
+  auto first = [](std::uint64_t producer) { return std::vector{make_batch(producer, 1, 1, 1)}; };
+  for (std::uint64_t producer = 1; producer <= 30; ++producer)
+    h.apply(publish(1, first(producer << 57 | 1), 1000));
+  h.apply(publish(2, first(5), 1000));
+  h.apply(publish(1, first(6), 3 * day));
+  h.apply(publish(1, {make_batch(7, 1, 1, 0)}, 8 * day));
+  EXPECT_EQ(publish_one(1, make_batch(1ull << 57 | 1, 1, 1, 1)).what, outcome::duplicate);
+  h.apply(trim(1, 0));
+  EXPECT_EQ(publish_one(1, make_batch(6, 1, 1, 1)).what, outcome::duplicate);
+  EXPECT_EQ(publish_one(2, make_batch(5, 1, 1, 1)).what, outcome::duplicate);
+  for (std::uint64_t producer = 1; producer <= 30; ++producer)
+    EXPECT_EQ(publish_one(1, make_batch(producer << 57 | 1, 1, 2, 1)).what, outcome::unknown_producer);
+  expect_sound();
+}
+
+TEST_P(log_contract, forgets_idle_producers_little_by_little) {
+  std::vector<batch> batches;
+  for (std::uint64_t producer = 1; producer <= 500; ++producer)
+    batches.push_back(make_batch(producer * 0x0083126e978d4fdfu, 1, 1, 1));
+  h.apply(publish(1, std::move(batches), 1000));
+  h.apply(publish(1, {make_batch(7, 1, 1, 1)}, 8ll * 24 * 3600 * 1000));
+  auto known = [&] {
+    int n = 0;
+    for (std::uint64_t producer = 1; producer <= 500; ++producer)
+      n += publish_one(1, make_batch(producer * 0x0083126e978d4fdfu, 1, 3, 0)).what == outcome::gap;
+    return n;
+  };
+  h.apply(trim(1, 0));
+  EXPECT_THAT(known(),
+              testing::AllOf(testing::Ge(500 - 64), testing::Le(500 - 63))); // producer 7 may be among them
+  for (int i = 0; i < 100; ++i)
+    h.apply(trim(1, 0));
+  EXPECT_LT(known(), 50);
+}
+
 TEST_P(log_contract, takes_an_empty_batch_for_its_sequence_alone) {
   publish_one(1, make_batch(7, 1, 1, 1));
   const auto empty = publish_one(1, make_batch(7, 1, 2, 0));

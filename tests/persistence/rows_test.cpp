@@ -1,3 +1,5 @@
+#include "index_block.hpp"
+#include "producer_record.hpp"
 #include "rows.hpp"
 
 #include "lmdb.hpp"
@@ -26,6 +28,7 @@ std::string hex(std::span<const char> bytes) {
 TEST(golden_rows, of_keys) {
   EXPECT_EQ(hex(key_of(log_index{0x0102030405060708})), "0807060504030201");
   EXPECT_EQ(hex(key_of(queue_id{0x01020304}, queue_offset{5})), "010203040000000000000005");
+  EXPECT_EQ(hex(key_of(queue_id{0x01020304})), "01020304");
   EXPECT_EQ(hex(key_of(queue_id{1}, producer_id{0xaabb})), "00000001000000000000aabb");
   EXPECT_EQ(hex(key_of(queue_id{1}, group_id{2}, 3)), "000000010000000203");
   EXPECT_EQ(hex(key_of(queue_id{1}, group_id{2}, 3, 4)), "0000000100000002030000000000000004");
@@ -43,39 +46,57 @@ TEST(golden_rows, of_meta) {
 }
 
 TEST(golden_rows, of_queues) {
-  const queue_row row{queue_id{1},     queue_offset{2}, log_index{3},  4, 5,
-                      from_unix_ms(6), from_unix_ms(7), 0x0800000000u, 9, 10};
-  EXPECT_EQ(hex(encode(row)), "0300000000000000"
-                              "04000000"
-                              "05000000"
-                              "0600000000000000"
-                              "0700000000000000"
-                              "0000000008000000"
-                              "09000000"
-                              "0a000000");
-  EXPECT_EQ(decode_queue(key_of(row.queue, row.base), encode(row)), row);
+  std::vector<queue_run> runs{{queue_offset{5}, log_index{1000}, 1, 20, from_unix_ms(300), 104, 1104, 0},
+                              {queue_offset{25}, log_index{1002}, 0, 200, from_unix_ms(300), 8, 1112, 0}};
+  std::vector<char> out;
+  index_block::of(runs).encode(out);
+  const std::string head = "0500000000000000"
+                           "e100000000000000"
+                           "e803000000000000"
+                           "5804000000000000"
+                           "ea03000000000000"
+                           "2c01000000000000"
+                           "0200"
+                           "000000000000";
+  EXPECT_EQ(hex(out), head +
+                          "e807"
+                          "01"
+                          "14"
+                          "ac02"
+                          "68"
+                          "00" +
+                          "02"
+                          "00"
+                          "c801"
+                          "00"
+                          "08"
+                          "00");
+  EXPECT_EQ(index_block::decode(out).runs(), runs);
 }
 
 TEST(golden_rows, of_producers) {
-  producer_row row{producer_epoch{2}, batch_sequence{300}, from_unix_ms(5), {}};
-  row.verdicts.push_back({log_index{1000}, 1, queue_offset{500}, 20});
-  row.verdicts.push_back({log_index{998}, 0, queue_offset{300}, 200});
-  std::vector<char> out;
-  encode(row, out);
-  EXPECT_EQ(hex(out), "02000000"
-                      "0200"
-                      "0000"
-                      "2c01000000000000"
-                      "0500000000000000"
-                      "e807"
-                      "01"
-                      "f403"
-                      "14"
-                      "02"
-                      "00"
-                      "c801"
-                      "c801");
-  EXPECT_EQ(decode_producer(out).verdicts, row.verdicts);
+  producer_record r;
+  r.accept(producer_epoch{2}, batch_sequence{1}, {log_index{998}, 0, queue_offset{300}, 200},
+           from_unix_ms(4));
+  r.accept(producer_epoch{2}, batch_sequence{2}, {log_index{1000}, 1, queue_offset{500}, 20},
+           from_unix_ms(5));
+  EXPECT_EQ(hex(r.value()), "02000000"
+                            "0200"
+                            "0000"
+                            "0200000000000000"
+                            "0500000000000000"
+                            "e603000000000000"
+                            "2c01000000000000"
+                            "e803000000000000"
+                            "f401000000000000"
+                            "00"
+                            "00"
+                            "00"
+                            "c801"
+                            "02"
+                            "01"
+                            "c801"
+                            "14");
 }
 
 TEST(golden_rows, of_subscriptions_and_settled_chunks) {
@@ -97,9 +118,6 @@ TEST(rows, refuse_bytes_of_another_size_or_order) {
   const std::string bytes(200, '\x7f');
   for (std::size_t n = 0; n < bytes.size(); ++n) {
     const std::span<const char> value(bytes.data(), n);
-    if (n != 48) {
-      EXPECT_THROW(decode_queue(key_of(queue_id{1}, queue_offset{1}), value), storage_error) << n;
-    }
     if (n != 16) {
       EXPECT_THROW(decode_subscription(value), storage_error) << n;
       EXPECT_THROW(decode_ids(value), storage_error) << n;
@@ -107,51 +125,98 @@ TEST(rows, refuse_bytes_of_another_size_or_order) {
     if (n != 32) {
       EXPECT_THROW(decode_state(value), storage_error) << n;
     }
-    EXPECT_THROW(decode_producer(value), storage_error) << n; // 0x7f7f verdicts
-    if (n < 128 || (n - 128) % 12 || n > 128) {
+    EXPECT_THROW(index_block::decode(value), storage_error) << n; // 0x7f7f runs
+    EXPECT_THROW(block_tail{value}, storage_error) << n;
+    EXPECT_THROW(producer_record{value}, storage_error) << n; // 0x7f7f verdicts
+    if (n != 128) {
       EXPECT_THROW(decode_settled(value), storage_error) << n; // position 0x7f7f
     }
   }
 }
 
-TEST(rows, come_back_as_they_were_written) {
+TEST(index_blocks, appended_to_in_their_stored_form_hold_what_was_appended) {
   random_source random(1);
   SCOPED_TRACE(random.describe());
-  for (int i = 0; i < 1000; ++i) {
-    producer_row row{producer_epoch{static_cast<std::uint32_t>(random.next())},
-                     batch_sequence{random.next() | 64},
-                     from_unix_ms(static_cast<std::int64_t>(random.below(1u << 30))),
-                     {}};
-    std::uint64_t index = random.next() >> random.below(40), base = random.next() >> random.below(40);
-    for (auto n = random.between(1, 64); n > 0; --n) {
-      const auto count = static_cast<std::uint32_t>(std::min<std::uint64_t>(random.below(5000), base));
-      base -= count;
-      row.verdicts.push_back(
-          {log_index{index}, static_cast<std::uint32_t>(random.next()), queue_offset{base}, count});
-      index -= std::min<std::uint64_t>(index, random.below(3));
+  for (int round = 0; round < 200; ++round) {
+    block_tail tail;
+    std::vector<queue_run> runs;
+    queue_run run;
+    while (!tail.full()) {
+      run.index = log_index{run.index.value + random.below(1u << random.below(30)) + 1};
+      run.first_ordinal = static_cast<std::uint32_t>(random.next() >> random.below(32) & 0xffffffff);
+      run.count = static_cast<std::uint32_t>(random.between(1, 1u << random.below(31)));
+      run.time += milliseconds{random.below(100000)};
+      run.bytes = static_cast<std::uint32_t>(random.below(1u << 31));
+      run.lane = static_cast<std::uint8_t>(random.below(10));
+      tail.append(run);
+      EXPECT_EQ(run.base, runs.empty() ? queue_offset{} : runs.back().next());
+      runs.push_back(run);
     }
-    std::vector<char> out;
-    encode(row, out);
-    const auto again = decode_producer(out);
-    EXPECT_EQ(again.verdicts, row.verdicts);
-    EXPECT_EQ(again.last, row.last);
-    EXPECT_EQ(again.epoch, row.epoch);
-    EXPECT_EQ(again.last_time, row.last_time);
+    EXPECT_EQ(runs.size(), index_block::capacity);
+    const auto block = index_block::decode(tail.value());
+    EXPECT_EQ(block.runs(), runs);
+    std::vector<char> again;
+    block.encode(again);
+    EXPECT_TRUE(std::ranges::equal(again, tail.value()));
+    const auto part = random.between(1, runs.size() - 1);
+    const auto rest = index_block::of(std::span(runs).subspan(part));
+    rest.encode(again);
+    EXPECT_EQ(index_block::decode(again).runs(),
+              std::vector(runs.begin() + static_cast<std::ptrdiff_t>(part), runs.end()));
+    tail.restart();
+    EXPECT_TRUE(tail.empty());
+    EXPECT_EQ(tail.next(), runs.back().next());
+    EXPECT_EQ(tail.first(), runs.back().next());
+    EXPECT_EQ(tail.end_bytes(), runs.back().end_bytes);
   }
+}
+
+TEST(producer_records, keep_the_last_64_verdicts) {
+  random_source random(2);
+  SCOPED_TRACE(random.describe());
+  producer_record record;
+  std::vector<stored_verdict> all;
+  stored_verdict v;
+  for (std::uint64_t sequence = 1; sequence <= 300; ++sequence) {
+    v.base = queue_offset{v.base.value + v.count + random.below(1000)};
+    v.index = log_index{v.index.value + random.below(1u << random.below(30))};
+    v.ordinal = static_cast<std::uint32_t>(random.below(1u << random.below(32)));
+    v.count = static_cast<std::uint32_t>(random.below(20000));
+    all.push_back(v);
+    record.accept(producer_epoch{1}, batch_sequence{sequence}, v,
+                  from_unix_ms(static_cast<std::int64_t>(sequence)));
+    record = producer_record(record.value());
+    const auto kept = std::min<std::size_t>(64, all.size());
+    EXPECT_EQ(record.verdicts(), std::vector(all.end() - static_cast<std::ptrdiff_t>(kept), all.end()));
+    EXPECT_EQ(record.last().value, sequence);
+    const auto asked = random.between(1, sequence);
+    const auto found = record.find(batch_sequence{asked});
+    EXPECT_EQ(found.has_value(), asked + kept > sequence);
+    if (found) {
+      EXPECT_EQ(*found, all[asked - 1]);
+    }
+  }
+  record.accept(producer_epoch{2}, batch_sequence{1}, v, from_unix_ms(5));
+  EXPECT_EQ(record.verdicts(), std::vector{v});
+  EXPECT_EQ(record.epoch(), producer_epoch{2});
 }
 
 TEST(rows, made_of_random_bytes_are_refused_or_read_but_never_bring_the_program_down) {
   random_source random(99);
   SCOPED_TRACE(random.describe());
-  std::vector<char> good;
-  producer_row row{producer_epoch{1}, batch_sequence{70}, {}, {}};
-  for (std::uint64_t i = 0; i < 64; ++i)
-    row.verdicts.push_back({log_index{1000 - i}, 3, queue_offset{900 - i}, 1});
-  encode(row, good);
+  producer_record producer;
+  block_tail tail;
+  for (std::uint64_t i = 0; i < index_block::capacity; ++i) {
+    producer.accept(producer_epoch{1}, batch_sequence{i + 1},
+                    {log_index{1000 + i}, 3, queue_offset{900 + i}, 1}, {});
+    queue_run run{{}, log_index{1000 + i}, 3, 20, from_unix_ms(1'700'000'000'000), 800, 0, 0};
+    tail.append(run);
+  }
   int read = 0;
   for (int i = 0; i < 20000; ++i) {
+    const auto good = random.one_in(2) ? producer.value() : tail.value();
     std::string bytes =
-        random.one_in(2) ? std::string(good.begin(), good.end()) : random.bytes(random.below(300));
+        random.one_in(3) ? random.bytes(random.below(300)) : std::string(good.begin(), good.end());
     for (auto n = random.below(4); n > 0 && !bytes.empty(); --n)
       bytes[random.below(bytes.size())] = static_cast<char>(random.next());
     if (random.one_in(8))
@@ -164,9 +229,9 @@ TEST(rows, made_of_random_bytes_are_refused_or_read_but_never_bring_the_program_
         EXPECT_EQ(e.code, MDB_CORRUPTED);
       }
     };
-    attempt([&] { EXPECT_LE(decode_producer(bytes).verdicts.size(), producer_row::window); });
+    attempt([&] { EXPECT_LE(producer_record(bytes).verdicts().size(), producer_record::window); });
+    attempt([&] { EXPECT_LE(index_block::decode(bytes).runs().size(), index_block::capacity); });
     attempt([&] { EXPECT_LE(decode_settled(bytes).retries.size(), settled_row::chunk); });
-    attempt([&] { decode_queue(bytes, bytes); });
     attempt([&] { decode_subscription(bytes); });
     attempt([&] { decode_state(bytes); });
     attempt([&] { decode_ids(bytes); });

@@ -32,6 +32,8 @@ struct retained_queue {
   queue_offset first;
   queue_offset next;
   std::uint64_t bytes = 0;
+  /// Shard time of its oldest message.
+  timestamp oldest{};
   std::span<const retained_row> rows;
 };
 
@@ -47,6 +49,11 @@ struct retention_decision {
 /// A row goes when its newest message is older than the age limit, or when the queue is above its byte limit
 /// with it; rows go oldest first. The row with the newest message goes only by age.
 retention_decision decide(const retention_limits& limits, const retained_queue& queue, timestamp now);
+
+/// What can be decided without the rows, which cost a read: nothing goes. Absent: somebody must look at them.
+/// A date that it gives may be earlier than that of the oldest row, never later.
+std::optional<retention_decision> decide_by_extent(const retention_limits& limits,
+                                                   const retained_queue& queue, timestamp now);
 
 /// Notices a wall clock that was set: one that moved more than 10 minutes against the monotonic clock is not
 /// trusted until it is back within 10 minutes of where the monotonic clock says it should be. Slow drift

@@ -188,7 +188,8 @@ public:
   /// Shard time of the last applied entry.
   timestamp last_time() const;
   shard_stats stats() const;
-  /// Reads everything and checks every CRC, row and reference. `progress` gets entries done and in all.
+  /// Reads everything and checks every page's structure, CRC, row and reference; pages first, and nothing else when they are
+  /// damaged. While nobody writes. `progress` gets entries done and in all.
   std::vector<damage> verify(const std::function<void(std::uint64_t, std::uint64_t)>& progress) const;
   /// A hash over all replicated tables: equal histories give equal hashes.
   result<std::uint64_t> table_hash() const;
