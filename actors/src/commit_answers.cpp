@@ -13,7 +13,8 @@ publish_result answer_to(queue_id queue, const batch_header& header) {
 publish_result refusal_of(queue_id queue, const batch_header& header, const error& why) {
   auto result = answer_to(queue, header);
   result.code = why.code;
-  result.reason = why.hint.empty() ? why.reason : why.reason + " (" + why.hint + ")";
+  result.reason = why.reason;
+  result.hint = why.hint;
   result.retry_after = static_cast<std::uint32_t>(why.retry_after.count());
   return result;
 }
@@ -34,13 +35,14 @@ void explain(publish_result& to, const batch_header& header, const batch_verdict
   case outcome::gap:
     to.code = errc::gap;
     to.expected = verdict.expected;
-    to.reason = "batch " + number(header.sequence) + " came before batch " + number(verdict.expected) +
-                " (send again from there)";
+    to.reason = "batch " + number(header.sequence) + " came before batch " + number(verdict.expected);
+    to.hint = "send again from there";
     break;
   case outcome::unknown_producer:
     to.code = errc::unknown_producer;
-    to.reason = "the queue does not know this producer, but batch " + number(header.sequence) +
-                " is not its first (start a new epoch)";
+    to.reason =
+        "the queue does not know this producer, but batch " + number(header.sequence) + " is not its first";
+    to.hint = "start a new epoch";
     break;
   case outcome::fenced:
     to.code = errc::fenced;
@@ -48,7 +50,8 @@ void explain(publish_result& to, const batch_header& header, const batch_verdict
     break;
   case outcome::corrupt:
     to.code = errc::corrupt;
-    to.reason = "the bytes of the batch contradict its header (send it again)";
+    to.reason = "the bytes of the batch contradict its header";
+    to.hint = "send it again";
     break;
   }
 }
@@ -119,7 +122,7 @@ void commit_answers::applied(append_entry& entry, const std::vector<append_origi
       v.batches.push_back(
           {b.header, verdict.base, verdict.index, verdict.first_ordinal, outcome.time, std::move(b.data)});
     }
-    if (origins[i].wanted != durability::buffered || result.code != errc::none)
+    if (!origins[i].held || result.code != errc::none)
       tell(origins[i].producer, std::move(result));
   }
   // A queue may have several records in a commit; they follow each other.

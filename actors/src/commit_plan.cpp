@@ -42,9 +42,9 @@ commit_call commit_call::split_appends() {
   return appends;
 }
 
-void commit_plan::add(append_request r) {
+void commit_plan::add(append_request r, bool held) {
   bytes_ += r.data.data.size;
-  appends_.push_back(std::move(r));
+  appends_.push_back({std::move(r), held});
 }
 
 void commit_plan::add(settle_request r) { settles_.push_back(std::move(r)); }
@@ -110,7 +110,7 @@ void commit_plan::take_appends(commit_call& call, budget& used) {
   // lost.
   std::unordered_map<queue_id, record> open;
   while (!appends_.empty()) {
-    auto& r = appends_.front();
+    auto& [r, held] = appends_.front();
     const auto bytes = size_in_record(r.data);
     auto [it, is_new] = open.try_emplace(r.queue);
     const bool joins = !is_new && it->second.bytes + bytes <= limits_.record;
@@ -127,7 +127,7 @@ void commit_plan::take_appends(commit_call& call, budget& used) {
     bytes_ -= r.data.data.size;
     std::get<append_entry>(call.proposals[it->second.at].body).batches.push_back(std::move(r.data));
     std::get<std::vector<append_origin>>(call.origins[it->second.at])
-        .push_back({r.wanted, std::move(r.producer), std::move(r.queue_handle)});
+        .push_back({r.wanted, held, std::move(r.producer), std::move(r.queue_handle)});
     appends_.pop_front();
   }
 }

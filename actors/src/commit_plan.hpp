@@ -20,6 +20,8 @@ struct commit_limits {
 /// Who waits for a batch; the batch itself is in the proposal.
 struct append_origin {
   durability wanted = durability::durable;
+  /// It was acknowledged already.
+  bool held = false;
   caf::actor producer;
   caf::actor queue_handle;
 };
@@ -48,7 +50,8 @@ class commit_plan {
 public:
   explicit commit_plan(const commit_limits& limits = {}) : limits_(limits) {}
 
-  void add(append_request r);
+  /// `held`: it was acknowledged already.
+  void add(append_request r, bool held = false);
   void add(settle_request r);
   /// `key` names the entry in the origin.
   void add(entry_body body, std::uint64_t key);
@@ -68,6 +71,10 @@ public:
 private:
   static constexpr std::uint64_t room_per_batch = 16u << 10;
 
+  struct waiting_append {
+    append_request request;
+    bool held = false;
+  };
   struct other {
     entry_body body;
     std::uint64_t key = 0;
@@ -82,7 +89,7 @@ private:
   void take_appends(commit_call& call, budget& used);
 
   commit_limits limits_;
-  std::deque<append_request> appends_;
+  std::deque<waiting_append> appends_;
   std::deque<settle_request> settles_;
   std::deque<other> others_;
   std::uint64_t bytes_ = 0;

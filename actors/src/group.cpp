@@ -307,6 +307,8 @@ void group_state::open_joins() {
     return;
   for (auto& j : std::exchange(joins_, {}))
     j.promise.deliver(answer_for(j.member));
+  for (auto& a : std::exchange(asking_, {}))
+    look(std::move(a.promise));
 }
 
 // -- time and failures
@@ -314,7 +316,7 @@ void group_state::open_joins() {
 
 /// Runs only while something waits.
 void group_state::arm() {
-  if (joins_.empty() && try_again_.empty())
+  if (joins_.empty() && asking_.empty() && try_again_.empty())
     return;
   if (!std::exchange(armed_, true))
     self_->delayed_send(self_, pause, group_tick_atom::value);
@@ -338,6 +340,14 @@ void group_state::tick() {
                {errc::overloaded,
                 std::to_string(not_started_) + " queues of group " + definition_.name + " have no place yet",
                 "try again; the node's log says what holds them up", std::chrono::seconds{1}});
+  // They were asked in the order of their deadlines.
+  const auto patient =
+      std::find_if(asking_.begin(), asking_.end(), [&](const auto& a) { return a.deadline > now; });
+  std::vector<waiting_status> impatient(std::make_move_iterator(asking_.begin()),
+                                        std::make_move_iterator(patient));
+  asking_.erase(asking_.begin(), patient);
+  for (auto& a : impatient)
+    look(std::move(a.promise));
   arm();
 }
 
@@ -377,7 +387,19 @@ struct group_state::gathering {
   caf::typed_response_promise<group_status> promise;
 };
 
+/// A GROUP that has just come up knows nothing yet of its queues: "no lag" would be a lie.
 caf::result<group_status> group_state::status() {
+  auto promise = self_->make_response_promise<group_status>();
+  if (not_started_ == 0 || asking_.size() >= most_asking) {
+    look(promise);
+  } else {
+    asking_.push_back({self_->clock().now() + status_limit, promise});
+    arm();
+  }
+  return promise;
+}
+
+void group_state::look(caf::typed_response_promise<group_status> promise) {
   auto g = std::make_shared<gathering>();
   g->answer.name = definition_.name;
   g->answer.options = definition_.options;
@@ -389,12 +411,11 @@ caf::result<group_status> group_state::status() {
     if (place.subscription)
       g->all.push_back(place.subscription);
   if (g->all.empty())
-    return g->answer;
+    return static_cast<void>(promise.deliver(std::move(g->answer)));
   g->missing = g->all.size();
-  g->promise = self_->make_response_promise<group_status>();
+  g->promise = std::move(promise);
   for (std::size_t i = 0; i < most_starting; ++i)
     gather(g);
-  return g->promise;
 }
 
 void group_state::gather(const std::shared_ptr<gathering>& g) {

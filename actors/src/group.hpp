@@ -35,6 +35,10 @@ public:
   static constexpr auto pause = std::chrono::seconds{1};
   /// A join waits so long for the subscriptions to have their place.
   static constexpr auto join_limit = std::chrono::seconds{10};
+  /// A question for the status waits less, and is then answered with the queues that are there. So many of
+  /// them wait at a time.
+  static constexpr auto status_limit = std::chrono::seconds{5};
+  static constexpr std::size_t most_asking = 1024;
 
   explicit group_state(group_impl::pointer self) : self_(self) {}
   void init(context_ptr ctx, group_changed start);
@@ -74,6 +78,10 @@ private:
     caf::actor_clock::time_point deadline;
     caf::typed_response_promise<joined> promise;
   };
+  struct waiting_status {
+    caf::actor_clock::time_point deadline;
+    caf::typed_response_promise<group_status> promise;
+  };
   struct gathering;
 
   joined answer_for(std::uint64_t member) const;
@@ -89,6 +97,7 @@ private:
   bool has_place(queue_id id) const;
   void open_joins();
   void arm();
+  void look(caf::typed_response_promise<group_status> promise);
   void gather(const std::shared_ptr<gathering>& g);
   void report(log_level level, std::string_view event, std::string text) const;
 
@@ -105,6 +114,7 @@ private:
   std::map<std::uint64_t, member> members_;
   std::uint64_t last_member_ = 0;
   std::vector<waiting_join> joins_;
+  std::vector<waiting_status> asking_;
   group_credit credit_;
   bool armed_ = false;
 };

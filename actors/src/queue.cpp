@@ -90,7 +90,8 @@ void queue_state::refuse(const publish& p, const error& why, batch_sequence expe
       .queue = p.queue, .epoch = p.header.epoch, .sequence = p.header.sequence, .code = why.code};
   r.expected = expected;
   r.retry_after = static_cast<std::uint32_t>(why.retry_after.count());
-  r.reason = why.hint.empty() ? why.reason : why.reason + " (" + why.hint + ")";
+  r.reason = why.reason;
+  r.hint = why.hint;
   tell(self_, caf::actor_cast<caf::actor>(self_->current_sender()), published{{std::move(r)}});
 }
 

@@ -113,6 +113,13 @@ void retention_state::look_to_keep(const work_item& w) {
   const auto extent = cfg_.data->extent(w.queue);
   if (!extent)
     return failed(w.queue, extent.error());
+  auto limits = w.limits;
+  if (!age_counts_)
+    limits.age = 0ms;
+  const auto now = cfg_.now();
+  retained_queue queue{extent->first, extent->next, extent->bytes, extent->oldest, {}};
+  if (const auto d = decide_by_extent(limits, queue, now))
+    return schedule_.look_at(w.queue, d->due);
   const auto found = cfg_.data->oldest_rows(w.queue, rows_a_step);
   if (!found)
     return failed(w.queue, found.error());
@@ -120,10 +127,8 @@ void retention_state::look_to_keep(const work_item& w) {
   rows.reserve(found->size());
   for (const auto& r : *found)
     rows.push_back({r.next, r.last_time, r.bytes});
-  auto limits = w.limits;
-  if (!age_counts_)
-    limits.age = 0ms;
-  const auto d = decide(limits, {extent->first, extent->next, extent->bytes, rows}, cfg_.now());
+  queue.rows = rows;
+  const auto d = decide(limits, queue, now);
   if (d.trim_to == extent->first)
     return schedule_.look_at(w.queue, d.due);
   propose(w.queue, trim_entry{w.queue, d.trim_to},

@@ -54,25 +54,29 @@ error store_state::refusal() const {
 
 void store_state::append(append_request& r) {
   auto why = refusal();
-  if (!why)
+  if (!why) {
     why = with_retry(log_->admission());
+    note_space(why);
+  }
   if (why) {
+    guard_.refused(r.queue, r.data.header);
     answers_->refused(r, why);
   } else {
-    if (r.wanted == durability::buffered)
-      hold(r);
-    plan_.add(std::move(r));
+    // Asked for every batch: also a durable one takes its place.
+    const bool sure = guard_.enters(r.queue, r.data.header);
+    const bool held = sure && r.wanted == durability::buffered && hold(r);
+    plan_.add(std::move(r), held);
   }
   arm();
 }
 
-/// Acknowledges a buffered batch only when there is room for it behind all that waits; else it is answered
-/// with its commit.
-void store_state::hold(append_request& r) {
+/// Acknowledges a buffered batch that apply() will accept, when there is room for it behind all that waits.
+/// Else it is answered with its commit: nothing but a crash may lose what was acknowledged.
+bool store_state::hold(const append_request& r) {
   if (log_->admission(plan_.room() + commit_plan::room_of(r.data.header)))
-    r.wanted = durability::durable;
-  else
-    answers_->held(r);
+    return false;
+  answers_->held(r);
+  return true;
 }
 
 void store_state::settle(settle_request& r) {
@@ -144,6 +148,7 @@ void store_state::run(commit_call call) {
   }
   auto err = try_append(call);
   if (err.code == errc::no_space) {
+    note_space(err);
     auto appends = call.split_appends();
     refuse(appends, with_retry(err));
     err = call.empty() ? error{} : try_append(call);
@@ -201,7 +206,9 @@ void store_state::on_applied(const applied& outcome) {
   const auto i = it->done++;
   auto& origin = it->call.origins[i];
   if (auto* appends = std::get_if<std::vector<append_origin>>(&origin)) {
-    answers_->applied(std::get<append_entry>(it->call.proposals[i].body), *appends, outcome);
+    auto& entry = std::get<append_entry>(it->call.proposals[i].body);
+    note_sequences(entry, *appends, outcome);
+    answers_->applied(entry, *appends, outcome);
   } else if (auto* settles = std::get_if<std::vector<settle_request>>(&origin)) {
     for (std::size_t k = 0; k < settles->size(); ++k)
       answer((*settles)[k], k < outcome.subscriptions.size() ? outcome.subscriptions[k] : subscription_row{},
@@ -211,11 +218,26 @@ void store_state::on_applied(const applied& outcome) {
   }
 }
 
+void store_state::note_sequences(const append_entry& entry, const std::vector<append_origin>& origins,
+                                 const applied& outcome) {
+  using what = batch_verdict::outcome;
+  for (std::size_t i = 0; i < origins.size() && i < outcome.verdicts.size(); ++i) {
+    const auto verdict = outcome.verdicts[i].what;
+    if (verdict == what::accepted && origins[i].wanted == durability::buffered)
+      guard_.accepted(entry.queue, entry.batches[i].header);
+    else if (verdict != what::accepted && verdict != what::duplicate)
+      guard_.refused(entry.queue, entry.batches[i].header);
+  }
+}
+
 void store_state::refuse(commit_call& call, const error& why) {
   for (std::size_t i = 0; i < call.proposals.size(); ++i) {
     auto& origin = call.origins[i];
     if (auto* appends = std::get_if<std::vector<append_origin>>(&origin)) {
-      answers_->refused(std::get<append_entry>(call.proposals[i].body), *appends, why);
+      auto& entry = std::get<append_entry>(call.proposals[i].body);
+      for (const auto& b : entry.batches)
+        guard_.refused(entry.queue, b.header);
+      answers_->refused(entry, *appends, why);
     } else if (auto* settles = std::get_if<std::vector<settle_request>>(&origin)) {
       for (const auto& s : *settles)
         answer(s, {}, why);
@@ -227,6 +249,23 @@ void store_state::refuse(commit_call& call, const error& why) {
 
 void store_state::answer(const settle_request& r, const subscription_row& row, const error& failed) {
   tell(self_, r.reply_to, settle_committed{r.tag, row, failed});
+}
+
+/// Says once that the shard is full, and once that it has not been for a while.
+void store_state::note_space(const error& why) {
+  const bool full = why.code == errc::no_space;
+  const auto now = self_->clock().now();
+  if (full)
+    last_full_ = now;
+  if (full == full_ || (!full && now - last_full_ < full_memory))
+    return;
+  full_ = full;
+  log(cfg_.log,
+      {.level = full ? log_level::warning : log_level::info,
+       .component = name,
+       .event = full ? "full" : "has_room",
+       .text = full ? "new messages are refused: " + to_string(why) : "new messages are taken again",
+       .fields = {{"shard", std::to_string(cfg_.data->id().value)}}});
 }
 
 /// Tells what was gathered: one message per producer, one per QUEUE, one to RETENTION.

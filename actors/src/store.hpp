@@ -3,6 +3,7 @@
 #include "commit_answers.hpp"
 #include "commit_plan.hpp"
 #include "factories.hpp"
+#include "sequence_guard.hpp"
 
 #include "troupe/latency_window.hpp"
 #include "troupe/shard_log.hpp"
@@ -37,6 +38,8 @@ public:
   /// How long settles wait for somebody else's commit.
   static constexpr auto settle_delay = std::chrono::milliseconds{20};
 
+  static constexpr auto full_memory = std::chrono::seconds{5};
+
   explicit store_state(store_impl::pointer self) : self_(self) {}
   void init(store_config cfg);
 
@@ -54,7 +57,7 @@ private:
   using clock = std::chrono::steady_clock;
 
   error refusal() const;
-  void hold(append_request& r);
+  bool hold(const append_request& r);
   void arm();
   void run(commit_call call);
   void run_one_by_one(commit_call call);
@@ -62,7 +65,10 @@ private:
   void forget_applied();
   void refuse(commit_call& call, const error& why);
   void on_applied(const applied& outcome);
+  void note_sequences(const append_entry& entry, const std::vector<append_origin>& origins,
+                      const applied& outcome);
   void flush();
+  void note_space(const error& why);
   void answer(const settle_request& r, const subscription_row& row, const error& failed);
 
   /// A call that is in the log, and how much of it was applied.
@@ -75,6 +81,7 @@ private:
   store_config cfg_;
   std::unique_ptr<shard_log> log_;
   commit_plan plan_;
+  sequence_guard guard_;
   std::unique_ptr<commit_answers> answers_;
   /// In the log, oldest first; the log applies in order.
   std::deque<open_call> open_;
@@ -85,6 +92,9 @@ private:
   bool settle_timer_ = false;
   caf::actor_clock::time_point oldest_settle_{};
   bool draining_ = false;
+  /// New messages were refused for space less than full_memory ago; a store on the brink says so once.
+  bool full_ = false;
+  caf::actor_clock::time_point last_full_{};
   /// Set once and for ever: the storage failed.
   error failed_;
   latency_window latency_;

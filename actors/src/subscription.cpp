@@ -6,7 +6,6 @@
 #include <caf/actor_system.hpp>
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 namespace troupe {
@@ -16,29 +15,10 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto store_timeout = 30s;
-/// Runs in one settle_request; the rest goes with the next.
-constexpr std::size_t most_runs = 4096;
 /// A rest of a batch that is less than this part of the grant is not worth a delivery of its own.
 constexpr std::uint64_t small_rest = 2;
 
-std::vector<settle_range> to_ranges(const std::vector<progress>& runs) {
-  std::vector<settle_range> ranges;
-  ranges.reserve(runs.size());
-  for (const auto& run : runs) {
-    const auto action = run.what == progress::outcome::done      ? settle_action::ack
-                        : run.what == progress::outcome::skipped ? settle_action::skip
-                                                                 : settle_action::retry;
-    // A range counts in 32 bits; a longer run becomes several.
-    constexpr std::uint64_t longest = std::numeric_limits<std::uint32_t>::max();
-    for (auto at = run.first.value; at < run.next.value;) {
-      const auto count = std::min(run.next.value - at, longest);
-      ranges.push_back({queue_offset{at}, static_cast<std::uint32_t>(count), action, run.attempts,
-                        action == settle_action::retry ? run.due : timestamp{}});
-      at += count;
-    }
-  }
-  return ranges;
-}
+queue_offset end_of(const stored_batch& b) { return queue_offset{b.base.value + b.header.count}; }
 
 } // namespace
 
@@ -51,6 +31,7 @@ void subscription_shell::init(subscription_config cfg) {
   store_ = cfg_.ctx->stores[shard];
   wall_origin_ = cfg_.ctx->now();
   origin_ = self_->clock().now();
+  settles_ = settle_window{cfg_.queue};
   self_->monitor(cfg_.group);
   configure(cfg_.options, cfg_.filter);
   restore();
@@ -167,7 +148,8 @@ void subscription_shell::change(const subscription_changed& c) {
 // -----------------------------------------------------------------------------------------------------
 
 bool subscription_shell::can_read(timestamp at) const {
-  return running_ && closed_ == errc::none && cfg_.source && !grant_ && (!read_after_ || *read_after_ <= at);
+  return running_ && settles_.closed() == errc::none && cfg_.source && !grant_ &&
+         (!read_after_ || *read_after_ <= at);
 }
 
 void subscription_shell::serve(const grant& g) {
@@ -191,16 +173,20 @@ void subscription_shell::serve(const grant& g) {
 
 /// From what was kept of the last batch when that is enough, else (also) from the QUEUE.
 void subscription_shell::read(queue_offset from, timestamp at) {
-  const auto rest_end = rest_ ? queue_offset{rest_->base.value + rest_->header.count} : from;
-  const bool kept = rest_ && rest_->base <= from && from < rest_end;
-  const auto next = kept ? rest_end : from;
-  if (!kept)
-    rest_.reset();
-  if (kept && (rest_end.value - from.value >= grant_->messages / small_rest || rest_end >= core_.next()))
-    return deliver(from, {.queue = cfg_.queue, .next = rest_end}, at);
-  fetch_ = {++last_tag_, at + fetch_timeout, from};
+  fetch_state asked{0, at + fetch_timeout, from, std::exchange(rest_, {})};
+  if (asked.rest) {
+    const auto end = end_of(*asked.rest);
+    if (from < asked.rest->base || from >= end)
+      asked.rest.reset();
+    else if (end.value - from.value >= grant_->messages / small_rest || end >= core_.next())
+      return deliver(asked, {.queue = cfg_.queue}, at);
+    else
+      asked.from = end;
+  }
+  asked.tag = ++last_tag_;
   self_->send(cfg_.source,
-              fetch{cfg_.queue, next, bytes_to_read(), fetch_->tag, caf::actor_cast<caf::actor>(self_)});
+              fetch{cfg_.queue, asked.from, bytes_to_read(), asked.tag, caf::actor_cast<caf::actor>(self_)});
+  fetch_ = std::move(asked);
 }
 
 /// No more than the grant can use, by the size of the messages seen last; a filter may need all of it.
@@ -216,52 +202,38 @@ void subscription_shell::arrived(fetched& f) {
   if (!fetch_ || f.tag != fetch_->tag)
     return; // given up before
   const auto at = now();
-  const auto from = fetch_->from;
-  fetch_.reset();
+  const auto asked = *std::exchange(fetch_, {});
   for (const auto& d : f.damaged)
     report(log_level::error, "damaged", "messages are damaged and passed over: " + to_string(d));
   core_.expire(at);
   if (f.failed)
     gave_nothing(f.failed, at);
   else
-    deliver(from, f, at);
+    deliver(asked, f, at);
   react(at);
 }
 
-void subscription_shell::deliver(queue_offset from, const fetched& f, timestamp at) {
-  std::vector<stored_batch> batches;
-  if (auto rest = std::exchange(rest_, {}))
-    batches.push_back(std::move(*rest));
-  batches.insert(batches.end(), f.batches.begin(), f.batches.end());
+void subscription_shell::deliver(const fetch_state& asked, const fetched& f, timestamp at) {
   const auto lease = core_.begin(grant_->member, at);
   delivery_builder built{core_, *filter_, grant_->messages, grant_->bytes};
-  auto reached = from;
-  for (const auto& b : batches) {
-    if (built.full())
+  if (asked.rest)
+    take(built, *asked.rest, at);
+  auto reached = asked.from;
+  bool all = true;
+  for (const auto& b : f.batches) {
+    all = all && !built.full() && pass_over(reached, b.base, f, at);
+    if (!all)
       break;
-    const queue_offset end{b.base.value + b.header.count};
-    if (end <= reached || b.header.count == 0)
-      continue;
-    // What is missing between two batches is gone: trimmed, or damaged.
-    core_.hole(reached, b.base, at);
-    if (auto bad = built.add(b)) {
-      report(log_level::error, "damaged", "a batch is damaged and passed over: " + to_string(bad));
-      core_.hole(b.base, end, at);
-    }
-    reached = end;
-    bytes_each_ = std::max(1u, b.header.size / b.header.count);
-    if (core_.cursor() < end && b.base <= core_.cursor()) {
-      rest_ = b;
-      rest_until_ = at + keep_batch;
-    }
+    take(built, b, at);
+    reached = std::max(reached, end_of(b));
   }
-  if (!built.full() && reached < f.next)
-    core_.hole(reached, f.next, at);
+  if (all && !built.full())
+    pass_over(reached, f.next, f, at);
   const auto n = built.messages();
   if (!core_.commit()) {
     // The QUEUE has nothing where there should be something: ask again when it says so, and not at once.
-    if (reached == from && f.next <= from) {
-      core_.exhausted(from);
+    if (!asked.rest && reached == asked.from && f.next <= reached) {
+      core_.exhausted(reached);
       read_after_ = at + pause;
     }
     return finish_grant(0, 0);
@@ -272,6 +244,44 @@ void subscription_shell::deliver(queue_offset from, const fetched& f, timestamp 
        delivery{cfg_.queue, cfg_.topic, cfg_.number, data_->id(), core_.current(), lease, n,
                 std::move(frame)});
   finish_grant(n, size);
+}
+
+/// Takes what is deliverable of a batch and keeps the batch when something is left.
+void subscription_shell::take(delivery_builder& built, const stored_batch& b, timestamp at) {
+  const auto end = end_of(b);
+  if (b.header.count == 0)
+    return;
+  bytes_each_ = std::max(1u, b.header.size / b.header.count);
+  if (auto bad = built.add(b)) {
+    report(log_level::error, "damaged", "a batch is damaged and passed over: " + to_string(bad));
+    core_.hole(b.base, end, at);
+  }
+  if (b.base <= core_.cursor() && core_.cursor() < end) {
+    rest_ = b;
+    rest_until_ = at + keep_batch;
+  }
+}
+
+/// [first, next) is missing in what was read: settled, where it was trimmed or is damaged. False when a part
+/// of it should be there; that is no reason to give it up.
+bool subscription_shell::pass_over(queue_offset first, queue_offset next, const fetched& f, timestamp at) {
+  if (first >= next)
+    return true;
+  offset_set gone;
+  for (const auto& d : f.damaged)
+    gone.add(d.first.value, d.next.value);
+  if (auto extent = data_->extent(cfg_.queue))
+    gone.add(0, extent->first.value);
+  bool all = true;
+  gone.visit_gaps(first.value, next.value, [&](auto, auto) { all = false; });
+  gone.visit(first.value, next.value,
+             [&](auto a, auto b) { core_.hole(queue_offset{a}, queue_offset{b}, at); });
+  report(all ? log_level::info : log_level::error, all ? "passed_over" : "missing",
+         "messages " + std::to_string(first.value) + " to " + std::to_string(next.value - 1) +
+             (all ? " are no longer there" : " should be there and were not read"));
+  if (!all)
+    read_after_ = at + pause;
+  return all;
 }
 
 void subscription_shell::gave_nothing(const error& why, timestamp at) {
@@ -295,19 +305,17 @@ void subscription_shell::finish_grant(std::uint32_t messages, std::uint32_t byte
 
 void subscription_shell::settle(const settle_part& p) {
   const auto at = now();
-  settler who{p.consumer, p.confirm};
+  settle_window::settler who{p.consumer, p.confirm};
   bool changed = p.confirm != 0;
   for (const auto& item : p.items)
     changed = settle_one(item, who, at) || changed;
-  if (closed_ != errc::none)
-    answer({who}, closed_);
-  else if (changed)
-    remember(std::move(who));
+  if (changed)
+    settles_.add(std::move(who));
   react(at);
 }
 
 /// False when there is nothing to be told about it later.
-bool subscription_shell::settle_one(const settle_item& item, settler& who, timestamp at) {
+bool subscription_shell::settle_one(const settle_item& item, settle_window::settler& who, timestamp at) {
   if (item.count == 0)
     return false;
   if (!item.give_back && item.action != settle_action::ack && item.action != settle_action::retry) {
@@ -327,80 +335,43 @@ bool subscription_shell::settle_one(const settle_item& item, settler& who, times
   return outcome.refused < item.count;
 }
 
-/// One place per consumer that only wants to hear of failures; one per confirmation.
-void subscription_shell::remember(settler who) {
-  const auto same = [&](const settler& s) { return s.tag == 0 && s.consumer == who.consumer; };
-  if (who.tag != 0 || std::none_of(settlers_.begin(), settlers_.end(), same))
-    settlers_.push_back(std::move(who));
-}
-
 void subscription_shell::write(timestamp at) {
-  if (write_ || !running_ || (write_after_ && *write_after_ > at))
-    return;
-  write_after_.reset();
-  const auto due = core_.write_at();
-  const bool confirm =
-      std::any_of(settlers_.begin(), settlers_.end(), [](const settler& s) { return s.tag != 0; });
-  if (!due) {
-    answer(std::exchange(settlers_, {}), errc::none);
-    return;
-  }
-  if (*due > at && !confirm)
-    return;
-  write_.emplace();
-  write_->tag = ++last_tag_;
-  write_->deadline = at + settle_timeout;
-  write_->runs = core_.take_progress(most_runs);
-  // Who settled last waits for the last of it.
-  if (!core_.has_progress())
-    write_->settlers = std::exchange(settlers_, {});
-  self_->send(store_, settle_request{.section = {.group = cfg_.group_number,
-                                                 .queue = cfg_.queue,
-                                                 .gen = core_.current(),
-                                                 .ranges = to_ranges(write_->runs)},
-                                     .now = confirm,
-                                     .tag = write_->tag,
-                                     .reply_to = caf::actor_cast<caf::actor>(self_)});
+  std::vector<settle_window::news> news;
+  const auto w = running_ ? settles_.begin(core_, at, news) : std::nullopt;
+  tell_settlers(news);
+  if (w)
+    self_->send(store_, settle_request{.section = {.group = cfg_.group_number,
+                                                   .queue = cfg_.queue,
+                                                   .gen = core_.current(),
+                                                   .ranges = w->ranges},
+                                       .now = w->now,
+                                       .tag = w->tag,
+                                       .reply_to = caf::actor_cast<caf::actor>(self_)});
 }
 
 void subscription_shell::committed(const settle_committed& c) {
-  if (!write_ || c.tag != write_->tag)
-    return;
   const auto at = now();
-  if (c.failed) {
-    write_failed(c.failed, at);
-  } else if (c.row.gen != core_.current()) {
-    // Somebody began a new generation, or removed this one: what we knew is void.
-    const auto done = *std::exchange(write_, {});
-    answer(done.settlers, errc::lease_lost);
-    answer(std::exchange(settlers_, {}), errc::lease_lost);
+  // The generation before the rest: a store that knows of another one has ignored the settles.
+  const bool other = !c.failed && c.row.gen != core_.current();
+  const auto code = c.failed ? c.failed.code : other ? errc::lease_lost : errc::none;
+  std::vector<settle_window::news> news;
+  if (!settles_.end(c.tag, code, core_, at, news))
+    return;
+  if (c.failed)
+    report(log_level::warning, "settle_failed", "settles are not durable yet: " + to_string(c.failed));
+  if (other) {
+    settles_.abandon(errc::lease_lost, news);
     running_ = false;
     restarting_ = true;
     restore();
-  } else {
-    const auto done = *std::exchange(write_, {});
-    answer(done.settlers, errc::none);
   }
+  tell_settlers(news);
   react(at);
 }
 
-/// Told at once; written again when that can help. Settled messages are not delivered again while we live.
-void subscription_shell::write_failed(const error& why, timestamp at) {
-  report(log_level::warning, "settle_failed", "settles are not durable yet: " + to_string(why));
-  const auto failed = *std::exchange(write_, {});
-  answer(failed.settlers, why.code);
-  core_.put_back(failed.runs, at);
-  if (why.code == errc::shutting_down || why.code == errc::storage_failed) {
-    closed_ = why.code;
-    answer(std::exchange(settlers_, {}), closed_);
-  }
-  write_after_ = at + pause;
-}
-
-void subscription_shell::answer(const std::vector<settler>& all, errc code) {
-  for (const auto& s : all)
-    if (s.tag != 0 || code != errc::none)
-      tell(self_, s.consumer, settled{cfg_.queue, s.tag, s.refused, code != errc::none ? code : s.code});
+void subscription_shell::tell_settlers(std::vector<settle_window::news>& all) {
+  for (auto& n : all)
+    tell(self_, n.consumer, n.what);
 }
 
 void subscription_shell::renew(const renew_part& p) {
@@ -425,8 +396,7 @@ void subscription_shell::gone(const member_gone& g) {
 void subscription_shell::react(timestamp at) {
   if (auto releases = core_.take_releases(); !releases.empty())
     self_->send(cfg_.group, messages_released{cfg_.queue, std::move(releases)});
-  if (closed_ == errc::none)
-    write(at);
+  write(at);
   announce(at);
   arm(at);
 }
@@ -447,12 +417,10 @@ void subscription_shell::arm(timestamp at) {
     if (deadline && (!next || *deadline < *next))
       next = deadline;
   };
-  if (running_)
+  if (running_) {
     consider(core_.next_deadline(at));
-  if (write_)
-    consider(write_->deadline);
-  else if (running_ && closed_ == errc::none)
-    consider(write_after_ ? write_after_ : core_.write_at());
+    consider(settles_.next_deadline(core_));
+  }
   if (fetch_)
     consider(fetch_->deadline);
   if (rest_)
@@ -477,8 +445,9 @@ void subscription_shell::tick(std::uint64_t timer) {
     rest_.reset();
   if (fetch_ && fetch_->deadline <= at)
     gave_nothing({errc::timeout, "the read did not end in time"}, at);
-  if (write_ && write_->deadline <= at)
-    write_failed({errc::timeout, "the store did not answer in time"}, at);
+  std::vector<settle_window::news> news;
+  settles_.expire(core_, at, news);
+  tell_settlers(news);
   if (restore_at_ && *restore_at_ <= at)
     restore();
   react(at);
@@ -487,6 +456,11 @@ void subscription_shell::tick(std::uint64_t timer) {
 subscription_status subscription_shell::status() {
   subscription_status s{cfg_.topic, cfg_.number,    core_.floor(),    core_.next(),
                         0,          core_.leased(), core_.retrying(), core_.unsettled()};
+  // The store knows the end also while the QUEUE has not told us yet: "no lag" would be a lie.
+  if (auto extent = data_->extent(cfg_.queue); extent && extent->next > s.next) {
+    s.unsettled += extent->next.value - s.next.value;
+    s.next = extent->next;
+  }
   if (s.floor >= s.next)
     return s;
   // One batch, copied: only for whoever looks.

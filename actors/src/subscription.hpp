@@ -1,6 +1,7 @@
 #pragma once
 
 #include "factories.hpp"
+#include "settle_window.hpp"
 
 #include "troupe/filter.hpp"
 #include "troupe/subscription.hpp"
@@ -43,8 +44,6 @@ public:
   static inline const char* name = "subscription";
   /// A read that takes longer is given up; its messages stay undelivered.
   static constexpr auto fetch_timeout = std::chrono::seconds{10};
-  /// Settles are idempotent: after so long without an answer they are sent again.
-  static constexpr auto settle_timeout = std::chrono::seconds{30};
   /// The pause after something failed that may work later.
   static constexpr auto pause = std::chrono::seconds{1};
   /// A batch that was delivered in part is kept so long for the next grant.
@@ -67,24 +66,13 @@ public:
   void lost(const caf::down_msg& down);
 
 private:
-  /// A consumer whose settles are in the next write or under way.
-  struct settler {
-    caf::actor consumer;
-    /// Not 0: it wants to hear when they are durable.
-    std::uint64_t tag = 0;
-    std::uint32_t refused = 0;
-    errc code = errc::none;
-  };
-  struct write_state {
-    std::uint64_t tag = 0;
-    timestamp deadline{};
-    std::vector<progress> runs;
-    std::vector<settler> settlers;
-  };
   struct fetch_state {
     std::uint64_t tag = 0;
     timestamp deadline{};
+    /// Asked for; what is missing from here on is no longer there.
     queue_offset from;
+    /// The rest of the batch before, when the grant begins with it.
+    std::optional<stored_batch> rest;
   };
 
   timestamp now() const;
@@ -99,15 +87,15 @@ private:
   bool can_read(timestamp at) const;
   void read(queue_offset from, timestamp at);
   std::uint32_t bytes_to_read() const;
-  void deliver(queue_offset from, const fetched& f, timestamp at);
+  void deliver(const fetch_state& asked, const fetched& f, timestamp at);
+  void take(class delivery_builder& built, const stored_batch& b, timestamp at);
+  bool pass_over(queue_offset first, queue_offset next, const fetched& f, timestamp at);
   void finish_grant(std::uint32_t messages, std::uint32_t bytes);
   void gave_nothing(const error& why, timestamp at);
 
-  bool settle_one(const settle_item& item, settler& who, timestamp at);
-  void remember(settler who);
+  bool settle_one(const settle_item& item, settle_window::settler& who, timestamp at);
   void write(timestamp at);
-  void write_failed(const error& why, timestamp at);
-  void answer(const std::vector<settler>& all, errc code);
+  void tell_settlers(std::vector<settle_window::news>& all);
 
   /// What follows from every change: settles to write, news for the GROUP, the timer.
   void react(timestamp at);
@@ -138,13 +126,8 @@ private:
   /// What the GROUP was told is available; 0: it knows of nothing.
   std::uint64_t announced_ = 0;
   std::optional<timestamp> read_after_;
-  std::optional<timestamp> write_after_;
   std::optional<timestamp> restore_at_;
-
-  std::vector<settler> settlers_;
-  std::optional<write_state> write_;
-  /// Set for good: the STORE takes nothing any more.
-  errc closed_ = errc::none;
+  settle_window settles_{queue_id{}};
 
   std::uint64_t timer_ = 0;
   std::optional<timestamp> timer_at_;

@@ -15,6 +15,8 @@ using namespace std::chrono_literals;
 
 constexpr auto reader_timeout = 10s;
 constexpr auto store_timeout = 30s;
+/// Between restarts of QUEUEs, after the first.
+constexpr caf::actor_clock::duration_type restart_pause = 1s;
 
 } // namespace
 
@@ -157,9 +159,18 @@ void topic_state::ended(const caf::exit_msg& e) {
        .event = "queue_restarted",
        .text = "a queue's actor ended unexpectedly and is started again: " + to_string(from_caf(e.reason)),
        .fields = {{"topic", definition_.name}, {"number", std::to_string(number)}}});
+  const auto since = last_restart_ ? self_->clock().now() - *last_restart_ : restart_pause;
+  if (since >= restart_pause)
+    restart(number);
+  else
+    self_->delayed_send(self_, restart_pause - since, restart_atom::value, number);
+}
+
+void topic_state::restart(std::uint32_t number) {
   if (deleted())
     return;
-  start(number);
+  last_restart_ = self_->clock().now();
+  start(number); // somebody may have asked for it meanwhile; what follows is due all the same
   catch_up(number);
   tell_askers();
 }
@@ -194,8 +205,8 @@ void topic_state::not_caught_up(std::uint32_t number, const error& why) {
        .fields = {{"topic", definition_.name}, {"number", std::to_string(number)}}});
 }
 
-topic_actor::behavior_type topic(topic_actor::stateful_pointer<topic_state> self, context_ptr ctx,
-                                 topic_definition definition) {
+topic_impl::behavior_type topic(topic_impl::stateful_pointer<topic_state> self, context_ptr ctx,
+                                topic_definition definition) {
   self->state.init(std::move(ctx), std::move(definition));
   self->set_down_handler([self](const caf::down_msg& d) { self->state.asker_lost(d.source); });
   self->set_exit_handler([self](const caf::exit_msg& e) { self->state.ended(e); });
@@ -204,6 +215,7 @@ topic_actor::behavior_type topic(topic_actor::stateful_pointer<topic_state> self
       [self](const queue_request& r) { return self->state.ask_queue(r); },
       [self](status_atom) { return self->state.status(); },
       [self](const topic_changed& c) { self->state.change(c); },
+      [self](restart_atom, std::uint32_t number) { self->state.restart(number); },
   };
 }
 

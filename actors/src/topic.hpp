@@ -4,9 +4,18 @@
 
 #include <caf/typed_event_based_actor.hpp>
 
+#include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace troupe {
+
+using restart_atom = caf::atom_constant<caf::atom("restart")>;
+
+/// The TOPIC with what it says to itself.
+using topic_impl = topic_actor::extend<
+    // INTERNAL: start the QUEUE of this number again.
+    caf::reacts_to<restart_atom, std::uint32_t>>;
 
 /// Invariant: queues_ has one place per queue number, with a handle when that QUEUE runs; every asker is
 /// monitored and has the newest route.
@@ -14,7 +23,7 @@ class topic_state {
 public:
   static inline const char* name = "topic";
 
-  explicit topic_state(topic_actor::pointer self) : self_(self) {}
+  explicit topic_state(topic_impl::pointer self) : self_(self) {}
   void init(context_ptr ctx, topic_definition definition);
 
   caf::result<route> ask_route(const route_request& r);
@@ -24,6 +33,7 @@ public:
   void asker_lost(const caf::actor_addr& who);
   /// A linked actor ended: a QUEUE is started again, anybody else takes the TOPIC along.
   void ended(const caf::exit_msg& e);
+  void restart(std::uint32_t number);
 
 private:
   struct gathering;
@@ -36,16 +46,18 @@ private:
   void catch_up(std::uint32_t number);
   void not_caught_up(std::uint32_t number, const error& why);
 
-  topic_actor::pointer self_;
+  topic_impl::pointer self_;
   context_ptr ctx_;
   topic_definition definition_;
   std::vector<queue_actor> queues_;
   std::vector<caf::actor> askers_;
+  /// When a QUEUE was last started again: one that dies at once must not keep a thread busy.
+  std::optional<caf::actor_clock::time_point> last_restart_;
   /// Counts routes; a PRODUCER believes the highest.
   std::uint64_t route_version_ = 1;
 };
 
-topic_actor::behavior_type topic(topic_actor::stateful_pointer<topic_state> self, context_ptr ctx,
-                                 topic_definition definition);
+topic_impl::behavior_type topic(topic_impl::stateful_pointer<topic_state> self, context_ptr ctx,
+                                topic_definition definition);
 
 } // namespace troupe

@@ -1,4 +1,5 @@
 #include "bench.hpp"
+#include "json.hpp"
 #include "latencies.hpp"
 #include "text.hpp"
 
@@ -117,6 +118,14 @@ std::uint64_t publish_share(std::vector<producer>& producers, std::size_t thread
   return sent;
 }
 
+/// Bytes that a message of this topic takes in the log, its headers included.
+result<std::uint64_t> stored_bytes(bench_node& node, const std::string& topic) {
+  auto info = node.connection().describe_topic(topic);
+  if (!info)
+    return info.error();
+  return std::max<std::uint64_t>(1, bytes_of(*info) / std::max<std::uint64_t>(1, messages_of(*info)));
+}
+
 /// Publishes everything and waits for the last answer.
 result<bench_figures> publish_once(bench_node& node, const publish_settings& s) {
   topic_options options;
@@ -161,6 +170,10 @@ result<bench_figures> publish_once(bench_node& node, const publish_settings& s) 
   f.p50_us = t.times.percentile_us(0.5);
   f.p99_us = t.times.percentile_us(0.99);
   f.p999_us = t.times.percentile_us(0.999);
+  auto stored = stored_bytes(node, topics->front());
+  if (!stored)
+    return stored.error();
+  f.more["stored_bytes"] = *stored;
   auto commits = std::max<std::uint64_t>(1, *after - *before);
   f.more["per_commit"] = std::max<std::uint64_t>(1, f.messages / commits);
   return f;
@@ -170,7 +183,8 @@ result<bench_figures> publish_and_compare(bench_node& node, const publish_settin
   auto f = publish_once(node, s);
   if (!f)
     return f.error();
-  auto raw = raw_commit(s.directory, f->more["per_commit"].get<std::size_t>(), s.size, milliseconds{1000});
+  auto raw = raw_commit(s.directory, f->more["per_commit"].get<std::size_t>(),
+                        f->more["stored_bytes"].get<std::size_t>(), milliseconds{1000});
   if (!raw)
     return raw.error();
   f->raw_per_s = raw->per_s;

@@ -116,6 +116,25 @@ TEST_F(group_life, after_a_restart_settled_messages_stay_settled_and_attempts_ar
   EXPECT_EQ(progress_of(0).settled.size(), 2u) << "an ack of the same generation counts, whoever leased it";
 }
 
+TEST_F(group_life, a_question_that_comes_before_the_group_is_up_again_is_answered_with_all_its_queues) {
+  start(2);
+  publish_to(0, {"a", "b"});
+  publish_to(1, {"c"});
+  const auto m = join_as(ann);
+  credit(ann, m, 1);
+  ack_all(ann, m, ann.take<delivery>().at(0));
+  commit();
+  caf::anon_send_exit(aut, caf::exit_reason::kill);
+  run();
+  aut = spawn_group(world_.system(), ctx_, definitions());
+  const auto s = status();
+  ASSERT_THAT(s.queues, SizeIs(2));
+  std::uint64_t lag = 0;
+  for (const auto& q : s.queues)
+    lag += q.next.value - q.floor.value;
+  EXPECT_EQ(lag, 2u);
+}
+
 TEST_F(group_life, goes_on_when_a_queue_died) {
   start(1);
   publish_to(0, {"a"});

@@ -162,19 +162,51 @@ TEST_F(store, takes_an_empty_batch_in_the_place_of_a_refused_one) {
 TEST_F(store, answers_a_buffered_batch_when_it_holds_it_and_not_again_when_it_is_durable) {
   append(1, make_batch(7, 1, {"a"}), durability::buffered);
   run();
-  ASSERT_EQ(producer.all<published>().size(), 1u);
-  const auto& r = producer.all<published>()[0].results.at(0);
-  EXPECT_EQ(r.code, errc::none);
-  EXPECT_FALSE(r.placed);
-  EXPECT_THAT(stored(queue_id{1}), ElementsAre("a"));
-  EXPECT_EQ(queue_handle.all<visible>().size(), 1u);
+  EXPECT_TRUE(answers().at(0).placed) << "a producer it does not know is answered with the commit";
+  append(1, make_batch(7, 2, {"b"}), durability::buffered);
+  append(1, make_batch(7, 3, {"c"}), durability::buffered);
+  run();
+  const auto held = answers();
+  ASSERT_EQ(held.size(), 2u);
+  EXPECT_EQ(held[0].code, errc::none);
+  EXPECT_FALSE(held[0].placed) << "the commit would have told the place";
+  EXPECT_EQ(held[1].sequence, batch_sequence{3});
+  EXPECT_FALSE(held[1].placed);
+  EXPECT_THAT(stored(queue_id{1}), ElementsAre("a", "b", "c"));
 }
 
-TEST_F(store, tells_of_a_buffered_batch_that_was_refused_after_all) {
-  append(1, make_batch(7, 4, {"a"}), durability::buffered);
+TEST_F(store, never_acknowledges_a_buffered_batch_early_that_apply_may_refuse) {
+  append(1, make_batch(7, 1, {"a"}), durability::buffered);
   run();
-  ASSERT_EQ(producer.all<published>().size(), 2u);
-  EXPECT_EQ(producer.all<published>()[1].results.at(0).code, errc::unknown_producer);
+  answers();
+  append(1, make_batch(7, 3, {"c"}), durability::buffered);
+  append(1, make_batch(8, 5, {"x"}), durability::buffered);
+  append(1, make_batch(7, 1, {"a"}), durability::buffered);
+  run();
+  const auto all = answers();
+  ASSERT_EQ(all.size(), 3u);
+  EXPECT_EQ(all[0].code, errc::gap);
+  EXPECT_EQ(all[1].code, errc::unknown_producer);
+  EXPECT_TRUE(all[2].duplicate);
+}
+
+TEST_F(store, tells_of_a_held_batch_that_found_no_space_after_all_and_holds_none_that_follows_it) {
+  append(1, make_batch(7, 1, {"a"}), durability::buffered);
+  run();
+  answers();
+  faults_->what = {errc::no_space, "the disk is full", {}};
+  faults_->times = 1;
+  append(1, make_batch(7, 2, {"b"}), durability::buffered);
+  run();
+  const auto all = answers();
+  ASSERT_EQ(all.size(), 2u);
+  EXPECT_EQ(all[0].code, errc::none);
+  EXPECT_EQ(all[1].code, errc::no_space);
+  append(1, make_batch(7, 3, {"c"}), durability::buffered);
+  run();
+  const auto next = answers();
+  ASSERT_EQ(next.size(), 1u);
+  EXPECT_EQ(next[0].code, errc::gap);
 }
 
 TEST_F(store, answers_a_one_way_batch_so_that_the_producer_is_credited) {
@@ -281,7 +313,8 @@ TEST_F(store, that_finds_no_space_refuses_appends_and_goes_on_with_settles_and_t
   const auto r = answers().at(0);
   EXPECT_EQ(r.code, errc::no_space);
   EXPECT_EQ(r.retry_after, 250u);
-  EXPECT_EQ(r.reason, "the disk is full (free some)");
+  EXPECT_EQ(r.reason, "the disk is full");
+  EXPECT_EQ(r.hint, "free some");
   EXPECT_EQ(consumer.take<settle_committed>().at(0).row.floor, queue_offset{2});
   EXPECT_EQ(ctx_->in_flight->used(), 0u);
   faults_->times = 0;
@@ -389,6 +422,11 @@ TEST_F(small_store, that_is_full_refuses_new_messages_until_a_trim_made_room) {
   append(1, make_batch(7, s, {body}));
   run();
   EXPECT_EQ(answers().at(0).code, errc::none);
+  EXPECT_THAT(logged_, ElementsAre("full"));
+  advance(5s);
+  append(1, make_batch(7, s + 1, {"x"}));
+  run();
+  EXPECT_THAT(logged_, ElementsAre("full", "has_room"));
 }
 
 } // namespace

@@ -135,6 +135,25 @@ TEST_F(topic, starts_a_queue_again_that_died_and_tells_who_asked) {
   EXPECT_EQ(ctx_->in_flight->used(), 0u);
 }
 
+TEST_F(topic, starts_a_queue_that_dies_again_and_again_once_a_second) {
+  auto last = ask_route(producer);
+  for (int i = 0; i < 3; ++i) {
+    caf::anon_send_exit(last.queues[0], caf::exit_reason::unhandled_exception);
+    run();
+    if (i > 0) {
+      EXPECT_TRUE(producer.take<route>().empty());
+      world_.advance(999ms);
+      EXPECT_TRUE(producer.take<route>().empty());
+      world_.advance(1ms);
+    }
+    const auto told = producer.take<route>();
+    ASSERT_EQ(told.size(), 1u);
+    EXPECT_NE(told[0].queues[0], last.queues[0]);
+    last = told[0];
+  }
+  EXPECT_EQ(publish_to(last, 0, make_batch(7, 1, {"a"})).code, errc::none);
+}
+
 TEST_F(topic, ends_with_its_queues) {
   const auto r = ask_route(producer);
   auto monitor = world_.system().spawn([q = r.queues[0]](caf::event_based_actor* self) -> caf::behavior {

@@ -226,14 +226,18 @@ TEST_P(Client, SendsNothingOfABatchWithAnInvalidMessage) {
   EXPECT_EQ(c->describe_topic("orders")->queues[0].next, queue_offset{0});
 }
 
-TEST_P(Client, AnswersBufferedMessagesWithoutAPlace) {
+TEST_P(Client, AnswersBufferedMessagesBeforeTheyHaveAPlaceOnceTheBrokerKnowsTheProducer) {
   topic("orders", 1);
   auto p = open("orders", {.durability = durability_level::buffered});
-  const auto r = p.send(text("hello"));
-  ASSERT_TRUE(r);
-  EXPECT_FALSE(r->placed);
+  const auto first = p.send(text("hello"));
+  ASSERT_TRUE(first);
+  EXPECT_TRUE(first->placed);
+  const auto second = p.send(text("again"));
+  ASSERT_TRUE(second);
+  EXPECT_FALSE(second->placed);
   auto from = pull("audit", "orders");
   EXPECT_EQ(fetch(from, 1).at(0).body(), "hello");
+  EXPECT_EQ(fetch(from, 1).at(0).body(), "again");
 }
 
 TEST_P(Client, GivesEachOfManyThreadsItsOwnAnswers) {

@@ -1,0 +1,123 @@
+#include "settle_window.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+namespace troupe {
+
+namespace {
+
+settle_action action_of(progress::outcome what) {
+  switch (what) {
+  case progress::outcome::done:
+    return settle_action::ack;
+  case progress::outcome::skipped:
+    return settle_action::skip;
+  case progress::outcome::retry:
+    break;
+  }
+  return settle_action::retry;
+}
+
+std::vector<settle_range> to_ranges(const std::vector<progress>& runs) {
+  std::vector<settle_range> ranges;
+  ranges.reserve(runs.size());
+  for (const auto& run : runs) {
+    // A range counts in 32 bits; a longer run becomes several.
+    constexpr std::uint64_t longest = std::numeric_limits<std::uint32_t>::max();
+    for (auto at = run.first.value; at < run.next.value;) {
+      const auto count = std::min(run.next.value - at, longest);
+      ranges.push_back({queue_offset{at}, static_cast<std::uint32_t>(count), action_of(run.what),
+                        run.attempts, run.what == progress::outcome::retry ? run.due : timestamp{}});
+      at += count;
+    }
+  }
+  return ranges;
+}
+
+} // namespace
+
+/// One place per consumer that only wants to hear of failures; one per confirmation.
+void settle_window::add(settler who) {
+  const auto same = [&](const settler& s) { return s.tag == 0 && s.consumer == who.consumer; };
+  if (who.tag != 0 || std::none_of(waiting_.begin(), waiting_.end(), same))
+    waiting_.push_back(std::move(who));
+}
+
+std::optional<settle_window::write> settle_window::begin(subscription& core, timestamp now,
+                                                         std::vector<news>& out) {
+  if (closed_ != errc::none)
+    tell(std::exchange(waiting_, {}), closed_, out);
+  if (write_ || closed_ != errc::none || (not_before_ && *not_before_ > now))
+    return {};
+  not_before_.reset();
+  const bool confirm =
+      std::any_of(waiting_.begin(), waiting_.end(), [](const settler& s) { return s.tag != 0; });
+  const auto due = core.write_at();
+  if (!due)
+    tell(std::exchange(waiting_, {}), errc::none, out);
+  if (!due || (*due > now && !confirm))
+    return {};
+  write_ = under_way{.tag = ++last_tag_,
+                     .deadline = now + answer_timeout,
+                     .runs = core.take_progress(most_runs),
+                     .settlers = {}};
+  // Who settled last waits for the last of it.
+  if (!core.has_progress())
+    write_->settlers = std::exchange(waiting_, {});
+  return write{write_->tag, to_ranges(write_->runs), confirm};
+}
+
+bool settle_window::end(std::uint64_t tag, errc code, subscription& core, timestamp now,
+                        std::vector<news>& out) {
+  if (!write_ || write_->tag != tag)
+    return false;
+  if (code != errc::none) {
+    failed(code, core, now, out);
+  } else {
+    tell(std::move(write_->settlers), errc::none, out);
+    write_.reset();
+  }
+  return true;
+}
+
+void settle_window::expire(subscription& core, timestamp now, std::vector<news>& out) {
+  if (write_ && write_->deadline <= now)
+    failed(errc::timeout, core, now, out);
+}
+
+/// Told at once; made again when that can help. Until then the broker itself knows that the messages are
+/// settled.
+void settle_window::failed(errc code, subscription& core, timestamp now, std::vector<news>& out) {
+  tell(std::move(write_->settlers), code, out);
+  core.put_back(write_->runs, now);
+  write_.reset();
+  not_before_ = now + pause;
+  if (code == errc::shutting_down || code == errc::storage_failed)
+    closed_ = code;
+}
+
+void settle_window::abandon(errc code, std::vector<news>& out) {
+  if (write_)
+    tell(std::move(write_->settlers), code, out);
+  write_.reset();
+  tell(std::exchange(waiting_, {}), code, out);
+}
+
+std::optional<timestamp> settle_window::next_deadline(const subscription& core) const {
+  if (write_)
+    return write_->deadline;
+  if (closed_ != errc::none)
+    return {};
+  const auto due = core.write_at();
+  return due && not_before_ ? std::max(*due, *not_before_) : due;
+}
+
+void settle_window::tell(std::vector<settler> all, errc code, std::vector<news>& out) const {
+  for (auto& s : all)
+    if (s.tag != 0 || code != errc::none)
+      out.push_back({std::move(s.consumer), {queue_, s.tag, s.refused, code != errc::none ? code : s.code}});
+}
+
+} // namespace troupe

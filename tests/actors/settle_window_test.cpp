@@ -1,0 +1,164 @@
+#include "settle_window.hpp"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+
+namespace troupe::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto start = from_unix_ms(1'700'000'000'000);
+
+struct settle_window_test : testing::Test {
+  subscription core{{}, std::make_shared<fixed_delay>(1s)};
+  settle_window aut{queue_id{1}};
+  std::vector<settle_window::news> news;
+  timestamp now = start;
+  lease_id lease;
+
+  void SetUp() override {
+    core.restore({generation{1}, queue_offset{0}, {}, {}});
+    core.extent(queue_offset{0}, queue_offset{100'000}, now);
+    lease = core.begin(1, now);
+    std::vector<leased_run> runs;
+    core.take(queue_offset{0}, 100'000, 100'000, {}, runs);
+    core.commit();
+  }
+  void ack(std::uint64_t first, std::uint32_t count = 1) {
+    core.settle(settle_wish::ack, generation{1}, lease, queue_offset{first}, count, 0ms, now);
+  }
+  std::optional<settle_window::write> begin() { return aut.begin(core, now, news); }
+  bool end(std::uint64_t tag, errc code = errc::none) { return aut.end(tag, code, core, now, news); }
+  /// "tag:code ..." of everybody who was told since the last call.
+  std::string told() {
+    std::string out;
+    for (const auto& n : std::exchange(news, {}))
+      out += std::to_string(n.what.tag) + ":" + std::string{to_string(n.what.code)} + " ";
+    return out;
+  }
+};
+
+TEST_F(settle_window_test, has_one_write_under_way_and_the_rest_goes_with_the_next) {
+  ack(0, 5);
+  const auto first = begin();
+  ASSERT_TRUE(first);
+  ASSERT_EQ(first->ranges.size(), 1u);
+  EXPECT_EQ(first->ranges[0], (settle_range{queue_offset{0}, 5, settle_action::ack}));
+  EXPECT_FALSE(first->now);
+  ack(5, 2);
+  ack(7, 2);
+  EXPECT_FALSE(begin());
+  EXPECT_TRUE(end(first->tag));
+  const auto second = begin();
+  ASSERT_TRUE(second);
+  EXPECT_EQ(second->ranges[0], (settle_range{queue_offset{5}, 4, settle_action::ack}));
+}
+
+TEST_F(settle_window_test, tells_who_asked_when_it_is_durable_and_not_before) {
+  ack(0);
+  aut.add({{}, 7, 2});
+  const auto w = begin();
+  ASSERT_TRUE(w);
+  EXPECT_TRUE(w->now);
+  EXPECT_EQ(told(), "");
+  EXPECT_TRUE(end(w->tag));
+  ASSERT_EQ(news.size(), 1u);
+  EXPECT_EQ(news[0].what.refused, 2u);
+  EXPECT_EQ(told(), "7:none ");
+}
+
+TEST_F(settle_window_test, who_has_nothing_to_wait_for_is_told_at_once) {
+  aut.add({{}, 7});
+  EXPECT_FALSE(begin());
+  EXPECT_EQ(told(), "7:none ");
+}
+
+TEST_F(settle_window_test, who_settled_while_a_write_is_under_way_waits_for_it_or_the_next) {
+  ack(0);
+  const auto w = begin();
+  aut.add({{}, 8}); // what it settled is in that write, for all we know
+  EXPECT_FALSE(begin());
+  EXPECT_EQ(told(), "");
+  end(w->tag);
+  EXPECT_FALSE(begin());
+  EXPECT_EQ(told(), "8:none ");
+}
+
+TEST_F(settle_window_test, confirms_only_after_the_last_piece_of_much_progress) {
+  for (std::uint64_t i = 0; i < 2 * settle_window::most_runs + 2; i += 2)
+    ack(i);
+  aut.add({{}, 9});
+  auto w = begin();
+  ASSERT_TRUE(w);
+  EXPECT_EQ(w->ranges.size(), settle_window::most_runs);
+  end(w->tag);
+  EXPECT_EQ(told(), "");
+  w = begin();
+  ASSERT_TRUE(w);
+  EXPECT_EQ(w->ranges.size(), 1u);
+  EXPECT_EQ(told(), "");
+  end(w->tag);
+  EXPECT_EQ(told(), "9:none ");
+}
+
+TEST_F(settle_window_test, a_write_that_failed_is_told_to_everybody_in_it_and_made_again_after_a_pause) {
+  ack(0);
+  aut.add({{}, 0});
+  aut.add({{}, 0}); // the same consumer: told once
+  aut.add({{}, 7});
+  const auto w = begin();
+  EXPECT_TRUE(end(w->tag, errc::overloaded));
+  EXPECT_EQ(told(), "0:overloaded 7:overloaded ");
+  EXPECT_FALSE(begin());
+  EXPECT_EQ(aut.next_deadline(core), start + 1s);
+  now += 1s;
+  const auto again = begin();
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->ranges, w->ranges);
+  EXPECT_FALSE(end(w->tag)) << "the first answer means nothing any more";
+  EXPECT_TRUE(end(again->tag));
+}
+
+TEST_F(settle_window_test, a_write_without_an_answer_is_made_again) {
+  ack(0);
+  aut.add({{}, 7});
+  const auto w = begin();
+  EXPECT_EQ(aut.next_deadline(core), start + 30s);
+  now += 30s;
+  aut.expire(core, now, news);
+  EXPECT_EQ(told(), "7:timeout ");
+  now += 1s;
+  const auto again = begin();
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->ranges, w->ranges);
+}
+
+TEST_F(settle_window_test, a_store_that_takes_nothing_any_more_is_told_at_every_settle) {
+  for (auto code : {errc::shutting_down, errc::storage_failed}) {
+    settle_window closing{queue_id{1}};
+    ack(code == errc::shutting_down ? 0 : 1);
+    const auto w = closing.begin(core, now, news);
+    ASSERT_TRUE(w);
+    EXPECT_TRUE(closing.end(w->tag, code, core, now, news));
+    EXPECT_EQ(closing.closed(), code);
+    EXPECT_EQ(closing.next_deadline(core), std::nullopt);
+    now += 10s;
+    closing.add({{}, 3});
+    EXPECT_FALSE(closing.begin(core, now, news));
+    EXPECT_EQ(told(), "3:" + std::string{to_string(code)} + " ");
+  }
+}
+
+TEST_F(settle_window_test, a_retry_carries_its_attempts_and_due_time) {
+  core.settle(settle_wish::retry, generation{1}, lease, queue_offset{4}, 2, 5s, now);
+  const auto w = begin();
+  ASSERT_TRUE(w);
+  EXPECT_EQ(w->ranges,
+            (std::vector<settle_range>{{queue_offset{4}, 2, settle_action::retry, 1, start + 5s}}));
+}
+
+} // namespace
+} // namespace troupe::test
