@@ -17,7 +17,6 @@ retention_decision decide(const retention_limits& limits, const retained_queue& 
     result.trim_to = row.next;
     gone = row.bytes < queue.bytes ? row.bytes : queue.bytes;
   }
-  result.more = !queue.rows.empty() && result.trim_to < queue.next;
   return result;
 }
 

@@ -1,5 +1,7 @@
 #include "troupe/data_directory.hpp"
 
+#include "environment.hpp"
+
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
@@ -52,16 +54,6 @@ result<std::optional<std::string>> read_text(const fs::path& path) {
     return failed("cannot read", path, code);
   text.resize(static_cast<std::size_t>(n));
   return std::optional{std::move(text)};
-}
-
-error sync_directory(const fs::path& path) {
-  int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0)
-    return failed("cannot open", path, errno);
-  auto ok = ::fsync(fd) == 0;
-  auto code = errno;
-  ::close(fd);
-  return ok ? error{} : failed("cannot make durable", path, code);
 }
 
 error write_text(const fs::path& path, std::string_view text) {

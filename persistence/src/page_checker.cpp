@@ -213,9 +213,9 @@ bool page_checker::read_value(const table& t, const node& n, std::vector<char>& 
 
 void page_checker::check_free_pages(const table& t, std::span<const char> value) {
   // A count, then the pages in descending order.
-  const std::uint64_t count = value.size() < 8 ? no_page : u64(value, 0);
-  if (count > value.size() / 8 - 1 || value.size() % 8)
+  if (value.size() < 8 || value.size() % 8 || u64(value, 0) > value.size() / 8 - 1)
     return complain(t.name + " has a row that is too short");
+  const auto count = u64(value, 0);
   std::uint64_t before = no_page;
   for (std::uint64_t i = 1; i <= count; ++i) {
     const auto page = u64(value, i * 8);

@@ -30,8 +30,6 @@ result<queue_extent> shard::extent(queue_id queue) const {
     e.bytes = index.bytes();
     if (const auto oldest = index.front())
       e.oldest = oldest->time;
-    if (const auto newest = index.back())
-      e.newest = newest->time;
     return e;
   });
 }
@@ -153,7 +151,6 @@ shard_stats shard::stats() const {
     s.entries = usage.entries;
     s.used = usage.used;
     s.file = env.file_size();
-    s.budget = env.options().budget;
     if (const auto state = txn.get(env.db().meta, meta_state))
       s.last = decode_state(*state).applied;
     lmdb_cursor log(txn, env.db().log);

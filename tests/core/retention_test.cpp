@@ -30,7 +30,6 @@ TEST(retention, keeps_everything_without_limits) {
   auto r = rows(3);
   auto d = decide({}, queue_of(r, 3), at(1'000'000));
   EXPECT_EQ(d.trim_to, queue_offset{0});
-  EXPECT_FALSE(d.more);
   EXPECT_FALSE(d.due);
 }
 
@@ -38,7 +37,6 @@ TEST(retention, trims_rows_that_are_of_age_and_says_when_the_next_one_is) {
   auto r = rows(5);
   auto d = decide({.age = 60min}, queue_of(r, 5), at(61));
   EXPECT_EQ(d.trim_to, queue_offset{20}) << "rows of minutes 0 and 1 are 60 minutes old or more";
-  EXPECT_FALSE(d.more);
   ASSERT_TRUE(d.due);
   EXPECT_EQ(*d.due, at(62));
 }
@@ -53,7 +51,6 @@ TEST(retention, removes_even_the_newest_message_by_age_and_then_has_nothing_due)
   auto r = rows(2);
   auto d = decide({.age = 1min}, queue_of(r, 2), at(100));
   EXPECT_EQ(d.trim_to, queue_offset{20});
-  EXPECT_FALSE(d.more);
   EXPECT_FALSE(d.due);
 }
 
@@ -61,7 +58,6 @@ TEST(retention, asks_for_more_when_all_rows_shown_go_but_the_queue_has_others) {
   auto r = rows(64);
   auto d = decide({.age = 1min}, queue_of(r, 200), at(1000));
   EXPECT_EQ(d.trim_to, queue_offset{640});
-  EXPECT_TRUE(d.more);
 }
 
 TEST(retention, trims_by_size_until_the_rest_fits_the_limit) {
@@ -75,7 +71,6 @@ TEST(retention, never_removes_the_newest_message_by_size) {
   auto r = rows(5);
   auto d = decide({.bytes = 1}, queue_of(r, 5), at(0));
   EXPECT_EQ(d.trim_to, queue_offset{40});
-  EXPECT_FALSE(d.more);
 }
 
 TEST(retention, trims_by_whichever_limit_reaches_further) {
@@ -87,7 +82,6 @@ TEST(retention, trims_by_whichever_limit_reaches_further) {
 TEST(retention, of_an_empty_queue_decides_nothing) {
   auto d = decide({.age = 1min, .bytes = 1}, {.first = queue_offset{7}, .next = queue_offset{7}}, at(0));
   EXPECT_EQ(d.trim_to, queue_offset{7});
-  EXPECT_FALSE(d.more);
   EXPECT_FALSE(d.due);
 }
 

@@ -5,6 +5,7 @@
 
 #include <gmock/gmock.h>
 
+#include <cstring>
 #include <fcntl.h>
 #include <fstream>
 #include <iterator>
@@ -116,6 +117,28 @@ TEST_F(damaged_pages, never_bring_the_program_down) {
     found += outcome == 1;
   }
   EXPECT_GT(found, rounds / 4);
+}
+
+TEST_F(damaged_pages, of_the_free_list_never_bring_the_checker_down_whichever_bit_it_is) {
+  const int fd = ::open(file.c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_GE(fd, 0);
+  std::uint64_t roots[2];
+  for (const std::size_t meta : {0, 1})
+    std::memcpy(&roots[meta], &whole[meta * page + 16 + 24 + 40], sizeof roots[meta]);
+  std::size_t found = 0;
+  for (const auto root : std::set<std::uint64_t>{roots[0], roots[1]}) {
+    ASSERT_LT((root + 1) * page, whole.size());
+    for (std::size_t at = root * page; at < (root + 1) * page; ++at)
+      for (int bit = 0; bit < 8; ++bit) {
+        const char flipped = static_cast<char>(whole[at] ^ (1 << bit));
+        ASSERT_EQ(::pwrite(fd, &flipped, 1, static_cast<off_t>(at)), 1);
+        found += page_checker(fd).run(false).size();
+        ASSERT_EQ(::pwrite(fd, &whole[at], 1, static_cast<off_t>(at)), 1);
+      }
+  }
+  EXPECT_GT(found, 100u);
+  EXPECT_THAT(page_checker(fd).run(true), testing::IsEmpty());
+  ::close(fd);
 }
 
 TEST_F(damaged_pages, of_random_bytes_never_bring_the_checker_down) {

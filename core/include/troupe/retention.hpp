@@ -40,8 +40,6 @@ struct retained_queue {
 struct retention_decision {
   /// Messages below it go; `first` of the queue when none does.
   queue_offset trim_to;
-  /// Every row shown goes and there are others: look again after the trim.
-  bool more = false;
   /// When the oldest row that stays comes of age; absent without an age limit, or when nothing stays.
   std::optional<timestamp> due;
 };

@@ -92,9 +92,8 @@ struct queue_extent {
   queue_offset next;
   /// Bytes of its records.
   std::uint64_t bytes = 0;
-  /// Shard time of its oldest and newest message; epoch when empty.
+  /// Shard time of its oldest message; epoch when empty.
   timestamp oldest{};
-  timestamp newest{};
 };
 
 /// One subscription as it must be restored: what is settled above the floor, and what waits for a retry.
@@ -133,10 +132,9 @@ struct shard_stats {
   std::uint64_t entries = 0;
   log_index first;
   log_index last;
-  /// Bytes of the file, of pages in use, and the budget (0: none).
+  /// Bytes of the file, and of its pages in use.
   std::uint64_t file = 0;
   std::uint64_t used = 0;
-  std::uint64_t budget = 0;
 };
 
 /// One LMDB environment with one log. Reads may come from any thread at any time: each opens a read
@@ -188,8 +186,8 @@ public:
   /// Shard time of the last applied entry.
   timestamp last_time() const;
   shard_stats stats() const;
-  /// Reads everything and checks every page's structure, CRC, row and reference; pages first, and nothing else when they are
-  /// damaged. While nobody writes. `progress` gets entries done and in all.
+  /// Reads everything and checks every page's structure, CRC, row and reference; pages first, and nothing
+  /// else when they are damaged. While nobody writes. `progress` gets entries done and in all.
   std::vector<damage> verify(const std::function<void(std::uint64_t, std::uint64_t)>& progress) const;
   /// A hash over all replicated tables: equal histories give equal hashes.
   result<std::uint64_t> table_hash() const;
