@@ -1,6 +1,7 @@
 #pragma once
 
 #include "troupe/batch.hpp"
+#include "troupe/ids.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -15,10 +16,15 @@ class sequence_guard {
 public:
   explicit sequence_guard(std::size_t max_producers = 65'536) : max_producers_(max_producers) {}
 
-  /// A batch goes to the log, behind all that came before. True when it is sure to be accepted.
-  bool enters(queue_id queue, const batch_header& header);
-  /// apply() accepted a buffered batch.
-  void accepted(queue_id queue, const batch_header& header);
+  /// apply() forgets producers that were idle for seven days of shard time; long before that nobody is sure
+  /// of them.
+  static constexpr milliseconds memory = std::chrono::hours{24};
+
+  /// A batch goes to the log, behind all that came before. True when it is sure to be accepted. `now` is what
+  /// the entry's shard time will be.
+  bool enters(queue_id queue, const batch_header& header, timestamp now);
+  /// apply() accepted a buffered batch at this shard time.
+  void accepted(queue_id queue, const batch_header& header, timestamp time);
   /// A batch was refused, by whomever: what follows it has lost its place.
   void refused(queue_id queue, const batch_header& header);
 
@@ -36,6 +42,8 @@ private:
   struct place {
     producer_epoch epoch;
     batch_sequence next;
+    /// Shard time of the last batch that was accepted.
+    timestamp time;
   };
 
   std::size_t max_producers_;

@@ -63,7 +63,7 @@ void store_state::append(append_request& r) {
     answers_->refused(r, why);
   } else {
     // Asked for every batch: also a durable one takes its place.
-    const bool sure = guard_.enters(r.queue, r.data.header);
+    const bool sure = guard_.enters(r.queue, r.data.header, cfg_.now());
     const bool held = sure && r.wanted == durability::buffered && hold(r);
     plan_.add(std::move(r), held);
   }
@@ -224,7 +224,7 @@ void store_state::note_sequences(const append_entry& entry, const std::vector<ap
   for (std::size_t i = 0; i < origins.size() && i < outcome.verdicts.size(); ++i) {
     const auto verdict = outcome.verdicts[i].what;
     if (verdict == what::accepted && origins[i].wanted == durability::buffered)
-      guard_.accepted(entry.queue, entry.batches[i].header);
+      guard_.accepted(entry.queue, entry.batches[i].header, outcome.time);
     else if (verdict != what::accepted && verdict != what::duplicate)
       guard_.refused(entry.queue, entry.batches[i].header);
   }
