@@ -7,7 +7,7 @@ namespace troupe {
 namespace {
 
 /// More than any consumer can mean; keeps sums far from overflow.
-constexpr std::uint64_t most_credit = std::uint64_t{1} << 40;
+constexpr std::uint64_t most_messages = std::uint64_t{1} << 40;
 
 } // namespace
 
@@ -34,8 +34,8 @@ bool group_credit::add_credit(std::uint64_t member, std::uint32_t messages, std:
   if (it == members_.end())
     return false;
   auto& m = it->second;
-  m.messages = std::min(m.messages + messages, most_credit);
-  m.bytes = std::min(m.bytes + bytes, static_cast<std::int64_t>(most_credit));
+  m.messages = std::min(m.messages + messages, most_messages);
+  m.bytes = std::min(m.bytes + bytes, most_bytes);
   line_up(member, m);
   return true;
 }

@@ -39,6 +39,17 @@ TEST_F(group_credit_test, grants_nothing_without_credit_or_without_messages) {
   EXPECT_EQ(grants(aut), "") << "one outstanding grant per queue";
 }
 
+TEST_F(group_credit_test, believes_no_member_more_than_64_mib_of_credit) {
+  group_credit one{{.messages = 1000, .bytes = 512u << 20, .share = 10}};
+  one.add_member(1, 1000);
+  for (int i = 0; i < 100; ++i)
+    one.add_credit(1, 1000, 4'000'000'000u);
+  one.ready(q1, 10);
+  auto g = one.next();
+  ASSERT_TRUE(g);
+  EXPECT_EQ(g->bytes, 64u << 20);
+}
+
 TEST_F(group_credit_test, serves_queues_and_members_in_turn) {
   aut.add_credit(1, 1000, plenty);
   aut.add_credit(2, 1000, plenty);

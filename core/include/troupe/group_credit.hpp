@@ -35,6 +35,10 @@ struct credit_grant {
 /// did not use of a grant is the member's again.
 class group_credit {
 public:
+  /// Of credit of one member, whatever it claims: what the broker may have to hold for one that does not
+  /// read.
+  static constexpr std::int64_t most_bytes = std::int64_t{64} << 20;
+
   explicit group_credit(grant_limits limits = {}) : limits_(limits) {}
 
   void add_member(std::uint64_t member, std::uint32_t max_unsettled);
