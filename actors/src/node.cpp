@@ -354,18 +354,28 @@ std::string node::address() const { return impl_->address; }
 
 std::uint16_t node::port() const { return impl_->port; }
 
-caf::actor_system& node::system() { return *impl_->parts->system; }
+caf::actor_system& node::system() {
+  std::lock_guard guard{impl_->stopping};
+  return *impl_->parts->system;
+}
 
-caf::actor node::directory() const { return impl_->parts ? impl_->parts->directory : caf::actor{}; }
+caf::actor node::directory() const {
+  std::lock_guard guard{impl_->stopping};
+  return impl_->parts ? impl_->parts->directory : caf::actor{};
+}
 
 result<node_status> node::status() const {
-  std::lock_guard guard{impl_->stopping};
+  std::unique_lock lock{impl_->stopping};
   if (!impl_->parts)
     return error{errc::shutting_down, "the node has stopped"};
   visit here;
+  // A stop() waits until this actor is gone, and the DIRECTORY's end answers the request: so nobody waits
+  // long for anybody, and the lock is free.
   caf::scoped_actor self{*impl_->parts->system};
+  const auto directory = impl_->parts->directory;
+  lock.unlock();
   result<node_status> answer{error{errc::internal, "no answer"}};
-  self->request(impl_->parts->directory, request_timeout, status_atom::value)
+  self->request(directory, request_timeout, status_atom::value)
       .receive([&](node_status& status) { answer = std::move(status); },
                [&](const caf::error& err) { answer = from_caf(err); });
   return answer;

@@ -6,11 +6,13 @@
 #include <caf/logger.hpp>
 #include <caf/scoped_actor.hpp>
 
+#include <atomic>
 #include <condition_variable>
 #include <fstream>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <mutex>
+#include <thread>
 #include <unistd.h>
 
 namespace troupe::test {
@@ -68,6 +70,27 @@ TEST_F(node_test, an_embedded_node_listens_nowhere_and_answers_in_the_process) {
   EXPECT_FALSE(err) << to_string(err);
   EXPECT_FALSE(aut->stop());
   EXPECT_EQ(aut->status().error().code, errc::shutting_down);
+  EXPECT_FALSE(aut->directory());
+}
+
+TEST_F(node_test, may_be_asked_by_any_thread_while_it_stops) {
+  auto aut = start(config());
+  ASSERT_TRUE(aut);
+  std::atomic<bool> over{false};
+  std::vector<std::thread> askers;
+  for (int i = 0; i < 4; ++i)
+    askers.emplace_back([&] {
+      while (!over) {
+        aut->directory();
+        if (auto s = aut->status(); !s && s.error().code == errc::shutting_down)
+          return;
+      }
+    });
+  auto err = aut->stop();
+  over = true;
+  for (auto& t : askers)
+    t.join();
+  EXPECT_FALSE(err) << to_string(err);
   EXPECT_FALSE(aut->directory());
 }
 

@@ -77,8 +77,9 @@ public:
   std::string address() const;
   std::uint16_t port() const;
 
-  /// For embedding: the actor system that everything runs in, and the actor that clients talk to first. Valid
-  /// until stop(); actors that are spawned in this system must have ended by then.
+  /// For embedding: the actor system that everything runs in, and the actor that clients talk to first. The
+  /// system is valid until stop(); actors that are spawned in it must have ended by then. The actor is nobody
+  /// once the node has stopped.
   caf::actor_system& system();
   caf::actor directory() const;
 
