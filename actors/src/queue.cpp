@@ -152,6 +152,8 @@ void queue_state::move_tail(const visible& v) {
 
 /// Runs only while there is a tail: an idle queue has no timer.
 void queue_state::tail_idle() {
+  if (!from_here(self_))
+    return;
   tail_timer_ = false;
   if (!std::exchange(tail_used_, false))
     tail_->clear();
@@ -197,6 +199,7 @@ bool queue_state::internal(const char* what) {
 
 queue_impl::behavior_type queue(queue_impl::stateful_pointer<queue_state> self, context_ptr ctx,
                                 const topic_definition& definition, std::uint32_t number) {
+  ignore_strangers(self);
   self->state.init(std::move(ctx), definition, number);
   self->set_down_handler([self](const caf::down_msg& d) { self->state.lost(d.source); });
   return {

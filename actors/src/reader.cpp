@@ -105,12 +105,16 @@ caf::result<queue_extents> reader_state::extents(const extents_request& r) const
 
 reader_impl::behavior_type reader(reader_impl::stateful_pointer<reader_state> self,
                                   std::shared_ptr<shard> data) {
+  ignore_strangers(self);
   self->state.init(std::move(data));
   return {
       [self](fetch& f) { self->state.add(f); },
       [self](const get_message& g) { return self->state.find(g); },
       [self](const extents_request& r) { return self->state.extents(r); },
-      [self](slice_atom) { self->state.read_slice(); },
+      [self](slice_atom) {
+        if (from_here(self))
+          self->state.read_slice();
+      },
   };
 }
 

@@ -51,7 +51,7 @@ void retention_state::appended(const appended_queues& a) {
 }
 
 void retention_state::work(std::uint64_t arming) {
-  if (arming != arming_)
+  if (!from_here(self_) || arming != arming_)
     return;
   armed_for_.reset();
   judge_clock();
@@ -189,6 +189,7 @@ void retention_state::failed(queue_id queue, const error& why) {
 
 retention_impl::behavior_type retention(retention_impl::stateful_pointer<retention_state> self,
                                         retention_config cfg) {
+  ignore_strangers(self);
   self->state.init(std::move(cfg));
   return {
       [self](const retention_rule& r) { self->state.rule(r); },

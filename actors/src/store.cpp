@@ -331,6 +331,7 @@ store_status store_state::status() const {
 }
 
 store_impl::behavior_type store(store_impl::stateful_pointer<store_state> self, store_config cfg) {
+  ignore_strangers(self);
   self->state.init(std::move(cfg));
   self->set_exception_handler([self](std::exception_ptr& e) -> caf::error {
     auto why = exception_error(e);
@@ -343,8 +344,14 @@ store_impl::behavior_type store(store_impl::stateful_pointer<store_state> self, 
       [self](propose_request& r) { return self->state.propose(r); },
       [self](status_atom) { return self->state.status(); },
       [self](drain_atom) { return self->state.drain(); },
-      [self](commit_atom) { self->state.commit(); },
-      [self](settle_due_atom) { self->state.settle_due(); },
+      [self](commit_atom) {
+        if (from_here(self))
+          self->state.commit();
+      },
+      [self](settle_due_atom) {
+        if (from_here(self))
+          self->state.settle_due();
+      },
   };
 }
 
