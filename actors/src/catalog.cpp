@@ -1,5 +1,8 @@
 #include "catalog.hpp"
 
+#include "join_check.hpp"
+#include "messaging.hpp"
+
 #include "troupe/filter.hpp"
 
 #include <caf/exit_reason.hpp>
@@ -22,7 +25,6 @@ constexpr auto lookup_timeout = 10s;
 constexpr auto topic_restart_delay = 500ms;
 constexpr std::size_t max_cleaning = 32;
 constexpr std::size_t max_lookups = 256;
-constexpr std::size_t max_member_name = 255;
 
 define_entry to_define(catalog_entry entry) {
   return {std::move(entry.topics), std::move(entry.groups), std::move(entry.removed_topics),
@@ -52,17 +54,22 @@ topic_status fresh_status(const topic_definition& topic) {
   return status;
 }
 
+error stopping_error() {
+  return {errc::shutting_down, "the node stops", "connect again when it runs", 1000ms};
+}
+
+/// A start later than now is the latest one. It keeps the time of its choice, by which a queue that was not
+/// met before a crash is begun after it.
+start_position at_most(start_position start, timestamp now) {
+  const bool latest = start.from == start_position::kind::latest ||
+                      (start.from == start_position::kind::time && start.at > now);
+  return latest ? start_position{start_position::kind::latest, now} : start;
+}
+
 /// The join with its filters in canonical form, or what is wrong with it.
 result<std::vector<wanted_subscription>> read_join(join& r) {
-  if (!r.consumer)
-    return error{errc::invalid_argument, "the join names no consumer that deliveries could go to"};
-  if (r.member.size() > max_member_name)
-    return error{errc::invalid_argument, "the member's name has " + std::to_string(r.member.size()) +
-                                             " bytes; at most " + std::to_string(max_member_name) +
-                                             " are allowed"};
-  if (r.start > static_cast<std::uint8_t>(start_position::kind::time))
-    return error{errc::invalid_argument, "unknown start position " + std::to_string(r.start),
-                 "start at earliest, latest or a time"};
+  if (auto wrong = check_join(r))
+    return wrong;
   std::vector<wanted_subscription> wanted;
   for (auto& [topic, expression] : r.topics) {
     auto parsed = parse_filter(expression);
@@ -189,11 +196,11 @@ caf::result<joined> catalog_state::enter(join r) {
   start_position start{static_cast<start_position::kind>(r.start), from_unix_ms(r.start_time)};
   auto propose = [this, group = r.group, wanted = std::move(*wanted), start](const catalog& has,
                                                                              const catalog_ids& last) {
-    return has.join(group, wanted, start, last, ctx->now());
+    return has.join(group, wanted, at_most(start, ctx->now()), last, ctx->now());
   };
   change(std::move(names), std::move(propose), [this, promise, r = std::move(r)](const error& err) mutable {
-    if (err)
-      return static_cast<void>(promise.deliver(to_caf(err)));
+    if (err || draining)
+      return static_cast<void>(promise.deliver(to_caf(err ? err : stopping_error())));
     promise.delegate(group(*definitions().group(r.group)), std::move(r));
   });
   return promise;
@@ -267,7 +274,7 @@ void catalog_state::announce(const catalog_entry& entry, const catalog_removed& 
   std::ranges::for_each(removed.groups, [this](const auto& gone) { end_group(gone); });
   for (const auto& changed : entry.topics) {
     tell_retention(queues_of(changed), changed.options, false);
-    if (auto running = topics.find(changed.id); running != topics.end())
+    if (auto running = topics.find(changed.id); running != topics.end() && running->second)
       self->send(running->second, topic_changed{changed});
     if (changed.version > 1)
       for (auto follower : definitions().followers(changed.id))
@@ -297,7 +304,7 @@ void catalog_state::tell_retention(const std::vector<queue_id>& queues, const to
 }
 
 void catalog_state::end_topic(const topic_definition& gone) {
-  if (auto at = topics.find(gone.id); at != topics.end()) {
+  if (auto at = topics.find(gone.id); at != topics.end() && at->second) {
     auto nothing_left = gone;
     nothing_left.queues.clear();
     nothing_left.options.queues = 0;
@@ -307,8 +314,8 @@ void catalog_state::end_topic(const topic_definition& gone) {
     // As an ordinary message, which does not overtake the one before as send_exit would.
     caf::anon_send(handle, caf::exit_msg{self->address(), caf::exit_reason::user_shutdown});
     topic_of.erase(handle->address());
-    topics.erase(at);
   }
+  topics.erase(gone.id);
   tell_retention(queues_of(gone), gone.options, true);
 }
 
@@ -359,9 +366,10 @@ void catalog_state::clean_up() {
 // -----------------------------------------------------------------------------------------------
 
 topic_actor catalog_state::topic(const topic_definition& definition) {
-  auto& handle = topics[definition.id];
+  const auto [at, first] = topics.try_emplace(definition.id);
+  auto& handle = at->second;
   if (!handle) {
-    handle = spawn_topic(self->system(), ctx, definition);
+    handle = spawn_topic(self->system(), ctx, definition, !first);
     self->monitor(handle);
     topic_of[handle->address()] = definition.id;
   }
@@ -401,11 +409,11 @@ void catalog_state::lost(const caf::down_msg& down) {
   } else if (auto dead_topic = topic_of.find(down.source); dead_topic != topic_of.end()) {
     auto id = dead_topic->second;
     topic_of.erase(dead_topic);
-    topics.erase(id);
+    topics[id] = nullptr;
     report(log_level::warning, "topic_died",
            "a TOPIC ended by itself: " + self->system().render(down.reason));
-    // Routes start it again when they are asked for; groups would not ask. Later, so that what ends at once
-    // cannot spin.
+    // Routes start it again when they are asked for; groups would not ask, and must hear of the one that a
+    // route started. Later, so that what ends at once cannot spin.
     if (std::ranges::any_of(definitions().followers(id),
                             [this](auto group) { return groups.contains(group); }))
       self->delayed_send(self, topic_restart_delay, restart_topic{id});
@@ -418,8 +426,6 @@ void catalog_state::lost(const caf::down_msg& down) {
 }
 
 void catalog_state::restart(topic_id id) {
-  if (!definitions().topic(id) || topics.contains(id))
-    return;
   for (auto follower : definitions().followers(id))
     refresh(follower);
 }
@@ -428,12 +434,21 @@ void catalog_state::report(log_level level, std::string_view event, std::string 
   log(ctx->log, {level, name, event, std::move(text), {}});
 }
 
+void catalog_state::drain() {
+  if (!from_here(self))
+    return;
+  draining = true;
+  for (const auto& [id, handle] : groups)
+    self->send(handle, drain_atom::value);
+}
+
 void catalog_state::shut_down() {
-  changes->close({errc::shutting_down, "the node stops", "connect again when it runs", 1000ms});
+  changes->close(stopping_error());
   for (const auto& [id, handle] : groups)
     self->send_exit(handle, caf::exit_reason::user_shutdown);
   for (const auto& [id, handle] : topics)
-    self->send_exit(handle, caf::exit_reason::user_shutdown);
+    if (handle)
+      self->send_exit(handle, caf::exit_reason::user_shutdown);
 }
 
 // -- the actor
@@ -444,10 +459,11 @@ namespace {
 catalog_self::behavior_type catalog_behavior(catalog_self::stateful_pointer<catalog_state> self,
                                              const context_ptr& ctx, const catalog_start& start) {
   self->state.init(ctx, start);
-  self->set_default_handler(caf::drop);
-  self->set_error_handler([](caf::error&) {});
+  ignore_strangers(self);
   self->set_down_handler([self](caf::down_msg& down) { self->state.lost(down); });
   self->set_exit_handler([self](caf::exit_msg& msg) {
+    if (!exit_from_here(self, msg))
+      return;
     self->state.shut_down();
     self->quit(msg.reason);
   });
@@ -469,6 +485,7 @@ catalog_self::behavior_type catalog_behavior(catalog_self::stateful_pointer<cata
       [self](join& r) { return self->state.enter(std::move(r)); },
       [self](const get_message& r) { return self->state.find(r); },
       [self](status_atom) { return self->state.status(); },
+      [self](drain_atom) { self->state.drain(); },
       [self](commit_changes) { self->state.commit(); },
       [self](const restart_topic& r) { self->state.restart(r.id); },
   };

@@ -31,7 +31,8 @@ struct restart_topic {
 using catalog_self = catalog_actor::extend<caf::reacts_to<commit_changes>, caf::reacts_to<restart_topic>>;
 
 /// Owns the definitions (in `changes`) and the handles of running TOPICs and GROUPs: `topic_of` and
-/// `group_of` name exactly those that run. At most one proposal of changes is with the STORE of shard 0.
+/// `group_of` name exactly those that run; a TOPIC that died leaves an empty handle, so that its replacement
+/// is known as one. At most one proposal of changes is with the STORE of shard 0.
 struct catalog_state {
   explicit catalog_state(catalog_self::stateful_pointer<catalog_state> s) : self(s) {}
   static constexpr const char* name = "catalog";
@@ -54,9 +55,11 @@ struct catalog_state {
 
   /// Sends what was gathered to the STORE, as one entry.
   void commit();
-  /// A TOPIC that died is started again because groups follow it.
+  /// The groups that follow a TOPIC that died hear of its replacement, which is started when need be.
   void restart(topic_id id);
   void lost(const caf::down_msg& down);
+  /// Members of all groups hear that the node drains; whoever joins later does, too.
+  void drain();
   /// Answers everything with shutting_down and ends TOPICs and GROUPs.
   void shut_down();
 
@@ -86,6 +89,7 @@ private:
   std::optional<catalog_pipeline> changes;
   /// A commit_changes is in the mailbox.
   bool armed = false;
+  bool draining = false;
 
   std::unordered_map<topic_id, topic_actor> topics;
   std::unordered_map<group_id, group_actor> groups;

@@ -67,7 +67,17 @@ struct directory_state::status_round {
 void directory_state::init(context_ptr context, directory_config config) {
   ctx = std::move(context);
   cfg = std::move(config);
-  self->monitor(cfg.catalog);
+  watch(std::vector{cfg.catalog}, "the CATALOG");
+  watch(ctx->stores, "a STORE");
+  watch(ctx->readers, "a READER");
+  watch(ctx->retentions, "RETENTION");
+}
+
+template <class Actors> void directory_state::watch(const Actors& actors, const char* name) {
+  for (const auto& handle : actors) {
+    self->monitor(handle);
+    vital.emplace(handle.address(), name);
+  }
 }
 
 caf::result<welcome> directory_state::greet(const hello& h) {
@@ -96,8 +106,8 @@ void directory_state::lost(const caf::down_msg& down) {
   if (auto at = clients.find(down.source); at != clients.end()) {
     log(ctx->log, {log_level::debug, name, "client_gone", "a client is gone", {{"client", at->second}}});
     clients.erase(at);
-  } else if (down.source == cfg.catalog->address()) {
-    cfg.on_end({errc::internal, "the CATALOG died: " + self->system().render(down.reason),
+  } else if (auto dead = vital.find(down.source); dead != vital.end()) {
+    cfg.on_end({errc::internal, std::string{dead->second} + " died: " + self->system().render(down.reason),
                 "restart the node; this is a bug, please report it"});
   }
 }
@@ -128,10 +138,11 @@ caf::error directory_state::closed() const {
 // ----------------------------------------------------------------------------------------------------------
 
 caf::result<node_status> directory_state::status() {
+  if (asking && asking->askers.size() >= max_askers)
+    return to_caf({errc::overloaded, "too many ask for the status at once", "ask again", 1000ms});
+  // It takes the sender along: from here on only the promise answers.
   auto promise = self->make_response_promise();
   if (asking) {
-    if (asking->askers.size() >= max_askers)
-      return to_caf({errc::overloaded, "too many ask for the status at once", "ask again", 1000ms});
     asking->askers.push_back(promise);
     return caf::delegated<node_status>{};
   }
@@ -192,25 +203,32 @@ void directory_state::counted(status_round& round) {
 
 caf::result<bool> directory_state::drain() {
   if (draining && draining_stores == 0)
-    return true;
+    return not_drained ? caf::result<bool>{not_drained} : caf::result<bool>{true};
   drain_promises.push_back(self->make_response_promise());
   if (std::exchange(draining, true))
     return caf::delegated<bool>{};
   log(ctx->log,
       {log_level::info, name, "drain", "the node drains: it commits what waits and refuses the rest", {}});
+  self->send(cfg.catalog, drain_atom::value);
   draining_stores = ctx->stores.size();
   for (const auto& store : ctx->stores)
     self->request(store, store_timeout, drain_atom::value)
-        .then([this](bool) { drained(); }, [this](const caf::error&) { drained(); });
+        .then([this](bool) { drained({}); }, [this](const caf::error& err) { drained(err); });
   return caf::delegated<bool>{};
 }
 
-void directory_state::drained() {
+void directory_state::drained(const caf::error& failed) {
+  if (!not_drained)
+    not_drained = failed;
   if (--draining_stores > 0)
     return;
-  for (auto& promise : std::exchange(drain_promises, {}))
-    promise.deliver(true);
-  cfg.on_end({});
+  for (auto& promise : std::exchange(drain_promises, {})) {
+    if (not_drained)
+      promise.deliver(not_drained);
+    else
+      promise.deliver(true);
+  }
+  cfg.on_end(not_drained ? from_caf(not_drained) : error{});
 }
 
 // -- the actor
@@ -231,13 +249,8 @@ caf::result<Answer> pass_on(directory_pointer self, Request&&... request) {
 caf::behavior directory_behavior(directory_pointer self, const context_ptr& ctx,
                                  const directory_config& config) {
   self->state.init(ctx, config);
+  ignore_strangers(self);
   self->set_down_handler([self](caf::down_msg& down) { self->state.lost(down); });
-  // An error or an exit that somebody sent us is no reason to end; the NODE's own exit is.
-  self->set_error_handler([](caf::error&) {});
-  self->set_exit_handler([self](caf::exit_msg& msg) {
-    if (from_here(self) || msg.source.node() == self->node())
-      self->quit(msg.reason);
-  });
   self->set_default_handler([](caf::scheduled_actor*, caf::message_view&) -> caf::result<caf::message> {
     return to_caf({errc::invalid_argument, "the node does not know this request",
                    "use the same version of troupe on both sides"});

@@ -23,8 +23,8 @@ struct listening {
 struct look_for_silent_peers {};
 
 /// Owns what clients ask the node itself: who is connected, its state, draining. `clients` are the monitored
-/// actors that said hello. At most one round of questions for `status` and one drain are under way; later
-/// askers join it.
+/// actors that said hello, `vital` those that the node cannot do without. At most one round of questions for
+/// `status` and one drain are under way; later askers join it.
 struct directory_state {
   explicit directory_state(caf::event_based_actor* s)
       : self(static_cast<caf::stateful_actor<directory_state>*>(s)) {}
@@ -47,16 +47,21 @@ struct directory_state {
 private:
   struct status_round;
 
+  template <class Actors> void watch(const Actors& actors, const char* name);
   void counted(status_round& round);
-  void drained();
+  void drained(const caf::error& failed);
 
   context_ptr ctx;
   std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
   std::unordered_map<caf::actor_addr, std::string> clients;
+  /// Actors without which the node ends.
+  std::unordered_map<caf::actor_addr, const char*> vital;
   std::shared_ptr<status_round> asking;
   std::uint16_t port = 0;
   bool draining = false;
   std::size_t draining_stores = 0;
+  /// The first error of a STORE that did not drain.
+  caf::error not_drained;
   std::vector<caf::response_promise> drain_promises;
 };
 

@@ -55,8 +55,10 @@ store_actor spawn_store(caf::actor_system& sys, store_config cfg);
 reader_actor spawn_reader(caf::actor_system& sys, std::shared_ptr<shard> data);
 retention_actor spawn_retention(caf::actor_system& sys, std::shared_ptr<shard> data, store_actor store,
                                 std::function<timestamp()> now, log_sink log = {});
-/// TOPIC; its QUEUEs are started (and owned, linked) by it on first use.
-topic_actor spawn_topic(caf::actor_system& sys, context_ptr ctx, topic_definition definition);
+/// TOPIC; its QUEUEs are started (and owned, linked) by it on first use. One that `replaces` another that
+/// died starts them at once, and catches up with what the old ones had sent to the STORE.
+topic_actor spawn_topic(caf::actor_system& sys, context_ptr ctx, topic_definition definition,
+                        bool replaces = false);
 /// QUEUE number `number` of a topic.
 queue_actor spawn_queue(caf::actor_system& sys, context_ptr ctx, const topic_definition& definition,
                         std::uint32_t number);
@@ -71,7 +73,8 @@ struct directory_config {
   /// name, version, listen and data are filled in; the DIRECTORY fills in the rest.
   node_status about;
   /// Called once, in the DIRECTORY's thread, when a client asked the node to drain and all STOREs have (no
-  /// error), or when the CATALOG has died. Must not block.
+  /// error; else the first one of a STORE), or when an actor that the node cannot do without has died. Must
+  /// not block.
   std::function<void(const error&)> on_end;
 };
 /// DIRECTORY: answers hello, status and drain and passes everything else on to the CATALOG.

@@ -1,11 +1,15 @@
 #include "group.hpp"
 
+#include "join_check.hpp"
 #include "messaging.hpp"
+#include "status_round.hpp"
 #include "subscription.hpp"
 
 #include <caf/actor_system.hpp>
 
 #include <algorithm>
+#include <iterator>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -16,6 +20,9 @@ namespace {
 bool clean_end(const caf::error& reason) {
   return !reason || reason == caf::exit_reason::normal || reason == caf::exit_reason::user_shutdown;
 }
+
+const error draining{errc::shutting_down, "the node drains", "connect again when it runs",
+                     std::chrono::seconds{1}};
 
 } // namespace
 
@@ -28,9 +35,8 @@ void group_state::init(context_ptr ctx, group_changed start) {
 // --------------------------------------------------------------------------------------------------------
 
 caf::result<joined> group_state::add(const join& j) {
-  if (!j.consumer)
-    return to_caf({errc::invalid_argument, "a member needs a consumer that messages can go to",
-                   "join with the handle of the consumer"});
+  if (auto wrong = draining_ ? draining : check_join(j))
+    return to_caf(wrong);
   if (topics_.empty())
     return to_caf({errc::not_found, "group " + definition_.name + " has no topics", "subscribe to one"});
   // The newest of a name is the one that lives: after a lost connection it is the same program again.
@@ -40,6 +46,10 @@ caf::result<joined> group_state::add(const join& j) {
       end_member(id, false, m.consumer == j.consumer ? error{} : replaced);
       break;
     }
+  if (members_.size() >= most_members)
+    return to_caf({errc::overloaded,
+                   "group " + definition_.name + " has " + std::to_string(most_members) + " members",
+                   "use fewer consumers, each with more threads", std::chrono::seconds{1}});
   const auto id = ++last_member_;
   members_[id] = {j.member.empty() ? "member-" + std::to_string(id) : j.member, j.consumer, ctx_->now()};
   credit_.add_member(id, definition_.options.max_unsettled);
@@ -77,6 +87,12 @@ void group_state::end_member(std::uint64_t id, bool failed, const error& why) {
     if (place.subscription)
       self_->send(place.subscription, member_gone{id, failed});
   distribute();
+}
+
+void group_state::drain() {
+  draining_ = true;
+  while (!members_.empty())
+    end_member(members_.begin()->first, false, draining);
 }
 
 bool group_state::remove(const leave& l) {
@@ -199,24 +215,41 @@ void group_state::change(const group_changed& c) {
   start_next();
 }
 
-/// A queue that is new in a topic the group follows already begins with its first message: the start position
-/// is for what was there when the group came.
 void group_state::follow(const group_topic& t, bool known) {
-  auto start = t.start;
-  if (start.from != start_position::kind::earliest) {
-    const auto first = t.definition.queue(0);
-    auto row = ctx_->shards[ctx_->shard_of(first)]->subscription(definition_.id, first);
-    if (known || (row && *row))
-      start = {};
-  }
+  std::optional<start_position> start;
   for (std::uint32_t i = 0; i < t.definition.options.queues; ++i) {
     const auto id = t.definition.queue(i);
     if (queues_.count(id) != 0)
       continue;
-    queues_[id] = {.topic = t.definition.id, .number = i, .start = start};
+    if (!start)
+      start = start_of(t, known);
+    queues_[id] = {.topic = t.definition.id, .number = i, .start = *start};
     ++not_started_;
     start_queue(id);
   }
+}
+
+/// Where queues begin of which the store knows no place. One that is new in a topic the group follows already
+/// begins with its first message: the start position is for what was there when the group came. After a
+/// restart nobody knows whether a queue without a place is new, or a crash came before its place was durable;
+/// what was stored since the group came is right for both.
+start_position group_state::start_of(const group_topic& t, bool known) const {
+  if (known)
+    return {};
+  if (t.start.from == start_position::kind::latest && met_before(t))
+    return {start_position::kind::time, t.start.at};
+  return t.start;
+}
+
+/// True when the group has a place in any queue of the topic, or nobody can tell.
+bool group_state::met_before(const group_topic& t) const {
+  for (std::uint32_t i = 0; i < t.definition.options.queues; ++i) {
+    const auto id = t.definition.queue(i);
+    auto place = ctx_->shards[ctx_->shard_of(id)]->subscription(definition_.id, id);
+    if (!place || *place)
+      return true;
+  }
+  return false;
 }
 
 void group_state::start_queue(queue_id id) {
@@ -307,8 +340,7 @@ void group_state::open_joins() {
     return;
   for (auto& j : std::exchange(joins_, {}))
     j.promise.deliver(answer_for(j.member));
-  for (auto& a : std::exchange(asking_, {}))
-    look(std::move(a.promise));
+  look();
 }
 
 // -- time and failures
@@ -340,14 +372,7 @@ void group_state::tick() {
                {errc::overloaded,
                 std::to_string(not_started_) + " queues of group " + definition_.name + " have no place yet",
                 "try again; the node's log says what holds them up", std::chrono::seconds{1}});
-  // They were asked in the order of their deadlines.
-  const auto patient =
-      std::find_if(asking_.begin(), asking_.end(), [&](const auto& a) { return a.deadline > now; });
-  std::vector<waiting_status> impatient(std::make_move_iterator(asking_.begin()),
-                                        std::make_move_iterator(patient));
-  asking_.erase(asking_.begin(), patient);
-  for (auto& a : impatient)
-    look(std::move(a.promise));
+  look();
   arm();
 }
 
@@ -378,65 +403,53 @@ void group_state::lost(const caf::down_msg& down) {
 // -- status
 // ---------------------------------------------------------------------------------------------------------
 
-/// The state of all queues, asked for a few at a time.
-struct group_state::gathering {
-  group_status answer;
-  std::vector<subscription_actor> all;
-  std::size_t next = 0;
-  std::size_t missing = 0;
-  caf::typed_response_promise<group_status> promise;
-};
-
-/// A GROUP that has just come up knows nothing yet of its queues: "no lag" would be a lie.
 caf::result<group_status> group_state::status() {
+  if (asking_.size() >= most_asking)
+    return to_caf(
+        {errc::overloaded,
+         std::to_string(most_asking) + " questions for the state of group " + definition_.name + " wait",
+         "ask again", std::chrono::seconds{1}});
   auto promise = self_->make_response_promise<group_status>();
-  if (not_started_ == 0 || asking_.size() >= most_asking) {
-    look(promise);
-  } else {
-    asking_.push_back({self_->clock().now() + status_limit, promise});
-    arm();
-  }
+  asking_.push_back({self_->clock().now() + status_limit, promise});
+  look();
+  arm();
   return promise;
 }
 
-void group_state::look(caf::typed_response_promise<group_status> promise) {
-  auto g = std::make_shared<gathering>();
-  g->answer.name = definition_.name;
-  g->answer.options = definition_.options;
-  for (const auto& [id, t] : topics_)
-    g->answer.topics.push_back({t.definition.name, t.filter});
-  for (const auto& [id, m] : members_)
-    g->answer.members.push_back({m.name, caf::to_string(m.consumer.node()), to_unix_ms(m.since)});
+/// A GROUP that has just come up knows nothing yet of its queues, and "no lag" would be a lie: until it does,
+/// only those are answered who have waited long enough. They asked in the order of their deadlines.
+void group_state::look() {
+  const auto now = self_->clock().now();
+  const auto patient = not_started_ == 0
+                           ? asking_.end()
+                           : std::ranges::find_if(asking_, [&](const auto& a) { return a.deadline > now; });
+  if (looking_ || patient == asking_.begin())
+    return;
+  looking_ = true;
+  std::vector<waiting_status> served(std::make_move_iterator(asking_.begin()),
+                                     std::make_move_iterator(patient));
+  asking_.erase(asking_.begin(), patient);
+  std::vector<subscription_actor> all;
   for (const auto& [id, place] : queues_)
     if (place.subscription)
-      g->all.push_back(place.subscription);
-  if (g->all.empty())
-    return static_cast<void>(promise.deliver(std::move(g->answer)));
-  g->missing = g->all.size();
-  g->promise = std::move(promise);
-  for (std::size_t i = 0; i < most_starting; ++i)
-    gather(g);
+      all.push_back(place.subscription);
+  ask_all(self_, std::move(all), [this, served = std::move(served)](auto queues) mutable {
+    looking_ = false;
+    const auto answer = describe(std::move(queues));
+    for (auto& a : served)
+      a.promise.deliver(answer);
+    look();
+  });
 }
 
-void group_state::gather(const std::shared_ptr<gathering>& g) {
-  if (g->next == g->all.size())
-    return;
-  const auto came = [this, g] {
-    if (--g->missing > 0)
-      return gather(g);
-    std::sort(g->answer.queues.begin(), g->answer.queues.end(), [](const auto& a, const auto& b) {
-      return a.topic != b.topic ? a.topic < b.topic : a.number < b.number;
-    });
-    g->promise.deliver(std::move(g->answer));
-  };
-  self_->request(g->all[g->next++], request_timeout, status_atom::value)
-      .then(
-          [g, came](const subscription_status& s) {
-            g->answer.queues.push_back(s);
-            came();
-          },
-          // One that ended meanwhile is left out.
-          [came](const caf::error&) { came(); });
+group_status group_state::describe(std::vector<subscription_status> queues) const {
+  group_status s{.name = definition_.name, .options = definition_.options};
+  s.queues = std::move(queues);
+  for (const auto& [id, t] : topics_)
+    s.topics.push_back({t.definition.name, t.filter});
+  for (const auto& [id, m] : members_)
+    s.members.push_back({m.name, caf::to_string(m.consumer.node()), to_unix_ms(m.since)});
+  return s;
 }
 
 void group_state::report(log_level level, std::string_view event, std::string text) const {
@@ -445,6 +458,7 @@ void group_state::report(log_level level, std::string_view event, std::string te
 
 group_impl::behavior_type group(group_impl::stateful_pointer<group_state> self, context_ptr ctx,
                                 group_changed start) {
+  ignore_strangers(self);
   self->set_down_handler([self](const caf::down_msg& down) { self->state.lost(down); });
   self->state.init(std::move(ctx), std::move(start));
   const auto inside = [self](auto handle) {
@@ -463,7 +477,8 @@ group_impl::behavior_type group(group_impl::stateful_pointer<group_state> self, 
       [=](const grant_used& m) { inside([&](auto& s) { s.used(m); }); },
       [=](const messages_released& m) { inside([&](auto& s) { s.released(m); }); },
       [=](const queue_lost& m) { inside([&](auto& s) { s.find_queue_again(m); }); },
-      [self](group_tick_atom) { self->state.tick(); },
+      [=](drain_atom) { inside([](auto& s) { s.drain(); }); },
+      [=](group_tick_atom) { inside([](auto& s) { s.tick(); }); },
   };
 }
 

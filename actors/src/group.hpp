@@ -35,8 +35,9 @@ public:
   static constexpr auto pause = std::chrono::seconds{1};
   /// A join waits so long for the subscriptions to have their place.
   static constexpr auto join_limit = std::chrono::seconds{10};
+  static constexpr std::size_t most_members = 4096;
   /// A question for the status waits less, and is then answered with the queues that are there. So many of
-  /// them wait at a time.
+  /// them wait at a time; they are answered a round at a time, each by one that began after it came.
   static constexpr auto status_limit = std::chrono::seconds{5};
   static constexpr std::size_t most_asking = 1024;
 
@@ -49,6 +50,7 @@ public:
   bool remove(const leave& l);
   caf::result<group_status> status();
   void change(const group_changed& c);
+  void drain();
   void started(const subscription_started& s);
   void ready(const subscription_ready& r);
   void used(const grant_used& u);
@@ -82,13 +84,14 @@ private:
     caf::actor_clock::time_point deadline;
     caf::typed_response_promise<group_status> promise;
   };
-  struct gathering;
 
   joined answer_for(std::uint64_t member) const;
   void end_member(std::uint64_t id, bool failed, const error& tell);
   void distribute();
 
   void follow(const group_topic& t, bool known);
+  bool met_before(const group_topic& t) const;
+  start_position start_of(const group_topic& t, bool known) const;
   void start_queue(queue_id id);
   void start_next();
   void queue_handle_came(queue_id id, const queue_actor& queue);
@@ -97,8 +100,8 @@ private:
   bool has_place(queue_id id) const;
   void open_joins();
   void arm();
-  void look(caf::typed_response_promise<group_status> promise);
-  void gather(const std::shared_ptr<gathering>& g);
+  void look();
+  group_status describe(std::vector<subscription_status> queues) const;
   void report(log_level level, std::string_view event, std::string text) const;
 
   group_impl::pointer self_;
@@ -115,6 +118,9 @@ private:
   std::uint64_t last_member_ = 0;
   std::vector<waiting_join> joins_;
   std::vector<waiting_status> asking_;
+  /// A round of questions to the SUBSCRIPTIONs is under way.
+  bool looking_ = false;
+  bool draining_ = false;
   group_credit credit_;
   bool armed_ = false;
 };

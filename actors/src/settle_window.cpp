@@ -39,10 +39,14 @@ std::vector<settle_range> to_ranges(const std::vector<progress>& runs) {
 } // namespace
 
 /// One place per consumer that only wants to hear of failures; one per confirmation.
-void settle_window::add(settler who) {
+bool settle_window::add(settler who) {
   const auto same = [&](const settler& s) { return s.tag == 0 && s.consumer == who.consumer; };
-  if (who.tag != 0 || std::none_of(waiting_.begin(), waiting_.end(), same))
-    waiting_.push_back(std::move(who));
+  if (who.tag == 0 && std::any_of(waiting_.begin(), waiting_.end(), same))
+    return true;
+  if (waiting_.size() >= most_waiting)
+    return false;
+  waiting_.push_back(std::move(who));
+  return true;
 }
 
 std::optional<settle_window::write> settle_window::begin(subscription& core, timestamp now,

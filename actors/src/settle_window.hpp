@@ -21,6 +21,8 @@ public:
   static constexpr auto pause = std::chrono::seconds{1};
   /// Runs in one write.
   static constexpr std::size_t most_runs = 4096;
+  /// Confirmations that may wait for the next writes.
+  static constexpr std::size_t most_waiting = 1024;
 
   /// A consumer that settled.
   struct settler {
@@ -43,7 +45,9 @@ public:
 
   explicit settle_window(queue_id queue) : queue_(queue) {}
 
-  void add(settler who);
+  /// False when too many wait: this one will not hear when its settles, which are written like all others,
+  /// are durable.
+  bool add(settler who);
   /// Takes the next write out of `core`, when it is time for one. Adds to `out` who had to wait for nothing.
   std::optional<write> begin(subscription& core, timestamp now, std::vector<news>& out);
   /// The write of this tag is durable, or was not made because of `code`: then `core` has it back. False when

@@ -304,13 +304,18 @@ void subscription_shell::finish_grant(std::uint32_t messages, std::uint32_t byte
 // -------------------------------------------------------------------------------------------------------
 
 void subscription_shell::settle(const settle_part& p) {
+  // Without a place there are no leases; what came in now would be wiped when there is one, and yet
+  // confirmed.
+  if (!running_)
+    return tell(self_, p.consumer,
+                settled{cfg_.queue, p.confirm, static_cast<std::uint32_t>(p.items.size()), errc::lease_lost});
   const auto at = now();
   settle_window::settler who{p.consumer, p.confirm};
   bool changed = p.confirm != 0;
   for (const auto& item : p.items)
     changed = settle_one(item, who, at) || changed;
-  if (changed)
-    settles_.add(std::move(who));
+  if (changed && !settles_.add(who))
+    tell(self_, who.consumer, settled{cfg_.queue, who.tag, who.refused, errc::overloaded});
   react(at);
 }
 
@@ -453,7 +458,9 @@ void subscription_shell::tick(std::uint64_t timer) {
   react(at);
 }
 
-subscription_status subscription_shell::status() {
+caf::result<subscription_status> subscription_shell::status() const {
+  if (!from_here(self_))
+    return to_caf({errc::invalid_argument, "a subscription's status is for its own node", "ask the GROUP"});
   subscription_status s{cfg_.topic, cfg_.number,    core_.floor(),    core_.next(),
                         0,          core_.leased(), core_.retrying(), core_.unsettled()};
   // The store knows the end also while the QUEUE has not told us yet: "no lag" would be a lie.
@@ -482,6 +489,7 @@ void subscription_shell::report(log_level level, std::string_view event, std::st
 
 subscription_impl::behavior_type
 subscription_behavior(subscription_impl::stateful_pointer<subscription_shell> self, subscription_config cfg) {
+  ignore_strangers(self);
   self->set_down_handler([self](const caf::down_msg& down) { self->state.lost(down); });
   self->state.init(std::move(cfg));
   const auto inside = [self](auto handle) {
@@ -499,7 +507,7 @@ subscription_behavior(subscription_impl::stateful_pointer<subscription_shell> se
       [=](fetched& f) { inside([&](auto& s) { s.arrived(f); }); },
       [=](const settle_committed& c) { inside([&](auto& s) { s.committed(c); }); },
       [self](status_atom) { return self->state.status(); },
-      [self](subscription_tick_atom, std::uint64_t timer) { self->state.tick(timer); },
+      [=](subscription_tick_atom, std::uint64_t timer) { inside([&](auto& s) { s.tick(timer); }); },
   };
 }
 

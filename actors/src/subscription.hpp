@@ -62,7 +62,7 @@ public:
   void arrived(fetched& f);
   void committed(const settle_committed& c);
   void tick(std::uint64_t timer);
-  subscription_status status();
+  caf::result<subscription_status> status() const;
   void lost(const caf::down_msg& down);
 
 private:

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <numeric>
 
 namespace troupe {
 
@@ -41,10 +42,16 @@ struct topic_state::gathering {
   }
 };
 
-void topic_state::init(context_ptr ctx, topic_definition definition) {
+void topic_state::init(context_ptr ctx, topic_definition definition, bool replaces) {
   ctx_ = std::move(ctx);
   definition_ = std::move(definition);
   queues_.resize(definition_.options.queues);
+  if (!replaces)
+    return;
+  std::vector<std::uint32_t> all(queues_.size());
+  std::iota(all.begin(), all.end(), 0u);
+  std::ranges::for_each(all, [this](auto number) { start(number); });
+  catch_up(all);
 }
 
 error topic_state::not_found() const {
@@ -149,8 +156,11 @@ void topic_state::asker_lost(const caf::actor_addr& who) {
 void topic_state::ended(const caf::exit_msg& e) {
   auto it = std::find_if(queues_.begin(), queues_.end(),
                          [&](const queue_actor& q) { return q && q.address() == e.source; });
-  if (it == queues_.end())
-    return self_->quit(e.reason);
+  if (it == queues_.end()) {
+    if (exit_from_here(self_, e))
+      self_->quit(e.reason);
+    return;
+  }
   *it = nullptr;
   const auto number = static_cast<std::uint32_t>(it - queues_.begin());
   log(ctx_->log,
@@ -166,48 +176,63 @@ void topic_state::ended(const caf::exit_msg& e) {
     self_->delayed_send(self_, restart_pause - since, restart_atom::value, number);
 }
 
+void topic_state::restart_due(std::uint32_t number) {
+  if (from_here(self_) && number < queues_.size())
+    restart(number);
+}
+
 void topic_state::restart(std::uint32_t number) {
   if (deleted())
     return;
   last_restart_ = self_->clock().now();
   start(number); // somebody may have asked for it meanwhile; what follows is due all the same
-  catch_up(number);
+  catch_up({number});
   tell_askers();
 }
 
-/// Batches of the QUEUE's predecessor may still wait for their commit, and nobody will tell the new one. What
-/// the STORE applies after all of them tells where the queue then ends.
-void topic_state::catch_up(std::uint32_t number) {
-  const auto id = definition_.queue(number);
-  const auto shard = ctx_->shard_of(id);
-  const auto reader = ctx_->readers[shard];
-  self_->request(ctx_->stores[shard], store_timeout, propose_request{})
-      .then(
-          [=, this](const applied&) {
-            self_->request(reader, reader_timeout, extents_request{{id}})
-                .then(
-                    [=, this](const queue_extents& e) {
-                      if (queues_[number])
-                        self_->send(queues_[number], visible{.queue = id, .next = e.extents.front().next});
-                    },
-                    [=, this](const caf::error& err) { not_caught_up(number, from_caf(err)); });
-          },
-          [=, this](const caf::error& err) { not_caught_up(number, from_caf(err)); });
+/// Batches of the QUEUEs' predecessors may still wait for their commit, and nobody will tell the new ones.
+/// What the STORE applies after all of them tells where the queues then end.
+void topic_state::catch_up(const std::vector<std::uint32_t>& numbers) {
+  std::vector<std::vector<std::uint32_t>> by_shard(ctx_->shards.size());
+  for (auto n : numbers)
+    by_shard[ctx_->shard_of(definition_.queue(n))].push_back(n);
+  const auto failed = [this](const caf::error& err) { not_caught_up(from_caf(err)); };
+  for (std::size_t shard = 0; shard < by_shard.size(); ++shard) {
+    if (by_shard[shard].empty())
+      continue;
+    extents_request ask;
+    for (auto n : by_shard[shard])
+      ask.queues.push_back(definition_.queue(n));
+    self_->request(ctx_->stores[shard], store_timeout, propose_request{})
+        .then(
+            [=, this, asked = std::move(by_shard[shard]), ask = std::move(ask)](const applied&) {
+              self_->request(ctx_->readers[shard], reader_timeout, ask)
+                  .then([=, this](const queue_extents& e) { tell_ends(asked, e); }, failed);
+            },
+            failed);
+  }
 }
 
-/// Not fatal: the queue's next commit tells as well.
-void topic_state::not_caught_up(std::uint32_t number, const error& why) {
+void topic_state::tell_ends(const std::vector<std::uint32_t>& numbers, const queue_extents& e) {
+  for (std::size_t i = 0; i < numbers.size() && !deleted(); ++i)
+    if (const auto& q = queues_[numbers[i]])
+      self_->send(q, visible{.queue = definition_.queue(numbers[i]), .next = e.extents[i].next});
+}
+
+/// Not fatal: a queue's next commit tells as well.
+void topic_state::not_caught_up(const error& why) {
   log(ctx_->log,
       {.level = log_level::warning,
        .component = name,
        .event = "not_caught_up",
-       .text = "where a restarted queue ends is not known until its next commit: " + to_string(why),
-       .fields = {{"topic", definition_.name}, {"number", std::to_string(number)}}});
+       .text = "where restarted queues end is not known until their next commits: " + to_string(why),
+       .fields = {{"topic", definition_.name}}});
 }
 
 topic_impl::behavior_type topic(topic_impl::stateful_pointer<topic_state> self, context_ptr ctx,
-                                topic_definition definition) {
-  self->state.init(std::move(ctx), std::move(definition));
+                                topic_definition definition, bool replaces) {
+  ignore_strangers(self);
+  self->state.init(std::move(ctx), std::move(definition), replaces);
   self->set_down_handler([self](const caf::down_msg& d) { self->state.asker_lost(d.source); });
   self->set_exit_handler([self](const caf::exit_msg& e) { self->state.ended(e); });
   return {
@@ -215,12 +240,12 @@ topic_impl::behavior_type topic(topic_impl::stateful_pointer<topic_state> self, 
       [self](const queue_request& r) { return self->state.ask_queue(r); },
       [self](status_atom) { return self->state.status(); },
       [self](const topic_changed& c) { self->state.change(c); },
-      [self](restart_atom, std::uint32_t number) { self->state.restart(number); },
+      [self](restart_atom, std::uint32_t number) { self->state.restart_due(number); },
   };
 }
 
-topic_actor spawn_topic(caf::actor_system& sys, context_ptr ctx, topic_definition definition) {
-  return sys.spawn(topic, std::move(ctx), std::move(definition));
+topic_actor spawn_topic(caf::actor_system& sys, context_ptr ctx, topic_definition definition, bool replaces) {
+  return sys.spawn(topic, std::move(ctx), std::move(definition), replaces);
 }
 
 } // namespace troupe

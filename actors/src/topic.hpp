@@ -24,7 +24,7 @@ public:
   static inline const char* name = "topic";
 
   explicit topic_state(topic_impl::pointer self) : self_(self) {}
-  void init(context_ptr ctx, topic_definition definition);
+  void init(context_ptr ctx, topic_definition definition, bool replaces);
 
   caf::result<route> ask_route(const route_request& r);
   caf::result<queue_handle> ask_queue(const queue_request& r);
@@ -33,18 +33,20 @@ public:
   void asker_lost(const caf::actor_addr& who);
   /// A linked actor ended: a QUEUE is started again, anybody else takes the TOPIC along.
   void ended(const caf::exit_msg& e);
-  void restart(std::uint32_t number);
+  void restart_due(std::uint32_t number);
 
 private:
   struct gathering;
 
+  void restart(std::uint32_t number);
   bool deleted() const { return definition_.queues.empty(); }
   error not_found() const;
   const queue_actor& start(std::uint32_t number);
   route current_route();
   void tell_askers();
-  void catch_up(std::uint32_t number);
-  void not_caught_up(std::uint32_t number, const error& why);
+  void catch_up(const std::vector<std::uint32_t>& numbers);
+  void tell_ends(const std::vector<std::uint32_t>& numbers, const queue_extents& e);
+  void not_caught_up(const error& why);
 
   topic_impl::pointer self_;
   context_ptr ctx_;
@@ -58,6 +60,6 @@ private:
 };
 
 topic_impl::behavior_type topic(topic_impl::stateful_pointer<topic_state> self, context_ptr ctx,
-                                topic_definition definition);
+                                topic_definition definition, bool replaces);
 
 } // namespace troupe

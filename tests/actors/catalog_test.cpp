@@ -2,6 +2,7 @@
 
 #include "catalog.hpp"
 #include "directory.hpp"
+#include "troupe/units.hpp"
 
 #include <gmock/gmock.h>
 
@@ -42,6 +43,19 @@ struct catalog_fixture : publish_fixture {
     for (const auto& topic : loaded->topics)
       result.push_back(topic.name);
     return result;
+  }
+  /// The TOPIC as such, which no answer names.
+  caf::actor topic_behind(const std::string& topic) {
+    auto found = std::make_shared<caf::actor>();
+    world_.owned(
+        caf::actor{world_.system().spawn([=, aut = aut](caf::event_based_actor* self) -> caf::behavior {
+          self->request(aut, std::chrono::minutes{1}, route_request{topic}).then([=](const route&) {
+            *found = caf::actor_cast<caf::actor>(self->current_sender());
+          });
+          return {[](const route&) {}};
+        })});
+    run();
+    return *found;
   }
   /// Publishes one message to a queue of a topic through its route.
   void publish_one(const std::string& topic, const std::string& body) {
@@ -223,6 +237,74 @@ TEST_F(catalog_fixture, a_topic_that_died_is_started_again_on_use) {
   auto again = world_.ask<route>(aut, route_request{"orders"});
   ASSERT_TRUE(again) << to_string(again.error());
   EXPECT_NE(again->queues[0], queue);
+}
+
+TEST_F(catalog_fixture, a_group_goes_on_when_its_topic_died_and_a_route_brought_it_back_first) {
+  create("orders", 1);
+  auto consumer = world_.make_probe<delivery, settled, dismissed>();
+  auto member = world_.ask<joined>(aut, join{"workers", "me", {{"orders", "*"}}, 0, 0, consumer.handle()});
+  ASSERT_TRUE(member) << to_string(member.error());
+  consumer.send(member->group, consume{.member = member->member, .messages = 100, .bytes = 1u << 20});
+  publish_one("orders", "one");
+  ASSERT_EQ(consumer.take<delivery>().size(), 1u);
+  auto topic = topic_behind("orders");
+  caf::anon_send_exit(topic, caf::exit_reason::kill);
+  run();
+  auto producer = world_.make_probe<published, route>();
+  producer.send(aut, route_request{"orders"});
+  run();
+  auto routes = producer.take<route>();
+  ASSERT_EQ(routes.size(), 1u);
+  advance(milliseconds{500});
+  advance(milliseconds{5000});
+  producer.send(routes[0].queues[0], publish_of(routes[0].ids[0], make_batch(8, 1, {"two"})));
+  run();
+  EXPECT_EQ(consumer.take<delivery>().size(), 1u);
+  EXPECT_NE(topic_behind("orders"), topic);
+}
+
+TEST_F(catalog_fixture, a_topic_that_died_can_be_changed_and_deleted) {
+  create("orders", 1);
+  caf::anon_send_exit(topic_behind("orders"), caf::exit_reason::kill);
+  run();
+  topic_options wider;
+  wider.queues = 2;
+  auto changed = world_.ask<topic_status>(aut, set_topic{"orders", wider});
+  ASSERT_TRUE(changed) << to_string(changed.error());
+  EXPECT_EQ(changed->queues.size(), 2u);
+  caf::anon_send_exit(topic_behind("orders"), caf::exit_reason::kill);
+  run();
+  EXPECT_TRUE(world_.ask<bool>(aut, delete_atom::value, topic_name{"orders"}));
+  EXPECT_TRUE(create("orders", 1));
+}
+
+TEST_F(catalog_fixture, a_join_that_no_record_can_hold_takes_nobody_along) {
+  create("orders", 1);
+  auto consumer = world_.make_probe<delivery, dismissed>();
+  pipelining_client good, bad;
+  const auto me = caf::actor_cast<caf::actor>(aut);
+  for (auto time : {std::int64_t{-1}, to_unix_ms(max_time) + 1})
+    bad.send_all<joined>(world_, me,
+                         std::vector{join{"workers", "me", {{"orders", "*"}}, 2, time, consumer.handle()}});
+  good.send_all<topic_status>(world_, me, std::vector<create_topic>{{"other", {}}});
+  run();
+  EXPECT_EQ(good.got->done, 1);
+  ASSERT_EQ(bad.got->refused.size(), 2u);
+  for (const auto& err : bad.got->refused)
+    EXPECT_EQ(err.code, errc::invalid_argument);
+  EXPECT_THAT(world_.ask<names>(aut, list_groups_atom::value)->values, IsEmpty());
+}
+
+TEST_F(catalog_fixture, a_group_that_starts_at_the_latest_message_keeps_the_time_of_its_choice) {
+  create("orders", 1);
+  const auto far = to_unix_ms(now_ + std::chrono::hours{1});
+  auto consumer = world_.make_probe<delivery, dismissed>();
+  ASSERT_TRUE(world_.ask<joined>(aut, join{"a", "me", {{"orders", "*"}}, 1, 0, consumer.handle()}));
+  ASSERT_TRUE(world_.ask<joined>(aut, join{"b", "me", {{"orders", "*"}}, 2, far, consumer.handle()}));
+  const auto groups = ctx_->shards[0]->load_definitions()->groups;
+  ASSERT_EQ(groups.size(), 2u);
+  for (const auto& g : groups)
+    EXPECT_EQ(g.subscriptions[0].start, (start_position{start_position::kind::latest, now_}));
 }
 
 TEST_F(catalog_fixture, a_message_is_found_by_its_id_with_its_topic_and_queue) {
@@ -428,6 +510,52 @@ TEST_F(directory_fixture, draining_commits_refuses_what_comes_later_and_ends_the
   EXPECT_EQ(world_.ask<node_status>(directory, status_atom::value)->state, "draining");
   EXPECT_TRUE(world_.ask<bool>(directory, drain_atom::value));
   EXPECT_EQ(ended.size(), 1u);
+}
+
+TEST_F(directory_fixture, beyond_so_many_askers_a_question_for_the_status_is_refused_at_once) {
+  pipelining_client client;
+  client.send_all<node_status>(world_, directory, std::vector<status_atom>(1025));
+  run();
+  EXPECT_EQ(client.got->done, 1024);
+  ASSERT_EQ(client.got->refused.size(), 1u);
+  EXPECT_EQ(client.got->refused[0].code, errc::overloaded);
+}
+
+TEST_F(directory_fixture, a_store_that_could_not_be_drained_is_told_to_everybody) {
+  caf::anon_send_exit(ctx_->stores[0], caf::exit_reason::kill);
+  run();
+  ended.clear();
+  EXPECT_FALSE(world_.ask<bool>(directory, drain_atom::value));
+  ASSERT_EQ(ended.size(), 1u);
+  EXPECT_TRUE(ended[0]);
+  EXPECT_FALSE(world_.ask<bool>(directory, drain_atom::value)) << "it has not become true since";
+}
+
+TEST_F(directory_fixture, members_hear_at_once_that_the_node_drains_and_nobody_joins_any_more) {
+  create("orders");
+  auto consumer = world_.make_probe<delivery, dismissed>();
+  const join me{"workers", "me", {{"orders", "*"}}, 0, 0, consumer.handle()};
+  auto member = world_.ask<joined>(directory, me);
+  ASSERT_TRUE(member) << to_string(member.error());
+  ASSERT_TRUE(world_.ask<bool>(directory, drain_atom::value));
+  auto told = consumer.take<dismissed>();
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0].code, errc::shutting_down);
+  for (const auto& at :
+       {directory, caf::actor_cast<caf::actor>(aut), caf::actor_cast<caf::actor>(member->group)})
+    EXPECT_EQ(world_.ask<joined>(at, me).error().code, errc::shutting_down);
+}
+
+TEST_F(directory_fixture, a_reader_or_a_retention_that_died_ends_the_node_loudly) {
+  caf::anon_send_exit(ctx_->readers[0], caf::exit_reason::kill);
+  run();
+  ASSERT_EQ(ended.size(), 1u);
+  EXPECT_EQ(ended[0].code, errc::internal);
+  EXPECT_THAT(ended[0].reason, HasSubstr("READER"));
+  caf::anon_send_exit(ctx_->retentions[0], caf::exit_reason::kill);
+  run();
+  ASSERT_EQ(ended.size(), 2u);
+  EXPECT_THAT(ended[1].reason, HasSubstr("RETENTION"));
 }
 
 TEST_F(directory_fixture, a_catalog_that_died_ends_the_node_loudly) {

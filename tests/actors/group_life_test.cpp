@@ -94,6 +94,22 @@ TEST_F(group_life, a_queue_that_was_added_while_nobody_was_there_begins_with_its
   EXPECT_EQ(all_that_comes(), "1@0=first");
 }
 
+TEST_F(group_life, a_queue_without_a_place_when_a_crash_came_begins_where_the_group_began) {
+  topic_definition_ = topic_of(2);
+  topic_ = world_.owned(spawn_topic(world_.system(), ctx_, topic_definition_));
+  publish_to(0, {"old"});
+  publish_to(1, {"old"});
+  advance(1s);
+  const auto chosen = now_;
+  // The crash: one place is durable, the other is not.
+  ASSERT_TRUE(world_.ask<applied>(
+      ctx_->stores[0], propose_request{reset_entry{group_id{1}, queue_id{1}, 0, queue_offset{1}}}));
+  advance(1s);
+  publish_to(1, {"new"});
+  start(2, "*", {start_position::kind::latest, chosen});
+  EXPECT_EQ(all_that_comes(), "1@1=new");
+}
+
 TEST_F(group_life, after_a_restart_settled_messages_stay_settled_and_attempts_are_kept) {
   start(1);
   publish_to(0, {"a", "b", "c", "d"});

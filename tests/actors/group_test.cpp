@@ -1,5 +1,7 @@
 #include "group_fixture.hpp"
 
+#include "group.hpp"
+
 #include <gmock/gmock.h>
 
 namespace troupe::test {
@@ -202,6 +204,40 @@ TEST_F(group, who_is_no_member_is_told_so) {
   ASSERT_THAT(told, SizeIs(2));
   EXPECT_EQ(told[0].member, 99u);
   EXPECT_EQ(told[0].code, errc::disconnected);
+}
+
+TEST_F(group, takes_so_many_members_and_no_more_but_one_may_come_again_under_its_name) {
+  start(1);
+  for (std::size_t i = 0; i < group_state::most_members; ++i)
+    ASSERT_NE(join_as(ann, "member " + std::to_string(i)), 0u);
+  auto more = world_.ask<joined>(aut, join{.group = "billing", .member = "more", .consumer = ann.handle()});
+  ASSERT_FALSE(more);
+  EXPECT_EQ(more.error().code, errc::overloaded);
+  EXPECT_NE(join_as(ann, "member 7"), 0u);
+}
+
+TEST_F(group, a_join_with_a_name_that_is_too_long_is_refused) {
+  start(1);
+  auto answer = world_.ask<joined>(
+      aut, join{.group = "billing", .member = std::string(256, 'n'), .consumer = ann.handle()});
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().code, errc::invalid_argument);
+}
+
+TEST_F(group, answers_questions_for_its_state_a_round_at_a_time_and_refuses_too_many) {
+  start(2);
+  auto answered = std::make_shared<std::size_t>(0);
+  auto refused = std::make_shared<std::vector<errc>>();
+  auto asker = world_.owned(caf::actor{world_.system().spawn([=, aut = aut](caf::event_based_actor* self) {
+    // The first begins a round; it waits for the SUBSCRIPTIONs, the others for it.
+    for (std::size_t i = 0; i < group_state::most_asking + 3; ++i)
+      self->request(aut, 1min, status_atom::value)
+          .then([=](const group_status& s) { *answered += s.queues.size() == 2 ? 1 : 0; },
+                [=](const caf::error& e) { refused->push_back(from_caf(e).code); });
+  })});
+  run();
+  EXPECT_EQ(*answered, group_state::most_asking + 1);
+  EXPECT_EQ(*refused, std::vector<errc>(2, errc::overloaded));
 }
 
 TEST_F(group, a_join_without_a_consumer_is_refused) {

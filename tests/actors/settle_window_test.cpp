@@ -57,6 +57,21 @@ TEST_F(settle_window_test, has_one_write_under_way_and_the_rest_goes_with_the_ne
   EXPECT_EQ(second->ranges[0], (settle_range{queue_offset{5}, 4, settle_action::ack}));
 }
 
+TEST_F(settle_window_test, takes_so_many_confirmations_that_wait_and_no_more) {
+  ack(0);
+  aut.add({nullptr, 1});
+  const auto first = begin();
+  ASSERT_TRUE(first);
+  ack(1);
+  for (std::uint64_t tag = 2; tag < settle_window::most_waiting + 2; ++tag)
+    ASSERT_TRUE(aut.add({nullptr, tag}));
+  EXPECT_FALSE(aut.add({nullptr, 5000}));
+  end(first->tag);
+  EXPECT_EQ(told(), "1:none ");
+  ASSERT_TRUE(begin());
+  EXPECT_TRUE(aut.add({nullptr, 5001}));
+}
+
 TEST_F(settle_window_test, tells_who_asked_when_it_is_durable_and_not_before) {
   ack(0);
   aut.add({{}, 7, 2});

@@ -316,6 +316,22 @@ TEST_F(subscription_actor_test, a_reset_by_somebody_else_begins_anew_and_voids_w
   EXPECT_EQ(outcome(), "0 1 2 3 4 | 5 95");
 }
 
+TEST_F(subscription_actor_test, confirms_no_settle_while_it_has_no_place) {
+  faults_->what = {errc::overloaded, "busy"};
+  faults_->times = 2; // a commit that fails is tried again entry by entry
+  start();
+  group_.send(aut,
+              settle_part{1, consumer_.handle(), {{q1, generation{1}, lease_id{1}, queue_offset{0}, 1}}, 9});
+  run();
+  auto told = consumer_.take<settled>();
+  ASSERT_THAT(told, SizeIs(1));
+  EXPECT_EQ(told[0].tag, 9u);
+  EXPECT_EQ(told[0].refused, 1u);
+  EXPECT_EQ(told[0].code, errc::lease_lost);
+  advance(1s);
+  EXPECT_THAT(consumer_.take<settled>(), IsEmpty());
+}
+
 TEST_F(subscription_actor_test, is_not_made_again_when_it_was_removed_under_it) {
   start();
   allow(3);

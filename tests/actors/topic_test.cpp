@@ -154,6 +154,32 @@ TEST_F(topic, starts_a_queue_that_dies_again_and_again_once_a_second) {
   EXPECT_EQ(publish_to(last, 0, make_batch(7, 1, {"a"})).code, errc::none);
 }
 
+TEST_F(topic, starts_no_queue_again_because_a_stranger_says_so) {
+  const auto r = ask_route(producer);
+  const auto restart = caf::atom_constant<caf::atom("restart")>::value;
+  caf::anon_send(caf::actor_cast<caf::actor>(aut), restart, 0u);
+  producer.send(aut, restart, 4'294'967'295u);
+  run();
+  EXPECT_TRUE(producer.take<route>().empty());
+  EXPECT_EQ(ask_route(producer).queues, r.queues);
+}
+
+TEST_F(topic, that_replaces_a_dead_one_tells_of_what_that_ones_queues_had_sent_to_the_store) {
+  const auto before = ask_route(producer);
+  producer.send(before.queues[0], publish_of(before.ids[0], make_batch(7, 1, {"a"})));
+  // The batch is with the STORE, which has not committed it, when the TOPIC dies and its replacement comes.
+  producer.send(caf::actor_cast<caf::actor>(aut),
+                caf::exit_msg{producer.handle().address(), caf::exit_reason::kill});
+  aut = world_.owned(spawn_topic(world_.system(), ctx_, topic_of(3, {}, 5), true));
+  auto watcher = world_.make_probe<tail_moved>();
+  const auto q = world_.ask<queue_handle>(aut, queue_request{0});
+  ASSERT_TRUE(q) << to_string(q.error());
+  watcher.send(q->queue, watch{watcher.handle()});
+  run();
+  ASSERT_THAT(stored(queue_id{5}), ElementsAre("a"));
+  EXPECT_EQ(watcher.take<tail_moved>().back().next, queue_offset{1});
+}
+
 TEST_F(topic, ends_with_its_queues) {
   const auto r = ask_route(producer);
   auto monitor = world_.system().spawn([q = r.queues[0]](caf::event_based_actor* self) -> caf::behavior {

@@ -28,7 +28,9 @@ using catalog_actor = caf::typed_actor<
     // Creates the group and its subscriptions when needed, checks consistency, delegates to the GROUP.
     caf::replies_to<join>::with<joined>, caf::replies_to<get_message>::with<found_message>,
     // INTERNAL: counts.
-    caf::replies_to<status_atom>::with<catalog_status>>;
+    caf::replies_to<status_atom>::with<catalog_status>,
+    // INTERNAL: the node drains; groups dismiss their members.
+    caf::reacts_to<drain_atom>>;
 
 /// DIRECTORY: the one published actor, dynamically typed. It answers `hello`, passes every administrative
 /// request, route and join on to the CATALOG (delegated: the answer comes from there), and knows status and

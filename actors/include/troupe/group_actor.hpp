@@ -54,16 +54,19 @@ struct queue_lost {
 using group_actor = caf::typed_actor<
     // A consumer becomes a member; the CATALOG has checked its subscription. The GROUP monitors the consumer.
     // Answered when all the group's subscriptions have a durable place: what is published after the answer is
-    // delivered, also to a group that starts with the latest message. `overloaded` when that takes too long.
+    // delivered, also to a group that starts with the latest message. `overloaded` when that takes too long
+    // or the group has 4096 members.
     caf::replies_to<join>::with<joined>,
     // Credit and settles of a member (from anywhere). Somebody who is no member gets `dismissed`.
     caf::reacts_to<consume>, caf::reacts_to<renew>,
     // Gives everything back without recording failures; true also for somebody who is no member.
     caf::replies_to<leave>::with<bool>,
-    // Members, floors, lags.
+    // Members, floors, lags. `overloaded` when 1024 questions wait.
     caf::replies_to<status_atom>::with<group_status>,
     // INTERNAL
     caf::reacts_to<group_changed>,
+    // INTERNAL: the node drains: members are dismissed, and joins refused, with shutting_down.
+    caf::reacts_to<drain_atom>,
     // INTERNAL, from its SUBSCRIPTIONs
     caf::reacts_to<subscription_started>, caf::reacts_to<subscription_ready>, caf::reacts_to<grant_used>,
     caf::reacts_to<messages_released>, caf::reacts_to<queue_lost>>;
