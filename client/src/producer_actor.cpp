@@ -50,7 +50,7 @@ void producer_state::line_came(line_up& up) {
 void producer_state::line_went() {
   up_ = false;
   directory_ = nullptr;
-  handles_.clear();
+  watch({});
   window_.disconnected();
   send_gathered();
 }
@@ -79,16 +79,29 @@ void producer_state::routed(const route& r) {
     return end({errc::not_found, "topic " + cfg_.options.topic + " was deleted",
                 "create it again, and open a new producer"});
   route_ = r;
-  handles_.clear();
-  for (std::size_t i = 0; i < r.ids.size(); ++i) {
-    handles_[r.ids[i]] = r.queues[i];
-    self->monitor(r.queues[i]);
-  }
+  queue_handles queues;
+  for (std::size_t i = 0; i < r.ids.size(); ++i)
+    queues[r.ids[i]] = r.queues[i];
+  watch(std::move(queues));
   opened_ = up_ = true;
   cfg_.messages->route(r.ids, r.max_message);
   window_.connected(r.ids, now());
   carry_out(nullptr);
   send_gathered();
+}
+
+void producer_state::watch(queue_handles queues) {
+  const auto has = [](const queue_handles& all, const auto& entry) {
+    const auto at = all.find(entry.first);
+    return at != all.end() && at->second == entry.second;
+  };
+  for (const auto& entry : queues)
+    if (!has(handles_, entry))
+      self->monitor(entry.second);
+  for (const auto& entry : handles_)
+    if (!has(queues, entry))
+      self->demonitor(entry.second);
+  handles_ = std::move(queues);
 }
 
 void producer_state::queue_lost(const caf::down_msg& down) {
@@ -97,7 +110,7 @@ void producer_state::queue_lost(const caf::down_msg& down) {
     return;
   // The line may be about to break as a whole; else the topic has news.
   up_ = false;
-  handles_.clear();
+  watch({});
   window_.disconnected();
   self->delayed_send(self, route_retry, route_atom::value);
 }

@@ -55,6 +55,10 @@ struct producer_state {
   caf::event_based_actor* self;
 
 private:
+  using queue_handles = std::unordered_map<queue_id, caf::actor>;
+
+  /// From now on these are the queues, each monitored once.
+  void watch(queue_handles queues);
   milliseconds now() const;
   void no_route(std::uint64_t session, const error& why);
   void take(std::vector<sealed_batch> batches);
@@ -78,7 +82,7 @@ private:
   bool up_ = false;
   bool sweeping_ = false;
   route route_;
-  std::unordered_map<queue_id, caf::actor> handles_;
+  queue_handles handles_;
   std::unordered_map<batch_ticket, kept_batch> batches_;
   std::uint64_t tick_epoch_ = 0;
   std::optional<milliseconds> tick_armed_;

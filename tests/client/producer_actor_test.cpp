@@ -2,6 +2,8 @@
 
 #include "fake_broker.hpp"
 
+#include <caf/default_attachable.hpp>
+
 #include <gtest/gtest.h>
 
 namespace troupe {
@@ -302,6 +304,24 @@ TEST_F(ProducerActor, ChecksMessagesAgainstTheLimitOfTheTopic) {
   EXPECT_FALSE(box->check(m));
   m.deliver_at = from_unix_ms(1);
   EXPECT_EQ(box->check(m).code, errc::not_supported);
+}
+
+TEST_F(ProducerActor, WatchesEachQueueOnceHoweverManyRoutesCome) {
+  open();
+  for (broker.version = 2; broker.version < 5; ++broker.version) {
+    caf::anon_send(aut, broker.route());
+    fixture.run();
+  }
+  const auto gone = broker.queues.back();
+  broker.queues.pop_back();
+  caf::anon_send(aut, broker.route());
+  fixture.run();
+  const auto watches = [this](const caf::actor& queue) {
+    const caf::default_attachable::observe_token by{aut.address(), caf::default_attachable::monitor};
+    return caf::actor_cast<caf::abstract_actor*>(queue)->detach(by);
+  };
+  EXPECT_EQ(watches(broker.queues.front()), 1u);
+  EXPECT_EQ(watches(gone), 0u);
 }
 
 } // namespace
