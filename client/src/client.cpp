@@ -3,6 +3,7 @@
 #include "client_impl.hpp"
 #include "connection.hpp"
 
+#include "troupe/guarded_middleman.hpp"
 #include "troupe/node.hpp"
 #include "troupe/tls.hpp"
 
@@ -91,6 +92,16 @@ connection_config base_config(const client_options& o, const std::shared_ptr<lin
   return cfg;
 }
 
+/// Who connects without TLS. It ends with CAF's own one, in the destructor of the system; by kill, because
+/// with an answer that is still open it would not end otherwise.
+caf::actor guarded_middleman(caf::actor_system& system) {
+  auto middleman = caf::actor_cast<caf::actor>(spawn_guarded_middleman(system));
+  caf::actor_cast<caf::abstract_actor*>(system.middleman().actor_handle())->attach_functor([middleman] {
+    caf::anon_send_exit(middleman, caf::exit_reason::kill);
+  });
+  return middleman;
+}
+
 result<client> connect_remote(client_options options) {
   if (auto wrong = check(options))
     return wrong;
@@ -110,6 +121,8 @@ result<client> connect_remote(client_options options) {
   cfg.host = where->host;
   cfg.port = where->port;
   cfg.tls = !options.tls.certificate.empty();
+  cfg.middleman = cfg.tls ? caf::actor_cast<caf::actor>(impl->own->openssl_manager().actor_handle())
+                          : guarded_middleman(*impl->own);
   impl->options = std::move(options);
   return connect_through(std::move(impl), std::move(cfg));
 }
@@ -128,6 +141,7 @@ result<client> connect_embedded(node& embedded, client_options options) {
 
 /// The library promises error values; what CAF, TLS or the system throw on the way becomes one.
 template <class F> result<client> guarded(F&& f) {
+  const visit here;
   try {
     return f();
   } catch (const std::exception& e) {
@@ -141,6 +155,11 @@ template <class F> result<client> guarded(F&& f) {
 bool inside_callback() { return in_callback; }
 callback_mark::callback_mark() : before_(std::exchange(in_callback, true)) {}
 callback_mark::~callback_mark() { in_callback = before_; }
+
+visit::~visit() {
+  if (!in_callback)
+    caf::logger::set_current_actor_system(nullptr);
+}
 
 result<client> connect_through(std::shared_ptr<client::impl> impl, connection_config cfg) {
   impl->connection = impl->system->spawn(connection, std::move(cfg));
@@ -180,6 +199,7 @@ client::impl::~impl() {
   connection = nullptr;
   if (!own)
     return;
+  { const visit over; } // this thread may be still in the call that failed to connect
   // Another thread ends the system: in a callback this one belongs to it, and an attempt to connect that the
   // operating system holds up for minutes must not hold up who gave up.
   std::promise<void> ended;
@@ -189,9 +209,6 @@ client::impl::~impl() {
     cfg.reset();
     promise.set_value();
   }};
-  // The system's destructor waits for every thread that remembers its logger, as this one may.
-  if (!inside_callback())
-    caf::logger::set_current_actor_system(nullptr);
   const auto patience = connected ? std::chrono::milliseconds{5'000} : std::chrono::milliseconds{500};
   if (inside_callback() || done.wait_for(patience) != std::future_status::ready)
     last.detach();

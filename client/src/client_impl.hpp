@@ -69,4 +69,15 @@ private:
   bool before_;
 };
 
+/// A program's thread in a function that spawns actors. CAF remembers in each such thread the logger of its
+/// actor system, and the system's destructor waits until nobody does: so the thread forgets it on its way
+/// out.
+class visit {
+public:
+  visit() = default;
+  ~visit();
+  visit(const visit&) = delete;
+  visit& operator=(const visit&) = delete;
+};
+
 } // namespace troupe

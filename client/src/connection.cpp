@@ -1,8 +1,6 @@
 #include "connection.hpp"
 
 #include <caf/atom.hpp>
-#include <caf/io/middleman.hpp>
-#include <caf/openssl/manager.hpp>
 
 #include <algorithm>
 #include <set>
@@ -68,9 +66,7 @@ void connection_state::attempt() {
 }
 
 void connection_state::ask_for_directory(std::uint64_t number) {
-  auto& system = self->system();
-  auto middleman = cfg.tls ? system.openssl_manager().actor_handle() : system.middleman().actor_handle();
-  self->request(middleman, cfg.timeout, caf::connect_atom::value, cfg.host, cfg.port)
+  self->request(cfg.middleman, cfg.timeout, caf::connect_atom::value, cfg.host, cfg.port)
       .then([this, number](const caf::node_id&, caf::strong_actor_ptr& published,
                            const std::set<std::string>&) { found(number, published); },
             [this, number](caf::error& why) { failed(number, from_caf(why)); });

@@ -25,6 +25,8 @@ struct connection_config {
   std::string host;
   std::uint16_t port = 0;
   bool tls = false;
+  /// Who connects for us: a middleman actor of CAF's kind.
+  caf::actor middleman;
   /// The DIRECTORY of a node in this process.
   caf::actor embedded;
   std::string client_name;

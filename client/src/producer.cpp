@@ -90,6 +90,7 @@ producer::~producer() = default;
 result<producer> producer::open(const client& c, producer_options options) {
   if (auto wrong = check(options))
     return wrong;
+  const visit here;
   auto i = std::make_unique<impl>(c, std::move(options));
   if (auto failed = i->start())
     return failed;

@@ -10,6 +10,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <future>
 #include <map>
 #include <mutex>
 #include <set>
@@ -630,6 +631,31 @@ TEST_P(Client, FailsEverythingOnceItIsClosed) {
   EXPECT_EQ(producer::open(*c, {.topic = "orders"}).error().code, errc::shutting_down);
   EXPECT_EQ(pull_consumer::open(*c, {.group = "g", .topics = {{"orders"}}}).error().code,
             errc::shutting_down);
+}
+
+TEST_P(Client, MayBeMadeUsedAndEndedInDifferentThreadsThatLiveOn) {
+  topic("orders");
+  std::promise<void> used;
+  std::promise<void> over;
+  std::jthread user{[&] {
+    {
+      auto p = open("orders");
+      auto from = pull("audit", "orders");
+      EXPECT_TRUE(p.send(text("a")));
+      EXPECT_EQ(fetch(from, 1, true).size(), 1u);
+    }
+    used.set_value();
+    over.get_future().wait();
+  }};
+  used.get_future().wait();
+  std::promise<void> ended;
+  std::jthread last{[&] {
+    c.reset();
+    broker.reset();
+    ended.set_value();
+  }};
+  EXPECT_EQ(ended.get_future().wait_for(60s), std::future_status::ready) << "somebody waits for ever";
+  over.set_value();
 }
 
 TEST_P(Client, RefusesOptionsThatMakeNoSense) {
