@@ -138,6 +138,7 @@ struct consumer::impl {
     const std::size_t myself = my_pool == pool.get() ? 1 : 0;
     const auto end = steady_now() + limit;
     const bool done = pool->wait_done(limit, myself);
+    member->messages()->forget_lost();
     outcome = member->leave(std::max(end - steady_now(), milliseconds{1000}));
     if (!done)
       outcome = {errc::timeout, "a handler still runs after " + std::to_string(limit.count()) + " ms",

@@ -8,8 +8,6 @@ namespace {
 
 /// How long small news wait for company. The STORE lets settles wait for 20 ms anyway.
 constexpr milliseconds soon{10};
-/// A lost membership keeps its name until the node notices, at the latest by its connection-timeout.
-constexpr milliseconds name_may_be_taken{30'000};
 
 /// Joining again would not help.
 bool is_final(errc code) {
@@ -84,7 +82,6 @@ void consumer_state::joined_group(std::uint64_t attempt, const joined& j) {
   member_ = j.member;
   lease_ = milliseconds{j.lease_ms};
   opened_ = true;
-  name_taken_since_.reset();
   pause_.reset();
   self->monitor(group_);
   cfg_.messages->joined(j.max_unsettled);
@@ -95,11 +92,7 @@ void consumer_state::joined_group(std::uint64_t attempt, const joined& j) {
 void consumer_state::not_joined(std::uint64_t attempt, error why) {
   if (attempt != attempt_ || !directory_)
     return;
-  const auto now = std::chrono::duration_cast<milliseconds>(self->clock().now().time_since_epoch());
-  if (why.code == errc::already_exists && !name_taken_since_)
-    name_taken_since_ = now;
-  const bool taken_for_good = name_taken_since_ && now - *name_taken_since_ > name_may_be_taken;
-  if (!opened_ || is_final(why.code) || taken_for_good)
+  if (!opened_ || is_final(why.code))
     return end(why);
   join_later();
 }
@@ -118,10 +111,9 @@ void consumer_state::lose_membership(const error& why) {
     self->demonitor(group_);
   group_ = nullptr;
   member_ = 0;
-  cfg_.messages->lost();
+  cfg_.messages->lost(unconfirmed_.empty() ? error{} : why);
   unconfirmed_.clear();
-  for (auto& c : std::exchange(confirmations_, {}))
-    cfg_.messages->confirmed(c.number, c.refused, why);
+  confirmations_.clear();
   if (leaving_)
     end({});
 }
@@ -161,26 +153,30 @@ void consumer_state::tell_broker() {
   c.settles = std::move(news.settles);
   c.confirm = news.confirm;
   for (const auto& item : c.settles)
-    unconfirmed_.insert(item.queue);
+    unconfirmed_[item.queue] = 0;
   if (c.confirm != 0)
     expect_confirmation(c);
   if (c.messages != 0 || c.bytes != 0 || !c.settles.empty())
     self->send(group_, std::move(c));
 }
 
-/// Every queue that was settled since the last confirmation must be named, if only by an empty run.
+/// Names, if only by an empty run, every queue with settles that are not known to be durable: also those of
+/// earlier confirmations that failed or did not come.
 void consumer_state::expect_confirmation(consume& c) {
-  if (unconfirmed_.empty()) {
-    cfg_.messages->confirmed(c.confirm, 0, {});
-    c.confirm = 0;
-    return;
-  }
-  std::set<queue_id> unnamed = unconfirmed_;
+  if (unconfirmed_.empty())
+    return cfg_.messages->confirmed(std::exchange(c.confirm, 0), 0, {});
+  std::set<queue_id> named;
   for (const auto& item : c.settles)
-    unnamed.erase(item.queue);
-  for (auto queue : unnamed)
-    c.settles.push_back({.queue = queue});
-  confirmations_.push_back({c.confirm, std::exchange(unconfirmed_, {}), 0, {}});
+    named.insert(item.queue);
+  confirmation asked{c.confirm, {}, 0, {}};
+  for (auto& [queue, first] : unconfirmed_) {
+    if (first == 0)
+      first = c.confirm;
+    asked.open.insert(queue);
+    if (!named.contains(queue))
+      c.settles.push_back({.queue = queue});
+  }
+  confirmations_.push_back(std::move(asked));
 }
 
 void consumer_state::confirmed(const settled& s) {
@@ -193,6 +189,9 @@ void consumer_state::confirmed(const settled& s) {
   at->refused += s.refused;
   if (s.code != errc::none && s.code != errc::lease_lost)
     at->failed = {s.code, "the node could not make the settles durable", "messages may come again"};
+  else if (auto queue = unconfirmed_.find(s.queue);
+           queue != unconfirmed_.end() && queue->second != 0 && queue->second <= s.tag)
+    unconfirmed_.erase(queue);
   if (!at->open.empty())
     return;
   cfg_.messages->confirmed(at->number, at->refused, at->failed);

@@ -11,6 +11,7 @@
 #include <caf/event_based_actor.hpp>
 #include <caf/stateful_actor.hpp>
 
+#include <map>
 #include <memory>
 #include <random>
 #include <set>
@@ -71,7 +72,7 @@ private:
   void arm_renewal();
   void expect_confirmation(consume& c);
 
-  /// flush(): the answers that are still to come.
+  /// flush(): the answers that are still to come, and what they said so far.
   struct confirmation {
     std::uint64_t number = 0;
     std::set<queue_id> open;
@@ -87,9 +88,9 @@ private:
   std::uint64_t member_ = 0;
   std::uint64_t attempt_ = 0;
   milliseconds lease_{0};
-  /// Since when the member's name is taken by somebody else (maybe our own lost membership).
-  std::optional<milliseconds> name_taken_since_;
-  std::set<queue_id> unconfirmed_;
+  /// Queues with settles that are not known to be durable, each with the first confirmation that was asked
+  /// for after its last settle; 0: none yet.
+  std::map<queue_id, std::uint64_t> unconfirmed_;
   std::vector<confirmation> confirmations_;
   bool opened_ = false;
   bool leaving_ = false;

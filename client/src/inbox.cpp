@@ -83,24 +83,54 @@ void inbox::settle(const std::vector<settle_item>& items) {
 error inbox::flush(milliseconds limit) {
   std::unique_lock lock{mutex_};
   if (ended_)
-    return why_ ? why_ : error{errc::shutting_down, "the consumer has ended", "start another one"};
-  const auto mine = ++flush_asked_;
-  const auto refused_before = flush_refused_;
+    return end_reason();
+  if (!member_ && settles_.empty()) // what was sent is confirmed or lost: there is nothing to wait for
+    return take_untold();
+  flusher mine{++flush_asked_, {}};
+  flushers_.push_back(&mine);
   wake(lock);
   if (!lock.owns_lock())
     lock.lock();
-  if (!changed_.wait_for(lock, limit, [&] { return flush_done_ >= mine || ended_; }))
-    return {errc::timeout, "the node did not confirm the settles in " + std::to_string(limit.count()) + " ms",
-            "they may be durable or not; messages may come again"};
-  if (flush_done_ < mine)
-    return why_;
-  if (flush_failed_)
-    return flush_failed_;
-  if (flush_refused_ > refused_before)
-    return {errc::lease_lost,
-            std::to_string(flush_refused_ - refused_before) + " runs of messages were settled too late",
+  changed_.wait_for(lock, limit, [&] { return mine.outcome || ended_; });
+  std::erase(flushers_, &mine);
+  if (mine.outcome)
+    return *mine.outcome;
+  if (ended_)
+    return end_reason();
+  return {errc::timeout, "the node did not confirm the settles in " + std::to_string(limit.count()) + " ms",
+          "they may be durable or not; messages may come again"};
+}
+
+void inbox::forget_lost() {
+  std::lock_guard lock{mutex_};
+  untold_lost_ = {};
+}
+
+error inbox::end_reason() const {
+  return why_ ? why_ : error{errc::shutting_down, "the consumer has ended", "start another one"};
+}
+
+error inbox::take_untold() {
+  const auto refused = std::exchange(untold_refused_, 0);
+  if (auto lost = std::exchange(untold_lost_, {}))
+    return lost;
+  if (refused > 0)
+    return {errc::lease_lost, std::to_string(refused) + " runs of messages were settled too late",
             "they come again; renew leases in time, or give the group a longer one"};
   return {};
+}
+
+/// Tells all that wait for this number or an earlier one; with nobody there the next flush hears it.
+void inbox::finish(std::uint64_t number, const error& why) {
+  std::vector<flusher*> told;
+  for (auto* f : flushers_)
+    if (!f->outcome && f->number <= number)
+      told.push_back(f);
+  if (told.empty())
+    return;
+  const auto outcome = why ? why : take_untold();
+  for (auto* f : told)
+    f->outcome = outcome;
 }
 
 void inbox::put_back(std::vector<leased_message>::const_iterator from,
@@ -170,10 +200,17 @@ void inbox::joined(std::uint32_t max_unsettled) {
   changed_.notify_all();
 }
 
-void inbox::lost() {
-  std::lock_guard lock{mutex_};
-  drop_all();
-  member_ = false;
+void inbox::lost(const error& unconfirmed) {
+  {
+    std::lock_guard lock{mutex_};
+    drop_all();
+    member_ = false;
+    if (unconfirmed)
+      untold_lost_ = unconfirmed;
+    if (untold_lost_ || settles_.empty())
+      finish(flush_asked_, {});
+  }
+  changed_.notify_all();
 }
 
 void inbox::drop_all() {
@@ -219,16 +256,16 @@ consumer_news inbox::collect() {
 void inbox::confirmed(std::uint64_t number, std::uint64_t refused, const error& why) {
   {
     std::lock_guard lock{mutex_};
-    flush_done_ = std::max(flush_done_, number);
-    flush_refused_ += refused;
+    untold_refused_ += refused;
     stats_.refused_settles += refused;
-    flush_failed_ = why;
+    finish(number, why);
   }
   changed_.notify_all();
 }
 
 void inbox::count_refused(std::uint64_t runs) {
   std::lock_guard lock{mutex_};
+  untold_refused_ += runs;
   stats_.refused_settles += runs;
 }
 

@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 namespace troupe {
@@ -82,8 +83,11 @@ public:
            taking_.load(std::memory_order_relaxed);
   }
   void settle(const std::vector<settle_item>& items);
-  /// Waits until all settles so far are durable.
+  /// Waits until all settles so far are durable. What was refused or lost since the last flush that could
+  /// tell is told, once.
   error flush(milliseconds limit);
+  /// Whoever asks later does not want to hear of settles that earlier memberships lost.
+  void forget_lost();
   void stop_taking();
   bool taking() const { return taking_; }
   bool is_member() const;
@@ -99,12 +103,14 @@ public:
   void wake_with(std::function<void(urgency)> wake);
   /// A membership begins; its credit is all of the limits.
   void joined(std::uint32_t max_unsettled);
-  /// It ended: what is left of it was given back and comes again.
-  void lost();
+  /// It ended: what is left of it was given back and comes again. `unconfirmed`: why settles that were sent
+  /// may not be durable, if there are any.
+  void lost(const error& unconfirmed);
   void deliver(delivery_ptr d);
   /// A delivery that cannot be read: only its credit comes back.
   void damaged(std::uint32_t messages, std::uint32_t bytes);
   consumer_news collect();
+  /// The outcome of flushes up to this number.
   void confirmed(std::uint64_t number, std::uint64_t refused, const error& why);
   void count_refused(std::uint64_t runs);
   /// Leases to renew.
@@ -112,6 +118,15 @@ public:
   void end(const error& why);
 
 private:
+  /// A thread in flush().
+  struct flusher {
+    std::uint64_t number = 0;
+    std::optional<error> outcome;
+  };
+
+  void finish(std::uint64_t number, const error& why);
+  error take_untold();
+  error end_reason() const;
   void hand_out(std::size_t most, std::vector<leased_message>& out);
   void drop_all();
   bool urgent() const;
@@ -134,9 +149,9 @@ private:
   std::uint32_t max_unsettled_ = 0;
   std::uint64_t flush_asked_ = 0;
   std::uint64_t flush_sent_ = 0;
-  std::uint64_t flush_done_ = 0;
-  std::uint64_t flush_refused_ = 0;
-  error flush_failed_;
+  std::vector<flusher*> flushers_;
+  std::uint64_t untold_refused_ = 0;
+  error untold_lost_;
   bool woken_ = false;
   bool woken_for_soon_ = false;
   std::atomic<bool> taking_{true};

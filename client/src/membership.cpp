@@ -50,6 +50,7 @@ result<std::unique_ptr<membership>> membership::begin(const client& c, consumer_
   auto& internals = *c.internals();
   if (internals.closed)
     return client_closed();
+  const visit here;
   if (options.member.empty())
     options.member = made_up_member();
   std::unique_ptr<membership> m(new membership(c));
@@ -86,7 +87,7 @@ error membership::leave(milliseconds limit) {
     return {};
   messages_->stop_taking();
   const auto end = steady_now() + limit;
-  auto flushed = messages_->is_member() ? messages_->flush(limit) : messages_->ended();
+  auto flushed = messages_->flush(messages_->is_member() ? limit : milliseconds{0});
   caf::anon_send(actor_, leave_atom::value);
   if (!messages_->wait_ended(std::max(end - steady_now(), milliseconds{1000})))
     caf::anon_send_exit(actor_, caf::exit_reason::user_shutdown);

@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <future>
+
 namespace troupe {
 namespace {
 
@@ -87,6 +89,22 @@ protected:
     broker.consumed.clear();
     return c;
   }
+
+  /// A flush in a thread of its own; the broker has been asked.
+  std::future<error> begin_flush() {
+    auto flushed = std::async(std::launch::async, [this] { return box->flush(20s); });
+    while (broker.consumed.empty())
+      fixture.run();
+    return flushed;
+  }
+  /// A flush that needs no answer.
+  error finish_flush() {
+    auto flushed = std::async(std::launch::async, [this] { return box->flush(20s); });
+    while (!is_over(flushed))
+      fixture.run();
+    return flushed.get();
+  }
+  static bool is_over(const std::future<error>& f) { return f.wait_for(0s) == std::future_status::ready; }
 
   test::deterministic fixture;
   test::fake_broker broker{fixture};
@@ -269,10 +287,10 @@ TEST_F(ConsumerActor, SaysWhyItMayNotJoin) {
   EXPECT_EQ(box->wait_open(0ms).code, errc::inconsistent_subscription);
 }
 
-TEST_F(ConsumerActor, WaitsForItsOwnNameAfterAReconnect) {
+TEST_F(ConsumerActor, TriesAgainWhenItMayNotJoinAfterAReconnect) {
   open();
   line.down();
-  broker.refuse_join = {errc::already_exists, "a member m1 is there"};
+  broker.refuse_join = {errc::overloaded, "the group starts"};
   line.up(broker.directory);
   fixture.advance(5s);
   fixture.advance(5s);
@@ -280,16 +298,6 @@ TEST_F(ConsumerActor, WaitsForItsOwnNameAfterAReconnect) {
   broker.refuse_join = {};
   fixture.advance(10s);
   EXPECT_TRUE(box->is_member());
-}
-
-TEST_F(ConsumerActor, EndsWhenItsNameStaysTaken) {
-  open();
-  line.down();
-  broker.refuse_join = {errc::already_exists, "a member m1 is there"};
-  line.up(broker.directory);
-  for (int i = 0; i < 10; ++i)
-    fixture.advance(5s);
-  EXPECT_EQ(box->ended().code, errc::already_exists);
 }
 
 TEST_F(ConsumerActor, FlushWaitsForEveryQueueThatWasSettled) {
@@ -329,6 +337,82 @@ TEST_F(ConsumerActor, FlushFailsWhenTheConnectionIsLost) {
   line.down();
   flusher.join();
   EXPECT_EQ(outcome->code, errc::disconnected);
+}
+
+TEST_F(ConsumerActor, AFlushAfterOneThatTimedOutAsksAboutTheSameQueuesAgain) {
+  open();
+  deliver(0, 2, 1);
+  ack(take(2));
+  broker.consumed.clear();
+  EXPECT_EQ(box->flush(0ms).code, errc::timeout);
+  fixture.run();
+  const auto first = only();
+  auto again = begin_flush();
+  const auto second = only();
+  ASSERT_EQ(second.settles.size(), 1u);
+  EXPECT_EQ(second.settles[0].queue, queue_id{11});
+  tell(settled{queue_id{11}, first.confirm, 0, errc::timeout});
+  EXPECT_FALSE(is_over(again)) << "the answer to the first is none to the second";
+  tell(settled{queue_id{11}, second.confirm, 0, errc::no_space});
+  EXPECT_EQ(again.get().code, errc::no_space);
+  auto last = begin_flush();
+  tell(settled{queue_id{11}, only().confirm, 0, errc::none});
+  EXPECT_FALSE(last.get());
+}
+
+TEST_F(ConsumerActor, AFlushAfterOneThatTimedOutTellsWhatCameTooLate) {
+  open();
+  deliver(0, 2, 1);
+  ack(take(2));
+  broker.consumed.clear();
+  EXPECT_EQ(box->flush(0ms).code, errc::timeout);
+  fixture.run();
+  tell(settled{queue_id{11}, only().confirm, 1, errc::none});
+  EXPECT_EQ(finish_flush().code, errc::lease_lost);
+  EXPECT_FALSE(finish_flush()) << "it is told once";
+}
+
+TEST_F(ConsumerActor, FlushTellsOnceThatAnEarlierConnectionLostSettles) {
+  open();
+  deliver(0, 2, 1);
+  ack(take(1));
+  fixture.advance(10ms);
+  line.down();
+  line.up(broker.directory);
+  ASSERT_TRUE(box->is_member());
+  EXPECT_EQ(finish_flush().code, errc::disconnected);
+  EXPECT_FALSE(finish_flush());
+}
+
+TEST_F(ConsumerActor, FlushWithoutAConnectionWaitsOnlyForWhatWasNotSent) {
+  open();
+  deliver(0, 2, 1);
+  const auto taken = take(2);
+  line.down();
+  EXPECT_FALSE(box->flush(0ms));
+  ack(taken);
+  EXPECT_EQ(box->flush(0ms).code, errc::timeout);
+}
+
+TEST_F(ConsumerActor, EachFlushHasItsOwnOutcome) {
+  open();
+  deliver(0, 2, 1);
+  deliver(0, 2, 2, 12);
+  auto taken = take(4);
+  ack({taken[0], taken[1]});
+  broker.consumed.clear();
+  auto first = begin_flush();
+  const auto asked_first = only();
+  ack({taken[2], taken[3]});
+  auto second = begin_flush();
+  const auto asked_second = only();
+  EXPECT_EQ(asked_second.settles.size(), 2u) << "the first queue is not confirmed yet";
+  tell(settled{queue_id{11}, asked_first.confirm, 0, errc::no_space});
+  EXPECT_EQ(first.get().code, errc::no_space);
+  tell(settled{queue_id{12}, asked_second.confirm, 0, errc::none});
+  EXPECT_FALSE(is_over(second));
+  tell(settled{queue_id{11}, asked_second.confirm, 0, errc::none});
+  EXPECT_FALSE(second.get());
 }
 
 TEST_F(ConsumerActor, LeavesTheGroupAfterItsSettles) {
