@@ -289,7 +289,10 @@ void add_send_verb(CLI::App& app, context& ctx) {
   add_repeated(*verb, "--key", s->keys, "A business key to find the message by; may be repeated");
   verb->add_option("--tag", s->tag, "The tag that consumers filter by");
   add_repeated(*verb, "--property", s->properties, "A property; may be repeated")->type_name("NAME=VALUE");
-  verb->add_option("--order-key", s->order_key, "Messages with the same order key keep their order");
+  verb->add_option(
+      "--order-key", s->order_key,
+      "Messages with the same order key keep their order, in one queue; without a key the queues take "
+      "turns, a batch each");
   verb->add_option("--durability", s->durability,
                    "durable: answered when it is on disk; buffered: once the broker holds it")
       ->check(CLI::IsMember({"durable", "buffered"}))

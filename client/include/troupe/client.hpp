@@ -49,27 +49,39 @@ public:
   /// A client of a node in this process, without sockets. The node must outlive it.
   static result<client> attach(node& embedded, client_options options = {});
 
-  // -- administration; each call blocks for at most `timeout`
-  // --------------------------------------------------------
+  // -- administration
+  //
+  // Each call blocks for at most `timeout` (a bit more with many topics at once) and may come from any thread
+  // but a callback's. Besides its own
+  // errors each can give: disconnected or timeout (nothing is known of what was asked; ask again), overloaded
+  // and no_space (with a hint), shutting_down after close(). What is created, set or deleted is durable when
+  // the call returns without error.
 
+  /// already_exists, invalid_argument (name or an option).
   result<topic_info> create_topic(const std::string& name, const topic_options& options = {});
+  /// All options, also those that stay as they are. not_found, invalid_argument (fewer queues, for one).
   result<topic_info> set_topic(const std::string& name, const topic_options& options);
+  /// Options, and per queue its first and next offset and its bytes. not_found.
   result<topic_info> describe_topic(const std::string& name);
   result<std::vector<std::string>> list_topics();
+  /// With all messages; its producers fail with not_found. not_found.
   error delete_topic(const std::string& name);
   /// Creates many topics with the requests in flight together; one result each, in order.
   std::vector<result<topic_info>> create_topics(const std::vector<std::string>& names,
                                                 const topic_options& options);
 
+  /// already_exists, invalid_argument.
   result<group_info> create_group(const std::string& name, const group_options& options = {});
+  /// Options, members and progress per queue: offsets, and how long it is behind. not_found.
   result<group_info> describe_group(const std::string& name);
   result<std::vector<std::string>> list_groups();
+  /// With its progress; members end with not_found. not_found.
   error delete_group(const std::string& name);
 
-  /// A message by its id.
+  /// A message by its id. not_found when there is none or retention deleted it, corrupt when it is damaged.
   result<received_message> get(const message_id& id);
   result<node_info> node_status();
-  /// Asks the node to drain and stop.
+  /// Asks the node to drain and stop; returns when all that it had accepted is committed.
   error drain();
 
   /// Ends the connection; producers and consumers of it fail with shutting_down. Idempotent; also done by the

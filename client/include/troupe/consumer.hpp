@@ -72,6 +72,9 @@ struct outcome {
 class consumer {
 public:
   using handler = std::function<outcome(const leased_message&)>;
+  /// Joins the group, which is made when it does not exist; waits for that at most the client's `timeout`.
+  /// invalid_argument (options, 0 or more than 1024 threads, no handler), not_found (topic),
+  /// inconsistent_subscription, overloaded (no threads left), disconnected, timeout, shutting_down.
   static result<consumer> start(const client& c, consumer_options options, std::size_t threads, handler h);
   consumer(consumer&&) noexcept;
   consumer& operator=(consumer&&) noexcept;
@@ -79,7 +82,8 @@ public:
   ~consumer();
 
   /// Takes no more, waits for running handlers (at most `limit`), sends their settles, gives back what was
-  /// not handled, leaves the group. Idempotent.
+  /// not handled, leaves the group. Idempotent. timeout when a handler still runs or the node does not
+  /// confirm the last settles, other errors as pull_consumer::flush().
   error stop(milliseconds limit = milliseconds{10'000});
 
   struct stats {
@@ -103,6 +107,7 @@ private:
 /// The pull interface. One program thread at a time may fetch; settle and renew may come from any.
 class pull_consumer {
 public:
+  /// As consumer::start().
   static result<pull_consumer> open(const client& c, consumer_options options);
   pull_consumer(pull_consumer&&) noexcept;
   pull_consumer& operator=(pull_consumer&&) noexcept;
@@ -110,18 +115,27 @@ public:
 
   /// Up to `max` messages: returns as soon as there is at least one, or with none after `wait` (long poll: no
   /// polling anywhere). Leases of fetched messages are the program's to renew; of buffered ones the
-  /// consumer's.
+  /// consumer's. Once the consumer has ended, why (see consumer::ended()); shutting_down after close().
   result<std::vector<leased_message>> fetch(std::size_t max, milliseconds wait);
-  /// Settles are sent together with later ones; flush() makes sure.
+  // Settling. It is noted at once and sent together with later ones; flush() makes sure. invalid_argument for
+  // what fetch() did not give and for a negative delay, otherwise as fetch(). A lease that ended is no error
+  // here: flush() and statistics() tell.
+
+  /// Done: it does not come again.
   error ack(const leased_message& m);
   error ack(const std::vector<leased_message>& messages);
+  /// It failed and comes again after `delay`; zero: the group's own pause.
   error retry(const leased_message& m, milliseconds delay = milliseconds{0});
   /// Back to the group at once; no failure is recorded.
   error give_back(const leased_message& m);
+  /// From now on the lease has its whole time again.
   error renew(const leased_message& m);
-  /// Waits until all settles so far are durable at the broker; lease_lost when some came too late.
+  /// Waits, at most `limit`, until all settles so far are durable at the broker. lease_lost when some came
+  /// too late; timeout; disconnected when a connection was lost before some were confirmed: these may be
+  /// durable, or their messages come again. What was lost or came too late is told by one flush only; what it
+  /// could not confirm, the next one asks about again.
   error flush(milliseconds limit = milliseconds{10'000});
-  /// Flushes, gives back what is unsettled, leaves the group. Idempotent.
+  /// Flushes (10 s at most, errors as there), gives back what is unsettled, leaves the group. Idempotent.
   error close();
   consumer::stats statistics() const;
 

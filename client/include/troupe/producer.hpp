@@ -37,8 +37,10 @@ struct producer_options {
 };
 
 /// Publishes to one topic: batches by itself, keeps order per queue and order key, sends again over
-/// reconnects and broker restarts without writing anything twice. Thread-safe. Destroying it waits for what
-/// is in flight (at most `timeout`).
+/// reconnects and broker restarts without writing anything twice. Messages with the same order key go to the
+/// same queue. Those without one stay with a queue until a batch of it is sent, then the next queue has its
+/// turn: so batches are large, and queues get equal numbers over time, not message by message. Thread-safe.
+/// Destroying it waits for what is in flight (at most `timeout`).
 class producer {
 public:
   using callback = std::function<void(const result<receipt>&)>;
