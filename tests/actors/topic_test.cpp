@@ -166,11 +166,12 @@ TEST_F(topic, starts_no_queue_again_because_a_stranger_says_so) {
 
 TEST_F(topic, that_replaces_a_dead_one_tells_of_what_that_ones_queues_had_sent_to_the_store) {
   const auto before = ask_route(producer);
+  // The new QUEUE looks into the store while the old one's batch is not committed yet.
+  const auto old =
+      std::exchange(aut, world_.owned(spawn_topic(world_.system(), ctx_, topic_of(3, {}, 5), true)));
   producer.send(before.queues[0], publish_of(before.ids[0], make_batch(7, 1, {"a"})));
-  // The batch is with the STORE, which has not committed it, when the TOPIC dies and its replacement comes.
-  producer.send(caf::actor_cast<caf::actor>(aut),
-                caf::exit_msg{producer.handle().address(), caf::exit_reason::kill});
-  aut = world_.owned(spawn_topic(world_.system(), ctx_, topic_of(3, {}, 5), true));
+  run();
+  caf::anon_send_exit(old, caf::exit_reason::kill);
   auto watcher = world_.make_probe<tail_moved>();
   const auto q = world_.ask<queue_handle>(aut, queue_request{0});
   ASSERT_TRUE(q) << to_string(q.error());
