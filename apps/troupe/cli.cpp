@@ -91,7 +91,7 @@ bool asks_for_json(int argc, const char* const* argv) {
     std::string_view arg = argv[i];
     if (arg == "--")
       return false;
-    if (arg == "--json")
+    if (arg == "--json" || (arg.starts_with("--json=") && arg != "--json=false"))
       return true;
   }
   return false;

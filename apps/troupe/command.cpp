@@ -63,7 +63,7 @@ std::vector<std::string> merged(const std::vector<std::pair<std::string, std::st
 }
 
 /// Starts /bin/sh -c; the child's pid, or an errno.
-int start(const command_options& options, const std::vector<std::string>& environment, int input,
+int start(const command_options& options, const std::vector<std::string>& environment, int input, int output,
           pid_t& pid) {
   std::vector<char*> variables;
   for (const auto& entry : environment)
@@ -74,8 +74,9 @@ int start(const command_options& options, const std::vector<std::string>& enviro
   posix_spawn_file_actions_t files;
   posix_spawn_file_actions_init(&files);
   posix_spawn_file_actions_adddup2(&files, input, STDIN_FILENO);
-  if (options.stdout_to_stderr)
-    posix_spawn_file_actions_adddup2(&files, STDERR_FILENO, STDOUT_FILENO);
+  if (output >= 0)
+    for (int said : {STDOUT_FILENO, STDERR_FILENO})
+      posix_spawn_file_actions_adddup2(&files, output, said);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   sigset_t defaults;
@@ -106,6 +107,34 @@ bool feed(int fd, std::string_view& input) {
   input.remove_prefix(static_cast<std::size_t>(n));
   return !input.empty();
 }
+
+/// What a command prints, cut into lines.
+class listener {
+public:
+  explicit listener(const std::function<void(std::string_view)>& hear) : hear_(hear) {}
+
+  /// Reads once. False when there is nothing, or nothing more to come.
+  bool read_from(int fd) {
+    std::array<char, 4096> buffer;
+    const auto n = read(fd, buffer.data(), buffer.size());
+    for (char c : std::string_view(buffer.data(), static_cast<std::size_t>(std::max<ssize_t>(n, 0)))) {
+      if (c != '\n')
+        line_ += c;
+      if (c == '\n' || line_.size() >= longest)
+        end_line();
+    }
+    return n > 0;
+  }
+  void end_line() {
+    if (!line_.empty())
+      hear_(std::exchange(line_, {}));
+  }
+
+private:
+  static constexpr std::size_t longest = 16'384;
+  const std::function<void(std::string_view)>& hear_;
+  std::string line_;
+};
 
 int collect(pid_t pid) {
   int status = 0;
@@ -151,10 +180,19 @@ result<int> run_command(const command_options& options, std::string_view input,
   owned_fd reading(ends[0]);
   owned_fd writing(ends[1]);
   fcntl(writing.fd, F_SETFL, O_NONBLOCK);
+  ends = {-1, -1};
+  if (options.hear && pipe2(ends.data(), O_CLOEXEC) != 0)
+    return cannot_start(options.command, errno);
+  owned_fd hearing(ends[0]);
+  owned_fd saying(ends[1]);
+  if (options.hear)
+    fcntl(hearing.fd, F_SETFL, O_NONBLOCK);
+  listener said(options.hear);
   pid_t pid = 0;
-  if (int failed = start(options, merged(environment), reading.fd, pid); failed != 0)
+  if (int failed = start(options, merged(environment), reading.fd, saying.fd, pid); failed != 0)
     return cannot_start(options.command, failed);
   reading.reset();
+  saying.reset();
   if (input.empty())
     writing.reset();
   // Not through <sys/pidfd.h>, which glibc 2.36 does not declare for C++.
@@ -164,11 +202,14 @@ result<int> run_command(const command_options& options, std::string_view input,
   while (true) {
     // A negative descriptor is one that poll() skips. After the first signal its own is always ready, so it
     // is left out and a second one interrupts poll() or is seen a moment later.
-    std::array<pollfd, 3> ready{pollfd{ended.fd, POLLIN, 0}, pollfd{writing.fd, POLLOUT, 0},
-                                pollfd{stop.requested() ? -1 : stop.fd(), POLLIN, 0}};
+    std::array<pollfd, 4> ready{pollfd{ended.fd, POLLIN, 0}, pollfd{writing.fd, POLLOUT, 0},
+                                pollfd{stop.requested() ? -1 : stop.fd(), POLLIN, 0},
+                                pollfd{hearing.fd, POLLIN, 0}};
     poll(ready.data(), ready.size(), std::min(poll_limit(next), stop.requested() ? 100 : 60'000));
     if (ready[0].revents != 0 || ended.fd < 0)
       break;
+    if (ready[3].revents != 0 && !said.read_from(hearing.fd))
+      hearing.reset();
     if (ready[1].revents != 0 && !feed(writing.fd, input))
       writing.reset();
     if (stop.impatient() && !std::exchange(killed, true))
@@ -180,6 +221,10 @@ result<int> run_command(const command_options& options, std::string_view input,
     }
   }
   auto code = collect(pid);
+  // What is in the pipe; somebody whom the command has left behind may go on for ever.
+  for (int i = 0; i < 16 && hearing.fd >= 0 && said.read_from(hearing.fd); ++i) {
+  }
+  said.end_line();
   if (killed)
     return error{errc::shutting_down, "interrupted: the command was ended before it was done"};
   return code;

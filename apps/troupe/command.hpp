@@ -8,6 +8,7 @@
 #include <chrono>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -23,11 +24,11 @@ std::vector<std::pair<std::string, std::string>> environment_of(const received_m
 struct command_options {
   /// Run by /bin/sh -c.
   std::string command;
-  /// Its stdout goes to our stderr.
-  bool stdout_to_stderr = false;
   /// Called every so often while it runs.
   std::chrono::milliseconds every{10'000};
   std::function<void()> meanwhile;
+  /// Gets what it prints on stdout and stderr, line by line, long ones in pieces; empty: they are ours.
+  std::function<void(std::string_view)> hear;
 };
 
 /// Runs a command with `input` on its standard input, in a process group of its own so that a Ctrl-C meant

@@ -98,6 +98,7 @@ private:
       auto messages = from_.fetch(how_many(), std::max(limit, milliseconds{0}));
       if (!messages)
         return messages.error();
+      tell_lost();
       renew_held();
       if (messages->empty()) {
         if (s_.wait && clock::now() - last >= *s_.wait)
@@ -163,6 +164,15 @@ private:
     ctx_.out.text(text);
   }
 
+  /// After a reconnect: what is settled then is not to suffer from it.
+  void tell_lost() {
+    const auto rejoins = from_.statistics().rejoins;
+    if (std::exchange(rejoins_, rejoins) == rejoins)
+      return;
+    if (auto lost = from_.flush())
+      ctx_.out.note(lost.reason + "; " + lost.hint);
+  }
+
   /// The leases of what `--settle none` keeps live on while we do.
   void renew_held() {
     if (held_.empty() || clock::now() - renewed_ < lease_ / 3)
@@ -183,7 +193,10 @@ private:
     print(m);
     if (auto err = ctx_.out.flush())
       return err;
-    command_options options{s_.command, ctx_.out.json_lines, lease_ / 3, [&] { from_.renew(m); }};
+    const auto name = "message " + troupe::to_string(m.id());
+    command_options options{s_.command, lease_ / 3, [&] { from_.renew(m); }, {}};
+    if (ctx_.out.json_lines)
+      options.hear = [&](std::string_view line) { ctx_.out.note(name + ": " + std::string(line)); };
     auto code = run_command(options, m.body(), environment_of(m.copy()), stop_);
     if (!code && code.error().code != errc::shutting_down) {
       from_.give_back(m);
@@ -194,7 +207,6 @@ private:
     ++received_;
     if (*code == 0)
       return settle({m});
-    auto name = "message " + troupe::to_string(m.id());
     ctx_.out.note(
         name + ": the command ended with " + std::to_string(*code) +
         (*code == rejects ? "; rejecting is not supported yet, so it is retried" : ", so it is retried"));
@@ -207,6 +219,7 @@ private:
   pull_consumer from_;
   const milliseconds lease_;
   std::uint64_t received_ = 0;
+  std::uint64_t rejoins_ = 0;
   std::vector<leased_message> held_;
   clock::time_point renewed_ = clock::now();
 };

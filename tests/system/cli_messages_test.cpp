@@ -252,6 +252,7 @@ TEST_F(cli_messages, an_interrupt_gives_back_what_was_not_settled_and_exits_with
   ASSERT_TRUE(receive.read_line()) << receive.errors();
   receive.signal(SIGINT);
   EXPECT_EQ(receive.wait(), 0) << receive.errors();
+  objects(receive.errors());
   auto again = works_json({"receive", "interrupted", "--group", "interrupted", "--max", "1"});
   EXPECT_EQ(again.at(0)["attempt"], 1) << "given back, not failed";
 }
@@ -287,10 +288,10 @@ TEST_F(cli_messages, what_a_command_prints_does_not_mix_with_json) {
   new_topic("noise");
   works({"send", "noise", "b"});
   auto said =
-      troupe({"--json", "receive", "noise", "--group", "noise", "--max", "1", "--exec", "echo noise"});
+      troupe({"--json", "receive", "noise", "--group", "noise", "--max", "1", "--exec", "echo noise >&2"});
   EXPECT_EQ(said.status, 0) << said.err;
   EXPECT_EQ(objects(said.out).size(), 1u);
-  EXPECT_THAT(said.err, HasSubstr("noise"));
+  EXPECT_THAT(objects(said.err).at(0).value("note", ""), HasSubstr("noise"));
 }
 
 TEST_F(cli_messages, a_small_benchmark_prints_what_scripts_rely_on) {

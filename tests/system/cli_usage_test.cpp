@@ -166,6 +166,21 @@ TEST_F(cli_usage, without_a_node_it_says_so_and_where_it_looked) {
   }
 }
 
+TEST_F(cli_usage, with_json_every_line_on_stderr_is_an_object) {
+  const std::vector<std::vector<std::string>> arguments{{}, {"a"}, {"a", "b"}, {"a", "b", "--group", "g"}};
+  for (const auto& verb : verbs)
+    for (const auto& rest : arguments)
+      for (const auto* json : {"--json", "--json=true"}) {
+        if (verb.back() == "raw" && rest.empty()) // measures for seconds, and needs no node
+          continue;
+        auto said = troupe(joined({json, "--timeout", "1s", "--node", "127.0.0.1:9"}, joined(verb, rest)));
+        auto line = testing::PrintToString(joined(verb, rest));
+        ASSERT_TRUE(said.status) << line;
+        EXPECT_EQ(objects(said.err).empty(), *said.status == 0) << line;
+        EXPECT_EQ(said.out.empty(), *said.status != 0) << line;
+      }
+}
+
 TEST_F(cli_usage, the_node_comes_from_the_environment_unless_named) {
   process_options options{.environment = {{"TROUPE_NODE", "127.0.0.1:9"}}};
   auto said = run(TROUPE_CLI, {"--timeout", "1s", "node", "status"}, options);

@@ -17,7 +17,7 @@ using namespace std::chrono_literals;
 class command : public testing::Test {
 protected:
   result<int> run(const std::string& text, std::string_view input = {}, const received_message& m = {}) {
-    return run_command({.command = text, .stdout_to_stderr = true}, input, environment_of(m), stop_);
+    return run_command({.command = text}, input, environment_of(m), stop_);
   }
   std::string path(const std::string& name) { return (place_.path() / name).string(); }
   std::string content(const std::string& name) {
@@ -74,9 +74,21 @@ TEST_F(command, the_rest_of_the_message_is_in_its_environment) {
   EXPECT_THAT(text, testing::Not(testing::HasSubstr("TROUPE_PROPERTY_zero")));
 }
 
+TEST_F(command, what_it_prints_is_heard_line_by_line) {
+  std::vector<std::string> lines;
+  command_options options{.command =
+                              "echo one; echo two >&2; head -c 20000 /dev/zero | tr '\\0' x; printf end"};
+  options.hear = [&](std::string_view line) { lines.emplace_back(line); };
+  EXPECT_EQ(run_command(options, {}, {}, stop_).value(), 0);
+  ASSERT_EQ(lines.size(), 4u);
+  EXPECT_EQ(lines[0], "one");
+  EXPECT_EQ(lines[1], "two");
+  EXPECT_EQ(lines[2] + lines[3], std::string(20'000, 'x') + "end");
+}
+
 TEST_F(command, a_long_one_lets_us_do_something_meanwhile) {
   int calls = 0;
-  command_options options{.command = "cat " + path("fifo"), .stdout_to_stderr = true, .every = 5ms};
+  command_options options{.command = "cat " + path("fifo"), .every = 5ms, .hear = [](std::string_view) {}};
   ASSERT_EQ(std::system(("mkfifo " + path("fifo")).c_str()), 0);
   // The command waits for a writer; the third call is it.
   options.meanwhile = [&] {
