@@ -96,6 +96,7 @@ void add_bench_options(CLI::App& verb, bench_settings& s) {
 result<bench_node> bench_node::open(context& ctx, const bench_settings& s) {
   bench_node b;
   b.prefix_ = random_name();
+  b.out_ = &ctx.out;
   b.pid_ = s.embedded ? getpid() : s.pid;
   if (s.embedded) {
     auto place = scratch_directory::make(s.directory);
@@ -120,13 +121,25 @@ bench_node::~bench_node() {
   if (!client_)
     return;
   // An embedded store goes as a whole.
-  if (!node_) {
-    for (const auto& group : groups_)
-      client_->delete_group(group);
-    for (const auto& topic : topics_)
-      client_->delete_topic(topic);
-  }
+  if (auto err = node_ ? error{} : clean_up())
+    out_->failure("bench: deleting what it made",
+                  {err.code, err.reason, "delete the topics and groups whose names begin with " + prefix_});
   client_->close();
+}
+
+error bench_node::clean_up() {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  const auto gone = [&](const error& outcome) { return !outcome || outcome.code == errc::not_found; };
+  const auto late = [&] { return stop_->requested() && std::chrono::steady_clock::now() > deadline; };
+  for (const auto& [names, remove] :
+       {std::pair{&groups_, &client::delete_group}, std::pair{&topics_, &client::delete_topic}})
+    for (const auto& name : *names) {
+      if (late())
+        return {errc::timeout, "it takes too long after an interrupt"};
+      if (auto err = (*client_.*remove)(name); !gone(err))
+        return err;
+    }
+  return {};
 }
 
 result<std::string> bench_node::make_topic(const topic_options& options) {
@@ -140,11 +153,11 @@ result<std::vector<std::string>> bench_node::make_topics(std::uint32_t count, co
   std::vector<std::string> names;
   for (std::uint32_t i = 0; i < count; ++i)
     names.push_back(prefix_ + "-" + std::to_string(++made_));
-  for (const auto& topic : client_->create_topics(names, options)) {
+  // One whose creation failed may be there all the same.
+  topics_.insert(topics_.end(), names.begin(), names.end());
+  for (const auto& topic : client_->create_topics(names, options))
     if (!topic)
       return topic.error();
-    topics_.push_back(topic->name);
-  }
   return names;
 }
 

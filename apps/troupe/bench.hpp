@@ -56,6 +56,8 @@ class bench_node {
 public:
   static result<bench_node> open(context& ctx, const bench_settings& s);
   bench_node(bench_node&&) noexcept = default;
+  /// Deletes the topics and groups it made. An interrupted one gives up when the node does not answer or
+  /// after 30 s, and says what is left behind.
   ~bench_node();
 
   client& connection() { return *client_; }
@@ -71,15 +73,18 @@ public:
   std::uint64_t memory();
   /// CPU seconds of the node's process; nothing when it is not known.
   std::optional<double> cpu_seconds() const;
-  /// Ctrl-C: a benchmark ends then, and cleans up.
+  /// Ctrl-C: a benchmark ends then, and cleans up. The second one ends the process at once.
   const interrupt& stop() const { return *stop_; }
 
 private:
   bench_node() = default;
+  error clean_up();
+
   std::string prefix_;
   int pid_ = 0;
   std::uint64_t made_ = 0;
-  std::unique_ptr<interrupt> stop_ = std::make_unique<interrupt>();
+  output* out_ = nullptr;
+  std::unique_ptr<interrupt> stop_ = std::make_unique<interrupt>(2);
   // Destroyed from the last to the first: the client before the node, the node before its directory.
   std::unique_ptr<scratch_directory> data_;
   std::unique_ptr<node> node_;

@@ -46,6 +46,8 @@ int topics(context& ctx, const topics_settings& s) {
     f.more["bytes_per_topic"] = after > before ? (after - before) / s.count : 0;
     if (auto cpu = idle_cpu(*node, s.idle.value_or(milliseconds{5000})))
       f.more["idle_cpu_percent"] = std::round(*cpu * 100) / 100;
+    if (node->stop().requested())
+      return interrupted();
     return f;
   });
 }

@@ -6,12 +6,12 @@
 namespace troupe::cli {
 
 /// Catches SIGINT and SIGTERM while it lives, so that long work can end cleanly. The second signal makes
-/// waiting for commands end too (see `impatient`); the third ends the process at once. SIGPIPE is ignored:
-/// writing to a closed pipe is an error that can be told. There may be one at a time, because signals belong
-/// to the process.
+/// waiting for commands end too (see `impatient`); the `last` one ends the process at once. SIGPIPE is
+/// ignored: writing to a closed pipe is an error that can be told. There may be one at a time, because
+/// signals belong to the process.
 class interrupt {
 public:
-  interrupt();
+  explicit interrupt(int last = 3);
   ~interrupt();
   interrupt(const interrupt&) = delete;
   interrupt& operator=(const interrupt&) = delete;
