@@ -246,8 +246,8 @@ std::string process::errors() const {
   return impl_->err_text;
 }
 
-bool process::write(std::string_view text) {
-  auto until = clock::now() + 20s;
+bool process::write(std::string_view text, std::chrono::milliseconds deadline) {
+  auto until = clock::now() + deadline;
   auto fd = impl_->in.fd();
   // A reader that is gone shall be an answer, not the end of the test program.
   sigset_t pipe_signal;

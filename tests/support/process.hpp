@@ -45,8 +45,8 @@ public:
   /// Everything on standard output / standard error so far (read_line does not take it away from here).
   std::string output() const;
   std::string errors() const;
-  /// More standard input (with keep_input). False when the process reads no more.
-  bool write(std::string_view text);
+  /// More standard input (with keep_input). False when the process reads no more, or not all of it in time.
+  bool write(std::string_view text, std::chrono::milliseconds deadline = 20s);
   void close_input();
   void signal(int number);
   /// The exit code, 128 + n for death by signal n; nothing when it still runs at the deadline. All output has

@@ -184,14 +184,7 @@ TEST_F(cli_drain, draining_stops_the_node_cleanly_and_what_was_sent_is_there_aft
   works({"send", "survivor", "still here"});
   EXPECT_THAT(works({"node", "drain"}), HasSubstr("drains"));
   EXPECT_EQ(node_->wait(std::chrono::seconds(15)), 0) << node_->errors();
-  node_ = std::make_unique<process>(
-      TROUPE_TROUPED,
-      std::vector<std::string>{"--data", (place_->path() / "data").string(), "--listen", "127.0.0.1:0"});
-  auto ready = node_->read_until("trouped ready on ");
-  ASSERT_TRUE(ready) << node_->errors();
-  std::istringstream words(*ready);
-  for (int i = 0; i < 4; ++i)
-    words >> address_;
+  ASSERT_NO_FATAL_FAILURE(start_node());
   EXPECT_EQ(works_json({"receive", "survivor", "--group", "g", "--max", "1"}).at(0)["body"], "still here");
 }
 

@@ -62,6 +62,10 @@ class cli : public cli_usage {
 protected:
   static void SetUpTestSuite() {
     place_ = std::make_unique<temporary_directory>();
+    start_node();
+  }
+  /// On the suite's data; again after it ended.
+  static void start_node() {
     node_ = std::make_unique<process>(
         TROUPE_TROUPED,
         std::vector<std::string>{"--data", (place_->path() / "data").string(), "--listen", "127.0.0.1:0"});

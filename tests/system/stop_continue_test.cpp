@@ -89,15 +89,16 @@ TEST_F(stop_continue_test,
   start();
   auto program = start_troupe(*node_, {"--json", "--timeout", "2m", "send", "orders", "--lines", "-"},
                               {.keep_input = true});
-  // It is fed by a thread, because a stopped program reads nothing.
+  // It is fed by a thread, because a stopped program reads nothing. A failing test ends both.
   constexpr std::uint64_t count = 20'000;
-  std::thread feeder{[&] {
-    for (std::uint64_t n = 0; n < count; ++n)
-      while (!program.write(to_message({0, n, 0, n}, 100).body + "\n"))
-        ;
+  std::jthread feeder{[&](const std::stop_token& given_up) {
+    const std::stop_callback end{given_up, [&] { program.signal(SIGKILL); }};
+    bool reads = true;
+    for (std::uint64_t n = 0; n < count && reads; ++n)
+      reads = program.write(to_message({0, n, 0, n}, 100).body + "\n", 120s);
     program.close_input();
   }};
-  ASSERT_TRUE(program.read_line());
+  ASSERT_TRUE(program.read_line()) << program.errors();
   program.signal(SIGSTOP);
   EXPECT_TRUE(eventually([&] { return must(client_->node_status()).connections == 1; }))
       << "the node does not give up a producer that does not answer";
