@@ -1,0 +1,225 @@
+#include "client_fixture.hpp"
+
+namespace troupe::test {
+namespace {
+
+TEST_P(Client, HandlesEveryMessageOnItsThreadsAndAcknowledges) {
+  topic("orders");
+  constexpr int n = 5000;
+  counter handled;
+  std::mutex mutex;
+  std::set<std::string> seen;
+  std::set<std::thread::id> threads;
+  auto consuming =
+      consumer::start(*c, {.group = "audit", .topics = {{"orders"}}}, 3, [&](const leased_message& m) {
+        std::lock_guard lock{mutex};
+        EXPECT_TRUE(seen.emplace(m.body()).second) << m.body() << " came twice";
+        threads.insert(std::this_thread::get_id());
+        handled.add();
+        return outcome::ack();
+      });
+  ASSERT_TRUE(consuming) << to_string(consuming.error());
+  auto p = open("orders");
+  for (int i = 0; i < n; ++i)
+    EXPECT_FALSE(p.send_one_way(text(std::to_string(i))));
+  ASSERT_TRUE(handled.reaches(n));
+  EXPECT_FALSE(consuming->stop());
+  EXPECT_EQ(consuming->statistics().acked, std::uint64_t{n});
+  EXPECT_LE(threads.size(), 3u);
+  const auto group = c->describe_group("audit");
+  ASSERT_TRUE(group);
+  EXPECT_TRUE(group->members.empty());
+  for (const auto& q : group->queues)
+    EXPECT_EQ(q.floor, q.next) << "everything acknowledged is durable after stop()";
+}
+
+TEST_P(Client, DeliversAgainWhatFailedWithTheNextAttempt) {
+  topic("orders", 1);
+  ASSERT_TRUE(c->create_group("audit", {.retry_delay = 20ms}));
+  counter done;
+  std::mutex mutex;
+  std::vector<std::string> trace;
+  auto consuming =
+      consumer::start(*c, {.group = "audit", .topics = {{"orders"}}}, 1, [&](const leased_message& m) {
+        std::lock_guard lock{mutex};
+        trace.push_back(std::string{m.body()} + std::to_string(m.attempt()));
+        if (m.body() == "r" && m.attempt() == 1)
+          return outcome::retry();
+        if (m.body() == "x" && m.attempt() < 3)
+          throw std::runtime_error("no");
+        done.add();
+        return outcome::ack();
+      });
+  ASSERT_TRUE(consuming);
+  auto p = open("orders");
+  p.send({text("a"), text("r"), text("x")});
+  ASSERT_TRUE(done.reaches(3));
+  EXPECT_FALSE(consuming->stop());
+  EXPECT_THAT(trace, testing::UnorderedElementsAre("a1", "r1", "r2", "x1", "x2", "x3"));
+  EXPECT_EQ(consuming->statistics().retried, 3u);
+}
+
+TEST_P(Client, RenewsTheLeaseOfASlowHandler) {
+  topic("orders", 1);
+  ASSERT_TRUE(c->create_group("audit", {.lease = 1s}));
+  counter started;
+  counter go_on;
+  counter done;
+  std::atomic<int> calls{0};
+  auto consuming =
+      consumer::start(*c, {.group = "audit", .topics = {{"orders"}}}, 2, [&](const leased_message&) {
+        ++calls;
+        started.add();
+        go_on.reaches(1);
+        done.add();
+        return outcome::ack();
+      });
+  ASSERT_TRUE(consuming);
+  auto p = open("orders");
+  ASSERT_TRUE(p.send(text("slow")));
+  ASSERT_TRUE(started.reaches(1));
+  // Another consumer would get the message as soon as its lease ended.
+  auto other = pull("audit", "orders", {.max_messages = 1});
+  auto stolen = other.fetch(1, 3s);
+  ASSERT_TRUE(stolen);
+  EXPECT_TRUE(stolen->empty());
+  go_on.add();
+  ASSERT_TRUE(done.reaches(1));
+  EXPECT_FALSE(consuming->stop());
+  EXPECT_EQ(calls, 1);
+}
+
+TEST_P(Client, GivesBackWhatAStoppedConsumerHadNotHandled) {
+  topic("orders", 1);
+  auto p = open("orders");
+  for (int i = 0; i < 50; ++i)
+    ASSERT_TRUE(p.send(text(std::to_string(i))));
+  std::atomic<int> handled{0};
+  counter first;
+  counter go_on;
+  auto consuming =
+      consumer::start(*c, {.group = "audit", .topics = {{"orders"}}}, 1, [&](const leased_message&) {
+        ++handled;
+        first.add();
+        go_on.reaches(1);
+        return outcome::ack();
+      });
+  ASSERT_TRUE(consuming);
+  ASSERT_TRUE(first.reaches(1));
+  std::thread stopper([&] { EXPECT_FALSE(consuming->stop()); });
+  go_on.add();
+  stopper.join();
+  auto rest = pull("audit", "orders");
+  const auto n = 50 - static_cast<std::size_t>(handled);
+  for (const auto& m : fetch(rest, n))
+    EXPECT_EQ(m.attempt(), 1u) << "giving back is no failure";
+}
+
+TEST_P(Client, StopSaysWhenAHandlerDoesNotComeBackAndNothingHangs) {
+  topic("orders", 1);
+  counter first;
+  auto go_on = std::make_shared<counter>();
+  {
+    auto consuming = consumer::start(*c, {.group = "audit", .topics = {{"orders"}}}, 1,
+                                     [&first, go_on](const leased_message&) {
+                                       first.add();
+                                       go_on->reaches(1);
+                                       return outcome::ack();
+                                     });
+    ASSERT_TRUE(consuming);
+    auto p = open("orders");
+    ASSERT_TRUE(p.send(text("stuck")));
+    ASSERT_TRUE(first.reaches(1));
+    EXPECT_EQ(consuming->stop(50ms).code, errc::timeout);
+  }
+  go_on->add();
+}
+
+TEST_P(Client, PullsSettlesAndGivesBack) {
+  topic("orders", 1);
+  ASSERT_TRUE(c->create_group("audit", {.retry_delay = 20ms}));
+  auto p = open("orders");
+  p.send({text("a"), text("b"), text("c"), text("d")});
+  auto from = pull("audit", "orders");
+  auto got = fetch(from, 4);
+  EXPECT_FALSE(from.ack({got[0], got[1]}));
+  EXPECT_FALSE(from.retry(got[2]));
+  EXPECT_FALSE(from.give_back(got[3]));
+  EXPECT_FALSE(from.flush());
+  std::map<std::string, std::uint32_t> again;
+  for (const auto& m : fetch(from, 2)) {
+    again[std::string{m.body()}] = m.attempt();
+    EXPECT_FALSE(from.ack(m));
+  }
+  EXPECT_EQ(again, (std::map<std::string, std::uint32_t>{{"c", 2}, {"d", 1}}));
+  EXPECT_FALSE(from.flush());
+  const auto group = c->describe_group("audit");
+  EXPECT_EQ(group->queues.at(0).floor, queue_offset{4});
+  EXPECT_EQ(from.ack(leased_message{}).code, errc::invalid_argument);
+  EXPECT_FALSE(from.close());
+  EXPECT_EQ(from.fetch(1, 0ms).error().code, errc::shutting_down);
+}
+
+TEST_P(Client, AFetchWaitsForAMessageWithoutAskingAgain) {
+  topic("orders", 1);
+  auto from = pull("audit", "orders");
+  auto nothing = from.fetch(10, 10ms);
+  ASSERT_TRUE(nothing);
+  EXPECT_TRUE(nothing->empty());
+  std::vector<leased_message> got;
+  std::thread fetching([&] { got = fetch(from, 1); });
+  auto p = open("orders");
+  EXPECT_TRUE(p.send(text("late")));
+  fetching.join();
+  ASSERT_EQ(got.size(), 1u);
+  EXPECT_EQ(got[0].body(), "late");
+}
+
+TEST_P(Client, DeliversOnlyTheTagsOfTheSubscription) {
+  topic("orders");
+  auto p = open("orders");
+  for (int i = 0; i < 300; ++i) {
+    auto m = text(std::to_string(i));
+    m.tag = i % 3 == 0 ? "paid" : i % 3 == 1 ? "sent" : "lost";
+    EXPECT_FALSE(p.send_one_way(m));
+  }
+  filter = "paid || sent";
+  auto from = pull("audit", "orders");
+  for (const auto& m : fetch(from, 200)) {
+    EXPECT_NE(m.tag(), "lost");
+    EXPECT_FALSE(from.ack(m));
+  }
+  EXPECT_FALSE(from.close());
+}
+
+TEST_P(Client, BeginsAtTheLatestMessageOrAtATime) {
+  topic("orders", 1);
+  auto p = open("orders");
+  ASSERT_TRUE(p.send(text("old")));
+  auto latest = pull("latest", "orders", {.start = {start_position::kind::latest, {}}});
+  auto timed = pull("timed", "orders", {.start = {start_position::kind::time, from_unix_ms(1)}});
+  ASSERT_TRUE(p.send(text("new")));
+  EXPECT_EQ(fetch(latest, 1).at(0).body(), "new");
+  EXPECT_EQ(fetch(timed, 2).at(0).body(), "old");
+}
+
+TEST_P(Client, RefusesAMemberThatSubscribesDifferently) {
+  topic("orders");
+  auto first = pull("audit", "orders");
+  filter = "paid";
+  auto second = pull_consumer::open(*c, {.group = "audit", .topics = {{"orders", "paid"}}});
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, errc::inconsistent_subscription);
+}
+
+TEST_P(Client, EndsAConsumerWhoseGroupIsDeleted) {
+  topic("orders");
+  auto from = pull("audit", "orders");
+  EXPECT_FALSE(c->delete_group("audit"));
+  auto fetched = from.fetch(1, 20s);
+  ASSERT_FALSE(fetched);
+  EXPECT_EQ(fetched.error().code, errc::not_found);
+}
+
+} // namespace
+} // namespace troupe::test
