@@ -3,8 +3,6 @@
 #include "join_check.hpp"
 #include "messaging.hpp"
 
-#include "troupe/filter.hpp"
-
 #include <caf/exit_reason.hpp>
 #include <caf/sec.hpp>
 #include <caf/send.hpp>
@@ -56,29 +54,6 @@ topic_status fresh_status(const topic_definition& topic) {
 
 error stopping_error() {
   return {errc::shutting_down, "the node stops", "connect again when it runs", 1000ms};
-}
-
-/// A start later than now is the latest one. It keeps the time of its choice, by which a queue that was not
-/// met before a crash is begun after it.
-start_position at_most(start_position start, timestamp now) {
-  const bool latest = start.from == start_position::kind::latest ||
-                      (start.from == start_position::kind::time && start.at > now);
-  return latest ? start_position{start_position::kind::latest, now} : start;
-}
-
-/// The join with its filters in canonical form, or what is wrong with it.
-result<std::vector<wanted_subscription>> read_join(join& r) {
-  if (auto wrong = check_join(r))
-    return wrong;
-  std::vector<wanted_subscription> wanted;
-  for (auto& [topic, expression] : r.topics) {
-    auto parsed = parse_filter(expression);
-    if (!parsed)
-      return parsed.error();
-    expression = (*parsed)->text();
-    wanted.push_back({topic, expression});
-  }
-  return wanted;
 }
 
 } // namespace
@@ -196,7 +171,7 @@ caf::result<joined> catalog_state::enter(join r) {
   start_position start{static_cast<start_position::kind>(r.start), from_unix_ms(r.start_time)};
   auto propose = [this, group = r.group, wanted = std::move(*wanted), start](const catalog& has,
                                                                              const catalog_ids& last) {
-    return has.join(group, wanted, at_most(start, ctx->now()), last, ctx->now());
+    return has.join(group, wanted, not_later(start, ctx->now()), last, ctx->now());
   };
   change(std::move(names), std::move(propose), [this, promise, r = std::move(r)](const error& err) mutable {
     if (err || draining)

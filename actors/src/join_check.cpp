@@ -1,6 +1,6 @@
 #include "join_check.hpp"
 
-#include "troupe/definitions.hpp"
+#include "troupe/filter.hpp"
 #include "troupe/units.hpp"
 
 namespace troupe {
@@ -19,6 +19,26 @@ error check_join(const join& r) {
   if (r.start_time < 0 || r.start_time > to_unix_ms(max_time))
     return {errc::invalid_argument, "the start time is not within the years 1970 to 9999"};
   return {};
+}
+
+result<std::vector<wanted_subscription>> read_join(join& r) {
+  if (auto wrong = check_join(r))
+    return wrong;
+  std::vector<wanted_subscription> wanted;
+  for (auto& [topic, expression] : r.topics) {
+    auto parsed = parse_filter(expression);
+    if (!parsed)
+      return parsed.error();
+    expression = (*parsed)->text();
+    wanted.push_back({topic, expression});
+  }
+  return wanted;
+}
+
+start_position not_later(start_position start, timestamp now) {
+  const bool latest = start.from == start_position::kind::latest ||
+                      (start.from == start_position::kind::time && start.at > now);
+  return latest ? start_position{start_position::kind::latest, now} : start;
 }
 
 } // namespace troupe

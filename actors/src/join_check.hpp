@@ -1,7 +1,11 @@
 #pragma once
 
+#include "troupe/catalog.hpp"
+#include "troupe/definitions.hpp"
 #include "troupe/error.hpp"
 #include "troupe/wire.hpp"
+
+#include <vector>
 
 namespace troupe {
 
@@ -10,5 +14,12 @@ inline constexpr std::size_t max_member_name = 255;
 
 /// What is wrong with a join whatever the group, its topics and filters are; no error when nothing is.
 error check_join(const join& r);
+
+/// What a join asks for, its filters in canonical form (also in `r`), or what is wrong with it.
+result<std::vector<wanted_subscription>> read_join(join& r);
+
+/// A start later than now is the latest one, which keeps the time of its choice: by that a queue is begun
+/// that had no place yet when a crash came.
+start_position not_later(start_position start, timestamp now);
 
 } // namespace troupe
