@@ -11,6 +11,7 @@
 #include <caf/actor_registry.hpp>
 #include <caf/actor_system.hpp>
 #include <caf/exit_reason.hpp>
+#include <caf/io/basp_broker.hpp>
 #include <caf/io/middleman.hpp>
 #include <caf/logger.hpp>
 #include <caf/openssl/manager.hpp>
@@ -89,6 +90,19 @@ struct visit {
   visit& operator=(const visit&) = delete;
   ~visit() { caf::logger::set_current_actor_system(nullptr); }
 };
+
+/// CAF's broker watches every actor that a client has a handle of, and the news that it ended holds the actor
+/// itself. What the broker has not read when the actor system stops it keeps for ever, and the system's
+/// destructor then waits for ever for that actor's thread. So: everything has ended, wait until the broker
+/// has read it all.
+void quiet_broker(caf::actor_system& sys) {
+  visit here;
+  const auto broker = sys.middleman().named_broker<caf::io::basp_broker>(caf::atom("BASP"));
+  caf::scoped_actor self{sys, true};
+  // Any question will do.
+  self->request(broker, 1s, caf::get_atom::value, sys.node())
+      .receive([](const caf::node_id&, const std::string&, std::uint16_t) {}, [](const caf::error&) {});
+}
 
 milliseconds left(steady::time_point until) {
   return std::max(milliseconds{1}, std::chrono::ceil<milliseconds>(until - steady::now()));
@@ -265,7 +279,8 @@ error node::impl::stop() {
   std::promise<void> destroyed;
   auto files_free = released.get_future();
   auto done = destroyed.get_future();
-  std::thread last{[all = std::move(parts), r = std::move(released), d = std::move(destroyed)]() mutable {
+  std::thread last{[listened = port != 0, all = std::move(parts), r = std::move(released),
+                    d = std::move(destroyed)]() mutable {
     all->catalog = nullptr;
     all->directory = nullptr;
     if (all->system) {
@@ -278,6 +293,8 @@ error node::impl::stop() {
     all->ctx->shards.clear();
     { const auto lock = std::move(all->files); }
     r.set_value();
+    if (all->system && listened)
+      quiet_broker(*all->system);
     all->system.reset();
     all.reset();
     d.set_value();

@@ -1,5 +1,7 @@
 #include "system_fixture.hpp"
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <csignal>
 #include <fstream>
@@ -53,7 +55,10 @@ void node_process::kill() {
 
 std::optional<int> node_process::stop() {
   running_->signal(SIGTERM);
-  return running_->wait(30s);
+  const auto status = running_->wait(30s);
+  // Its event for an actor system that does not end.
+  EXPECT_EQ(log().find("slow_end"), std::string::npos) << log();
+  return status;
 }
 
 std::uint64_t node_process::anonymous_memory() const {
