@@ -41,8 +41,12 @@ std::vector<settle_range> to_ranges(const std::vector<progress>& runs) {
 /// One place per consumer that only wants to hear of failures; one per confirmation.
 bool settle_window::add(settler who) {
   const auto same = [&](const settler& s) { return s.tag == 0 && s.consumer == who.consumer; };
-  if (who.tag == 0 && std::any_of(waiting_.begin(), waiting_.end(), same))
+  if (const auto at = std::find_if(waiting_.begin(), waiting_.end(), same);
+      who.tag == 0 && at != waiting_.end()) {
+    at->refused += who.refused;
+    at->code = at->code != errc::none ? at->code : who.code;
     return true;
+  }
   if (waiting_.size() >= most_waiting)
     return false;
   waiting_.push_back(std::move(who));
@@ -120,7 +124,7 @@ std::optional<timestamp> settle_window::next_deadline(const subscription& core) 
 
 void settle_window::tell(std::vector<settler> all, errc code, std::vector<news>& out) const {
   for (auto& s : all)
-    if (s.tag != 0 || code != errc::none)
+    if (s.tag != 0 || code != errc::none || s.code != errc::none)
       out.push_back({std::move(s.consumer), {queue_, s.tag, s.refused, code != errc::none ? code : s.code}});
 }
 

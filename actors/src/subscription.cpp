@@ -470,10 +470,8 @@ caf::result<subscription_status> subscription_shell::status() const {
   }
   if (s.floor >= s.next)
     return s;
-  // One batch, copied: only for whoever looks.
-  if (auto oldest = data_->read(cfg_.queue, s.floor, 1); oldest && !oldest->batches.empty())
-    s.lag_ms = static_cast<std::uint64_t>(
-        std::max<std::int64_t>(0, (cfg_.ctx->now() - oldest->batches.front().stored).count()));
+  if (auto oldest = data_->stored_at(cfg_.queue, s.floor); oldest && *oldest)
+    s.lag_ms = static_cast<std::uint64_t>(std::max<std::int64_t>(0, (cfg_.ctx->now() - **oldest).count()));
   return s;
 }
 

@@ -22,8 +22,9 @@ namespace {
 
 thread_local bool in_callback = false;
 
-/// The settings of remoting that were measured to be right (see docs/architecture.md): shared work queue, few
-/// threads, the multiplexer deserialises itself, and a stopped peer is noticed.
+/// The settings of remoting that were measured to be right: one work queue for all threads and a multiplexer
+/// that deserialises itself (a round trip of 244 us instead of 433 on two processors); a peer that stopped is
+/// noticed within 10 s.
 struct remote_config : caf::actor_system_config {
   explicit remote_config(const tls_files& tls) {
     add_wire_types(*this);
@@ -132,9 +133,11 @@ result<client> connect_embedded(node& embedded, client_options options) {
     return wrong;
   auto impl = std::make_shared<client::impl>();
   impl->address = "this process";
-  impl->system = &embedded.system();
   auto cfg = base_config(options, impl->line);
   cfg.embedded = embedded.directory();
+  if (!cfg.embedded)
+    return error{errc::shutting_down, "the node has stopped", "start one and attach to that"};
+  impl->system = &cfg.embedded->home_system();
   impl->options = std::move(options);
   return connect_through(std::move(impl), std::move(cfg));
 }

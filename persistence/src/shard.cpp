@@ -34,6 +34,14 @@ result<queue_extent> shard::extent(queue_id queue) const {
   });
 }
 
+result<std::optional<timestamp>> shard::stored_at(queue_id queue, queue_offset offset) const {
+  return guarded([&]() -> result<std::optional<timestamp>> {
+    const lmdb_txn txn(impl_->env->handle(), MDB_RDONLY);
+    const auto run = queue_index(txn, impl_->env->db(), queue).at_or_after(offset);
+    return run ? std::optional(run->time) : std::nullopt;
+  });
+}
+
 result<queue_offset> shard::offset_at(queue_id queue, timestamp time) const {
   return guarded([&]() -> result<queue_offset> {
     const lmdb_txn txn(impl_->env->handle(), MDB_RDONLY);

@@ -85,6 +85,15 @@ TEST_F(settle_window_test, tells_who_asked_when_it_is_durable_and_not_before) {
   EXPECT_EQ(told(), "7:none ");
 }
 
+TEST_F(settle_window_test, tells_of_settles_that_came_too_late_also_who_did_not_ask) {
+  aut.add({{}, 0, 2, errc::lease_lost});
+  aut.add({{}, 0, 1, errc::lease_lost});
+  EXPECT_FALSE(begin());
+  ASSERT_EQ(news.size(), 1u);
+  EXPECT_EQ(news[0].what.refused, 3u);
+  EXPECT_EQ(told(), "0:lease_lost ");
+}
+
 TEST_F(settle_window_test, who_has_nothing_to_wait_for_is_told_at_once) {
   aut.add({{}, 7});
   EXPECT_FALSE(begin());

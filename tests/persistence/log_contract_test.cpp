@@ -223,7 +223,16 @@ TEST_P(log_contract, finds_the_first_offset_stored_at_or_after_a_time) {
   EXPECT_EQ(at(1011), 6u);
   EXPECT_EQ(at(1100), 38u);
   EXPECT_EQ(at(1101), 40u);
+  auto stored_at = [&](std::uint64_t offset) {
+    return h.store().stored_at(queue_id{1}, queue_offset{offset}).value();
+  };
+  EXPECT_EQ(stored_at(0), from_unix_ms(1000));
+  EXPECT_EQ(stored_at(2), from_unix_ms(1010));
+  EXPECT_EQ(stored_at(5), from_unix_ms(1010));
+  EXPECT_EQ(stored_at(39), from_unix_ms(1100));
+  EXPECT_FALSE(stored_at(40));
   h.apply(trim(1, 6));
+  EXPECT_EQ(stored_at(0), from_unix_ms(1020)) << "of the first that is there";
   EXPECT_EQ(at(0), 6u);
 }
 

@@ -16,8 +16,8 @@ struct retention_rule {
 };
 
 /// RETENTION: one per shard, own thread. Decides when to trim and proposes it to the STORE, at most 64
-/// records at a time, one proposal in flight. Looks at a queue when its oldest record comes of age or when it
-/// got messages; never sweeps.
+/// records at a time, a few proposals in flight. Looks at a queue when its oldest record comes of age or when
+/// it got messages; never sweeps.
 using retention_actor = caf::typed_actor<
     // From the CATALOG.
     caf::reacts_to<retention_rule>,

@@ -157,8 +157,9 @@ public:
   /// The batch that holds a message; not_found when it is gone or is in no queue.
   result<stored_batch> find(const message_id& id, queue_id* queue = nullptr) const;
   result<queue_extent> extent(queue_id queue) const;
-  /// First offset stored at or after `time` (binary search over the index rows, then within the row by entry
-  /// time).
+  /// Shard time of the first message at or after `offset`; nothing when there is none. Reads the index only.
+  result<std::optional<timestamp>> stored_at(queue_id queue, queue_offset offset) const;
+  /// First offset stored at or after `time` (binary search over the runs of the index).
   result<queue_offset> offset_at(queue_id queue, timestamp time) const;
   /// Rows of the oldest records for retention: offset after each of the first `max` index rows with newest
   /// time and the bytes of all rows up to and with it (what a trim to `next` would free), so that core can
