@@ -2,15 +2,18 @@
 
 #include "environment.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <initializer_list>
 #include <optional>
 #include <random>
 #include <string_view>
 #include <sys/file.h>
 #include <unistd.h>
 #include <utility>
+#include <vector>
 
 namespace troupe {
 
@@ -150,21 +153,47 @@ bool show(int lock, std::string owner) {
   return ::pwrite(lock, owner.data(), owner.size(), 0) == static_cast<ssize_t>(owner.size());
 }
 
-/// An error when a directory that is no node's yet holds something else.
-error check_strangers(const fs::path& dir) {
+/// An error when a directory that is no node's yet holds something else. `ours`: further names that may be
+/// there.
+error check_strangers(const fs::path& dir, std::initializer_list<std::string_view> ours = {}) {
   std::error_code code;
-  // Another node may be making it just now; then the lock decides.
-  auto begun = [&dir] {
-    std::error_code unknown;
-    return fs::exists(dir / "meta.new", unknown) || fs::exists(dir / "meta", unknown);
-  };
   for (fs::directory_iterator at{dir, code}, end; !code && at != end; at.increment(code)) {
     auto name = at->path().filename().string();
-    if (name != "LOCK" && name != "lost+found" && !begun())
+    if (name != "LOCK" && name != "lost+found" && std::ranges::find(ours, name) == ours.end())
       return {errc::invalid_argument, dir.string() + " is no data directory of a node: it holds " + name,
               "name an empty or a new directory"};
   }
   return code ? failed("cannot list", dir, code.value()) : error{};
+}
+
+/// True when a node has begun to make the directory, or is making it just now.
+bool begun(const fs::path& dir) {
+  std::error_code unknown;
+  return fs::exists(dir / "meta.new", unknown) || fs::exists(dir / "meta", unknown);
+}
+
+/// "shard-12" or "shard-12.new": what a node makes there.
+bool names_shard(std::string_view name) {
+  constexpr std::string_view prefix = "shard-";
+  if (!name.starts_with(prefix))
+    return false;
+  name.remove_prefix(prefix.size());
+  if (name.ends_with(".new"))
+    name.remove_suffix(4);
+  return !name.empty() && name.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+/// Removes the shards of a directory that was never completed; durable before anything else is written.
+error remove_shards(const fs::path& dir) {
+  std::vector<fs::path> shards;
+  std::error_code code;
+  for (fs::directory_iterator at{dir, code}, end; !code && at != end; at.increment(code))
+    if (names_shard(at->path().filename().string()))
+      shards.push_back(at->path());
+  for (const auto& shard : shards)
+    if (!code)
+      fs::remove_all(shard, code);
+  return code ? failed("cannot clear", dir, code.value()) : sync_directory(dir);
 }
 
 error other_number(std::uint16_t has, std::uint16_t wanted) {
@@ -209,13 +238,20 @@ result<data_directory> data_directory::open(const fs::path& path, std::uint16_t 
   auto known = read_meta(dir.path_, "meta");
   if (!known)
     return known.error();
+  if (!*known && !make && fs::exists(dir.path_ / "meta.new", code))
+    return error{errc::not_found,
+                 dir.path_.string() +
+                     " was never completed: its first start was cut short, so no message was "
+                     "ever accepted there",
+                 "start a node with it: it is made anew then"};
   if (!*known && !make)
     return error{errc::not_found, dir.path_.string() + " is no data directory of a node: it has no file meta",
                  "name the directory that a node was started with"};
   if (!*known && (fs::create_directories(dir.path_, code), code))
     return failed("cannot make", dir.path_, code.value());
-  // Before the lock file too: what is somebody else's stays as it is.
-  if (!*known)
+  // Before the lock file too: what is somebody else's stays as it is. What was begun the lock decides:
+  // another node may be making it just now.
+  if (!*known && !begun(dir.path_))
     if (auto err = check_strangers(dir.path_))
       return err;
   if (auto err = dir.lock())
@@ -275,16 +311,16 @@ error data_directory::begin(std::uint16_t shards) {
   if (shards > max_shards)
     return {errc::invalid_argument,
             "a node has 1 to " + std::to_string(max_shards) + " shards, not " + std::to_string(shards)};
-  // Left by a node that ended while it made the directory, before it could acknowledge anything.
+  // Left by a node that ended while it made the directory, before it could acknowledge anything: there is
+  // nothing to lose, and what is asked for now counts. No shard is made before meta.new is whole and durable,
+  // so beside one that is not whole there is nothing of ours.
   auto unfinished = read_meta(path_, "meta.new");
-  if (!unfinished && unfinished.error().code == errc::unknown_version)
+  if (!unfinished && unfinished.error().code != errc::corrupt)
     return unfinished.error();
-  if (unfinished && *unfinished && (*unfinished)->shards != shards)
-    return other_number((*unfinished)->shards, shards);
-  if (unfinished && !*unfinished)
-    if (auto err = check_strangers(path_))
-      return err;
-  identity_ = unfinished && *unfinished ? (*unfinished)->identity : draw_identity();
+  const bool ours = unfinished && *unfinished;
+  if (auto err = ours ? remove_shards(path_) : check_strangers(path_, {"meta.new"}))
+    return err;
+  identity_ = draw_identity();
   shards_ = shards;
   fresh_ = true;
   if (auto err = write_text(path_ / "meta.new", to_text({format_version, shards_, identity_})))

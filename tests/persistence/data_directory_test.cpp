@@ -2,6 +2,7 @@
 
 #include "temporary_directory.hpp"
 
+#include <algorithm>
 #include <fstream>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -117,19 +118,82 @@ TEST_F(data_directory_test, a_missing_shard_is_no_empty_one) {
   EXPECT_THAT(dir.error().reason, HasSubstr("shard-1 is missing"));
 }
 
-TEST_F(data_directory_test, a_creation_that_was_cut_short_is_taken_up_again) {
-  std::string identity;
-  {
-    auto dir = data_directory::open(path, 2);
-    ASSERT_TRUE(dir);
-    identity = dir->identity();
-    make_shards(1);
-    EXPECT_EQ(dir->complete().code, errc::corrupt);
+TEST_F(data_directory_test, a_creation_that_was_cut_short_is_made_anew_with_what_is_asked_for_now) {
+  for (std::uint16_t asked : {0, 1, 2, 5}) {
+    fs::remove_all(path);
+    std::string identity;
+    {
+      auto dir = data_directory::open(path, 3);
+      ASSERT_TRUE(dir);
+      identity = dir->identity();
+      make_shards(2);
+      fs::create_directories(path / "shard-2.new");
+      write(path / "shard-2.new" / "data.mdb", "half");
+      EXPECT_EQ(dir->complete().code, errc::corrupt);
+    }
+    const int made = std::max<int>(asked, 1);
+    {
+      auto dir = data_directory::open(path, asked);
+      ASSERT_TRUE(dir) << asked << to_string(dir.error());
+      EXPECT_EQ(dir->shards(), made);
+      EXPECT_NE(dir->identity(), identity);
+      EXPECT_FALSE(fs::exists(path / "shard-0")) << "nothing of the first attempt is left";
+      EXPECT_FALSE(fs::exists(path / "shard-2.new"));
+      make_shards(made);
+      EXPECT_FALSE(dir->complete());
+    }
+    EXPECT_EQ(data_directory::open(path)->shards(), made);
   }
-  EXPECT_EQ(data_directory::open(path, 3).error().code, errc::invalid_argument);
-  auto dir = data_directory::open(path, 2);
-  ASSERT_TRUE(dir) << to_string(dir.error());
-  EXPECT_EQ(dir->identity(), identity);
+}
+
+TEST_F(data_directory_test, a_creation_that_was_cut_short_while_meta_was_written_is_made_anew) {
+  std::string whole;
+  {
+    auto dir = data_directory::open(path, 3);
+    ASSERT_TRUE(dir);
+    whole = read(path / "meta.new");
+  }
+  for (std::size_t size = 0; size <= whole.size(); ++size) {
+    write(path / "meta.new", whole.substr(0, size));
+    auto dir = data_directory::open(path);
+    ASSERT_TRUE(dir) << size << to_string(dir.error());
+    EXPECT_EQ(dir->shards(), 1);
+  }
+}
+
+TEST_F(data_directory_test, only_the_shards_of_a_creation_that_was_cut_short_are_removed) {
+  { ASSERT_TRUE(data_directory::open(path, 3)); }
+  make_shards(1);
+  write(path / "shard-0.txt", "dear");
+  write(path / "shard-", "all");
+  write(path / "letters", "!");
+  { ASSERT_TRUE(data_directory::open(path)); }
+  EXPECT_FALSE(fs::exists(path / "shard-0"));
+  EXPECT_EQ(read(path / "shard-0.txt") + read(path / "shard-") + read(path / "letters"), "dearall!");
+  // Without a meta.new that a node wrote, even a shard is somebody else's.
+  write(path / "meta.new", "x");
+  make_shards(1);
+  auto before = everything();
+  EXPECT_EQ(data_directory::open(path).error().code, errc::invalid_argument);
+  EXPECT_EQ(everything(), before);
+}
+
+TEST_F(data_directory_test, a_complete_directory_without_its_meta_is_left_alone) {
+  make(2);
+  fs::remove(path / "meta");
+  auto before = everything();
+  EXPECT_EQ(data_directory::open(path).error().code, errc::invalid_argument);
+  EXPECT_EQ(everything(), before);
+}
+
+TEST_F(data_directory_test, what_was_never_completed_says_so_when_it_must_exist) {
+  { ASSERT_TRUE(data_directory::open(path, 3)); }
+  auto before = everything();
+  auto dir = data_directory::open_existing(path);
+  ASSERT_FALSE(dir);
+  EXPECT_EQ(dir.error().code, errc::not_found);
+  EXPECT_THAT(dir.error().reason, HasSubstr("never completed"));
+  EXPECT_EQ(everything(), before);
 }
 
 TEST_F(data_directory_test, a_directory_with_other_things_in_it_is_refused_and_left_alone) {

@@ -18,12 +18,15 @@ public:
   static constexpr int format_version = 1;
   static constexpr std::uint16_t max_shards = 64;
 
-  /// Opens a directory, or makes a new one for `shards` shards (0: 1 for a new one, else what it has).
+  /// Opens a directory, or makes a new one for `shards` shards (0: 1 for a new one, else what it has). One
+  /// that was begun and never completed is made anew: nothing in it was ever acknowledged.
   ///   invalid_argument: it is no directory, holds other things than a node's, or has another number of
-  ///   shards in_use: another process has it; the text names its pid unknown_version: another format version;
-  ///   nothing was touched corrupt: `meta` cannot be read, or a shard is missing; storage_failed: I/O errors
+  ///   shards; in_use: another process has it; the text names its pid; unknown_version: another format
+  ///   version; nothing was touched; corrupt: `meta` cannot be read, or a shard is missing; storage_failed:
+  ///   I/O errors
   static result<data_directory> open(const std::filesystem::path& path, std::uint16_t shards = 0);
-  /// The same for a directory that must exist already; makes nothing but the lock file.
+  /// The same for a directory that must exist already; makes nothing but the lock file. not_found: there is
+  /// none, or it was never completed.
   static result<data_directory> open_existing(const std::filesystem::path& path);
 
   data_directory(data_directory&& other) noexcept;
