@@ -166,9 +166,9 @@ visit::~visit() {
 
 result<client> connect_through(std::shared_ptr<client::impl> impl, connection_config cfg) {
   impl->connection = impl->system->spawn(connection, std::move(cfg));
-  // Resolving and connecting have no deadline of their own below CAF's; the first attempt's is
-  // options.timeout.
-  auto failed = impl->line->first_attempt(impl->options.timeout + milliseconds{500});
+  // Somebody who accepts and does not answer may be stopped or starting: CONNECTION tries again until then. A
+  // little more, so that the reason that comes from the request's own timeout wins.
+  auto failed = impl->line->first_line(impl->options.timeout, milliseconds{500});
   if (failed)
     return failed;
   impl->connected = true;

@@ -37,7 +37,11 @@ struct connection_config {
   std::shared_ptr<line_status> status;
 
   /// For people.
-  std::string address() const { return embedded ? "this process" : host + ":" + std::to_string(port); }
+  std::string address() const {
+    if (embedded)
+      return "this process";
+    return (host.find(':') == std::string::npos ? host : '[' + host + ']') + ':' + std::to_string(port);
+  }
 };
 
 /// CONNECTION: one per client. Finds the node's DIRECTORY, greets it, watches it, and finds it again after it
@@ -54,7 +58,10 @@ struct connection_state {
   void retry(std::uint64_t after);
   void found(std::uint64_t number, const caf::strong_actor_ptr& published);
   void greeted(std::uint64_t number, const welcome& w);
-  void failed(std::uint64_t number, error why);
+  /// An attempt failed; `greeting`: after somebody was found there.
+  void missed(std::uint64_t number, const caf::error& why, bool greeting);
+  /// As missed(), in words. `final`: who waits for the first attempt need not wait for another.
+  void failed(std::uint64_t number, error why, bool final);
   void lost(const caf::down_msg& down);
   void attach(caf::actor who);
   void carry_out(std::shared_ptr<pending_call> call);

@@ -40,11 +40,11 @@ public:
       why_ = {};
     });
   }
-  /// An attempt failed, or the line broke.
-  void down(error why) {
+  /// An attempt failed, or the line broke. Not `final`: another attempt may well succeed.
+  void down(error why, bool final = true) {
     change([&, this] {
       up_ = false;
-      failed_ = true;
+      final_ = final_ || final;
       why_ = std::move(why);
     });
   }
@@ -56,15 +56,24 @@ public:
     });
   }
 
-  /// Waits for the outcome of the first attempt: no error once the line is up.
-  error first_attempt(std::chrono::milliseconds limit) const {
+  /// Waits until the line is up or an attempt failed for good; no error once it is up. After `limit` the
+  /// reason of the last attempt counts; for that of an attempt that is still under way it waits for `grace`
+  /// more.
+  error first_line(std::chrono::milliseconds limit, std::chrono::milliseconds grace = {}) const {
     std::unique_lock lock{mutex_};
-    if (!changed_.wait_for(lock, limit, [this] { return up_ || failed_ || ended_; }))
-      return {
-          errc::timeout, "the node did not answer in " + std::to_string(limit.count()) + " ms",
-          "check address and port, that both sides use TLS or neither does, and that the node is not stopped "
-          "or overloaded"};
-    return up_ ? error{} : why_;
+    if (!changed_.wait_for(lock, limit, [this] { return settled_here(); }) && !why_)
+      changed_.wait_for(lock, grace, [this] { return settled_here() || why_; });
+    if (up_ || why_)
+      return up_ ? error{} : why_;
+    return {
+        errc::timeout, "the node did not answer in " + std::to_string(limit.count()) + " ms",
+        "check address and port, that both sides use TLS or neither does, and that the node is not stopped "
+        "or overloaded"};
+  }
+  /// The line is up, or was, or it makes no sense to wait for it.
+  bool settled() const {
+    std::lock_guard lock{mutex_};
+    return settled_here();
   }
   bool wait_ended(std::chrono::milliseconds limit) const {
     std::unique_lock lock{mutex_};
@@ -77,6 +86,7 @@ public:
   }
 
 private:
+  bool settled_here() const { return up_ || final_ || ended_; }
   template <class F> void change(F&& f) {
     {
       std::lock_guard lock{mutex_};
@@ -88,7 +98,7 @@ private:
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;
   bool up_ = false;
-  bool failed_ = false;
+  bool final_ = false;
   bool ended_ = false;
   error why_;
 };

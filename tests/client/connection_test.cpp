@@ -2,7 +2,11 @@
 
 #include "fake_broker.hpp"
 
+#include <caf/io/middleman_actor.hpp>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <set>
 
 namespace troupe {
 namespace {
@@ -19,6 +23,28 @@ protected:
     aut = fixture.owned(fixture.system().spawn(connection, cfg));
     fixture.run();
   }
+  /// Over a network on which the next attempts end like this, and those after it at the broker.
+  void start_remote(const std::vector<caf::sec>& ends) {
+    connection_config cfg;
+    cfg.host = "::1";
+    cfg.port = 7700;
+    cfg.middleman =
+        fixture.owned(fixture.system().spawn([this, ends](caf::event_based_actor*) -> caf::behavior {
+          return {[this, left = ends](caf::connect_atom, const std::string&, std::uint16_t) mutable
+                  -> caf::result<caf::node_id, caf::strong_actor_ptr, std::set<std::string>> {
+            ++attempts;
+            if (left.empty())
+              return {caf::node_id{}, caf::actor_cast<caf::strong_actor_ptr>(broker.directory),
+                      std::set<std::string>{}};
+            const auto end = left.front();
+            left.erase(left.begin());
+            return end;
+          }};
+        }));
+    cfg.status = status;
+    aut = fixture.owned(fixture.system().spawn(connection, cfg));
+    fixture.run();
+  }
   template <class Message> void tell(Message m) {
     caf::anon_send(aut, std::move(m));
     fixture.run();
@@ -28,6 +54,7 @@ protected:
   test::fake_broker broker{fixture};
   std::shared_ptr<line_status> status = std::make_shared<line_status>();
   caf::actor aut;
+  int attempts = 0;
 };
 
 TEST_F(Connection, GreetsTheNodeAndTellsWhoeverIsAttached) {
@@ -35,7 +62,7 @@ TEST_F(Connection, GreetsTheNodeAndTellsWhoeverIsAttached) {
   ASSERT_EQ(broker.hellos.size(), 1u);
   EXPECT_EQ(broker.hellos[0].client, "test");
   EXPECT_EQ(broker.hellos[0].version, wire_version);
-  EXPECT_FALSE(status->first_attempt(0ms));
+  EXPECT_FALSE(status->first_line(0ms));
   auto listener = fixture.make_probe<line_up, line_down, line_closed>();
   tell(attach_line{listener.handle()});
   ASSERT_EQ(listener.all<line_up>().size(), 1u);
@@ -45,19 +72,71 @@ TEST_F(Connection, GreetsTheNodeAndTellsWhoeverIsAttached) {
 TEST_F(Connection, RefusesANodeOfAnotherVersion) {
   broker.speaks = wire_version + 1;
   start();
-  EXPECT_EQ(status->first_attempt(0ms).code, errc::unknown_version);
+  EXPECT_EQ(status->first_line(0ms).code, errc::unknown_version);
 }
 
 TEST_F(Connection, TriesAgainWithPausesUntilTheNodeAnswers) {
   broker.refuse_hello = {errc::overloaded, "starting"};
   start();
-  EXPECT_TRUE(status->first_attempt(0ms));
+  EXPECT_TRUE(status->first_line(0ms));
   fixture.advance(60ms);
   EXPECT_EQ(broker.hellos.size(), 2u);
   broker.refuse_hello = {};
   fixture.advance(100ms);
   EXPECT_EQ(broker.hellos.size(), 3u);
-  EXPECT_FALSE(status->first_attempt(0ms));
+  EXPECT_FALSE(status->first_line(0ms));
+}
+
+TEST_F(Connection, SaysAtOnceThatNobodyListens) {
+  start_remote({caf::sec::cannot_connect_to_node});
+  EXPECT_TRUE(status->settled());
+  const auto why = status->first_line(0ms);
+  EXPECT_EQ(why.code, errc::disconnected);
+  EXPECT_EQ(why.reason, "nobody listens at [::1]:7700");
+  EXPECT_THAT(why.hint, testing::HasSubstr("--listen [::1]:7700"));
+}
+
+TEST_F(Connection, WaitsForSomebodyWhoAcceptsAndDoesNotAnswer) {
+  start_remote({caf::sec::disconnect_during_handshake, caf::sec::connection_timeout,
+                caf::sec::disconnect_during_handshake});
+  for (int n = 1; n <= 3; ++n) {
+    EXPECT_EQ(attempts, n);
+    EXPECT_FALSE(status->settled()) << "another attempt may succeed";
+    const auto why = status->first_line(0ms);
+    EXPECT_THAT(why.reason, testing::HasSubstr("accepts connections at [::1]:7700")) << n;
+    EXPECT_THAT(why.reason, testing::HasSubstr("within 10s")) << n;
+    EXPECT_THAT(why.hint, testing::HasSubstr("stopped, busy, or no node")) << n;
+    fixture.advance(250ms);
+  }
+  EXPECT_TRUE(status->settled());
+  EXPECT_FALSE(status->first_line(0ms));
+}
+
+TEST_F(Connection, TriesOftenAsLongAsTheFirstLineIsWaitedFor) {
+  start_remote(std::vector(100, caf::sec::disconnect_during_handshake));
+  for (int n = 0; n < 40; ++n)
+    fixture.advance(250ms);
+  EXPECT_GE(attempts, 40) << "in 10 s";
+}
+
+TEST_F(Connection, HandsOnWhyTheNodeTakesNoClientsAndTriesAgain) {
+  broker.refuse_hello = {errc::shutting_down, "the node drains", "connect again when it runs"};
+  start_remote({});
+  EXPECT_FALSE(status->settled());
+  const auto why = status->first_line(0ms);
+  EXPECT_EQ(why.code, errc::shutting_down);
+  EXPECT_THAT(why.reason, testing::HasSubstr("the node drains"));
+  broker.refuse_hello = {};
+  fixture.advance(250ms);
+  EXPECT_FALSE(status->first_line(0ms));
+}
+
+TEST_F(Connection, SaysWhatHasTakenTooLong) {
+  start_remote({caf::sec::request_timeout});
+  EXPECT_FALSE(status->settled());
+  EXPECT_EQ(status->first_line(0ms).code, errc::timeout);
+  EXPECT_THAT(status->first_line(0ms).reason,
+              testing::HasSubstr("no node at [::1]:7700 answered within 10s"));
 }
 
 TEST_F(Connection, TellsEverybodyWhenTheNodeIsLostAndFailsWhatWaitsForItsAnswer) {

@@ -1,5 +1,6 @@
 #include "troupe/client.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <arpa/inet.h>
@@ -8,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstring>
 #include <random>
 #include <string>
@@ -43,11 +45,13 @@ public:
     ::close(listener_);
   }
   const std::string& address() const { return address_; }
+  int accepted() const { return accepted_; }
 
 private:
   void serve() {
     std::vector<int> peers;
     for (int peer = 0; (peer = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC)) >= 0;) {
+      ++accepted_;
       for (std::string_view left = says_; !left.empty();) {
         const auto n = ::send(peer, left.data(), left.size(), MSG_NOSIGNAL);
         if (n <= 0)
@@ -67,6 +71,7 @@ private:
   const std::string says_;
   const bool hangs_up_;
   std::string address_;
+  std::atomic<int> accepted_{0};
   std::thread server_;
 };
 
@@ -126,6 +131,24 @@ TEST(HostileServer, IsAnErrorForTheClientWhateverItSays) {
       EXPECT_FALSE(c.error().hint.empty());
     }
   EXPECT_LT(peak_memory() - before, 256 << 10) << "KiB";
+}
+
+TEST(HostileServer, IsGivenTheWholeTimeToBecomeANode) {
+  hostile_server server{"", true};
+  const auto c = client::connect({.address = server.address(), .timeout = 2s});
+  ASSERT_FALSE(c);
+  EXPECT_GT(server.accepted(), 1);
+  EXPECT_THAT(c.error().reason,
+              testing::HasSubstr("accepts connections at " + server.address() + " but did not answer"));
+}
+
+TEST(HostileServer, IsToldApartFromNobody) {
+  std::string address;
+  { address = hostile_server{"", true}.address(); }
+  const auto c = client::connect({.address = address, .timeout = 60s});
+  ASSERT_FALSE(c);
+  EXPECT_EQ(c.error().code, errc::disconnected);
+  EXPECT_EQ(c.error().reason, "nobody listens at " + address);
 }
 
 } // namespace

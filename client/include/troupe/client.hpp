@@ -44,7 +44,10 @@ struct client_options {
 /// sent again without being done twice. Owns its threads; thread-safe. Producers and consumers keep it alive.
 class client {
 public:
-  /// Connects to a node in another process. `disconnected`, `timeout` or `unknown_version` when it cannot.
+  /// Connects to a node in another process. When nobody listens there (`disconnected`) or the node is of
+  /// another version (`unknown_version`) it says so at once; when somebody accepts and does not answer, or
+  /// the node takes no clients, it tries again for `timeout`, then gives that reason (`disconnected`,
+  /// `timeout`, `overloaded`, `shutting_down`).
   static result<client> connect(client_options options = {});
   /// A client of a node in this process, without sockets. The node must outlive it.
   static result<client> attach(node& embedded, client_options options = {});
