@@ -1,5 +1,7 @@
 #include "options.hpp"
 
+#include "config_file.hpp"
+
 #include "troupe/units.hpp"
 
 #include <CLI/CLI.hpp>
@@ -7,7 +9,10 @@
 #include <algorithm>
 #include <charconv>
 #include <functional>
+#include <istream>
 #include <map>
+#include <memory>
+#include <utility>
 
 namespace trouped {
 
@@ -212,12 +217,49 @@ std::variant<options, leave> understand(const texts& t, const origins& from) {
   return o;
 }
 
-/// "INI was not able to parse KEY" in our words; a section is KEY.++ there.
-std::string unknown_key(const std::string& what) {
-  auto key = what.substr(what.rfind(' ') + 1);
-  if (key.ends_with(".++"))
-    return "there is no section [" + key.substr(0, key.size() - 3) + "]";
-  return "there is no option " + key;
+/// What was read from the config file, or what is wrong there.
+struct file_contents {
+  std::vector<setting> settings;
+  config_error wrong;
+};
+
+/// CLI11 asks this for the config file: our reader instead of its own, which takes nearly anything.
+class file_reader : public CLI::ConfigBase {
+public:
+  file_reader(std::vector<known_key> known, file_contents& contents)
+      : known_(std::move(known)), contents_(contents) {}
+
+  std::vector<CLI::ConfigItem> from_config(std::istream& input) const override {
+    std::string text(max_config + 1, '\0');
+    input.read(text.data(), static_cast<std::streamsize>(text.size()));
+    text.resize(static_cast<std::size_t>(input.gcount()));
+    if (text.size() > max_config)
+      contents_.wrong.why = {errc::too_large, "it is longer than 1 MiB", "name a config file of trouped"};
+    else
+      contents_.settings = read_config(text, known_, contents_.wrong);
+    if (contents_.wrong.why)
+      throw CLI::ConfigError(contents_.wrong.why.reason);
+    std::vector<CLI::ConfigItem> items;
+    for (const auto& s : contents_.settings)
+      items.push_back({{}, s.key, {s.value}});
+    return items;
+  }
+
+private:
+  std::vector<known_key> known_;
+  file_contents& contents_;
+};
+
+bool may_stand_in_file(const std::string& option) {
+  return option != "help" && option != "version" && option != "config";
+}
+
+std::vector<known_key> keys_of(const CLI::App& app) {
+  std::vector<known_key> keys;
+  for (const auto* option : app.get_options())
+    if (auto name = option->get_single_name(); may_stand_in_file(name))
+      keys.push_back({name, option->get_expected_min() == 0});
+  return keys;
 }
 
 bool names_option(const std::string& argument, const std::string& option) {
@@ -233,7 +275,8 @@ std::variant<options, leave> read_options(const std::vector<std::string>& argume
   texts t;
   add_options(app, t);
   app.set_config("--config", "", "Config file")->type_name("FILE")->check(CLI::ExistingFile);
-  app.allow_config_extras(CLI::config_extras_mode::error);
+  file_contents file;
+  app.config_formatter(std::make_shared<file_reader>(keys_of(app), file));
   // The environment comes first on the command line: then it wins over the file, and a later option over it.
   std::vector<std::string> all;
   origins from;
@@ -256,18 +299,17 @@ std::variant<options, leave> read_options(const std::vector<std::string>& argume
   } catch (const CLI::CallForVersion& version) {
     return leave{0, std::string{version.what()} + "\n"};
   } catch (const CLI::ConfigError& err) {
-    return wrong(app.get_option("--config")->as<std::string>(), unknown_key(err.what()),
-                 "keys are the options' names, without sections");
+    auto where = app.get_option("--config")->as<std::string>();
+    if (file.wrong.line > 0)
+      where += ":" + std::to_string(file.wrong.line);
+    return wrong(where, err.what(), file.wrong.why.hint);
   } catch (const CLI::ParseError& err) {
     return wrong("", err.what());
   }
-  const auto* config = app.get_option("--config");
-  if (config->count() > 0)
-    for (const auto* option : app.get_options())
-      if (auto name = option->get_single_name();
-          !from.contains(name) && option->count() > 0 &&
-          std::ranges::none_of(arguments, [&](const auto& a) { return names_option(a, name); }))
-        from[name] = name + " in " + config->as<std::string>();
+  for (const auto& [key, value, line] : file.settings)
+    if (!from.contains(key) &&
+        std::ranges::none_of(arguments, [&](const auto& a) { return names_option(a, key); }))
+      from[key] = key + " in " + app.get_option("--config")->as<std::string>() + ":" + std::to_string(line);
   return understand(t, from);
 }
 

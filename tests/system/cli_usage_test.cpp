@@ -229,6 +229,17 @@ TEST_F(cli_usage, a_config_that_the_node_refuses_is_refused_with_the_reason) {
   auto unknown = check("colour = \"red\"\n");
   EXPECT_EQ(unknown.status, 1);
   EXPECT_THAT(unknown.err, HasSubstr("colour"));
+  // What the node refuses whatever else it is told, the check refuses for the same reason.
+  for (const std::string text : {"data = \"c/n", "\xff\xfe", "data = ", "data=\"a\"\ndata=\"b\"",
+                                 "data=\"c/q9\" junk", "disk-budget 200MiB", "help = true"}) {
+    auto refused = check(text);
+    EXPECT_EQ(refused.status, 1) << text;
+    EXPECT_THAT(refused.err, HasSubstr("trouped.toml:")) << text;
+    auto node = run(TROUPE_TROUPED, {"--config", (place.path() / "trouped.toml").string()});
+    EXPECT_EQ(node.status, 2) << text;
+    auto why = node.err.substr(node.err.find("trouped.toml:"));
+    EXPECT_THAT(refused.err, HasSubstr(why.substr(0, why.find('\n')))) << text;
+  }
   auto wrong = check("disk-budget = \"lots\"\n");
   EXPECT_EQ(wrong.status, 1);
   EXPECT_THAT(wrong.err, HasSubstr("lots"));

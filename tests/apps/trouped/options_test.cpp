@@ -82,9 +82,15 @@ TEST_F(options_test, what_is_wrong_is_named_with_where_it_stands) {
   EXPECT_THAT(refused({"--data", "d", "--config", file("in-flight = \"much\"\n")}).text,
               HasSubstr("in-flight in "));
   EXPECT_THAT(refused({"--data", "d", "--config", file("shrads = 1\n")}).text,
-              HasSubstr("trouped.toml: there is no option shrads"));
+              HasSubstr("trouped.toml:1: there is no option shrads"));
   EXPECT_THAT(refused({"--data", "d", "--config", file("[log]\nlevel = \"info\"\n")}).text,
               HasSubstr("there is no section [log]"));
+  EXPECT_THAT(refused({"--data", "d", "--config", file("\nlisten = \"x\"\n")}).text,
+              HasSubstr("trouped.toml:2: \"x\" is not HOST:PORT"));
+  EXPECT_THAT(refused({"--data", "d", "--config", file("data = \"c/n")}).text,
+              HasSubstr("trouped.toml:1: the quote in "));
+  EXPECT_THAT(refused({"--data", "d", "--config", file(std::string(2 << 20, ' '))}).text,
+              HasSubstr("trouped.toml: it is longer than 1 MiB"));
   variables = {{"TROUPE_LOG_LEVEL", "loud"}};
   EXPECT_THAT(refused({"--data", "d"}).text, HasSubstr("environment variable TROUPE_LOG_LEVEL"));
 }
