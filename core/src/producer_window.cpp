@@ -48,7 +48,7 @@ void producer_window::disconnected() {
       forget_expected(q, e);
     }
     q.cursor = 0;
-    q.confirmed = false;
+    q.confirmed = q.hopeless = false;
     q.paused_until = milliseconds{0};
   }
 }
@@ -159,6 +159,8 @@ void producer_window::pump(lane& q, milliseconds now) {
   }
   if (q.cursor < q.in_flight.size() && q.expected > 0)
     return; // a resend begins when everything sent before is answered, so that a slow broker isn't flooded
+  if (q.hopeless)
+    leave_epoch(q);
   while (q.cursor < q.in_flight.size())
     send_at(q, q.cursor++);
   while (!q.waiting.empty() && q.in_flight.size() < most_) {
@@ -249,13 +251,35 @@ void producer_window::on_pause(lane& q, std::size_t at, const batch_answer& a, m
 
 void producer_window::on_refusal(lane& q, std::size_t at, const batch_answer& a, milliseconds now) {
   auto& e = q.in_flight[at];
-  // Usually a second answer to what stood there before; should a broker really refuse an empty batch, don't
-  // flood it.
   if (e.batch.value == 0)
-    q.paused_until = std::max(q.paused_until, now + after_nonsense);
+    return on_empty_refused(q, at, now);
   fail(e, as_error(a));
   if (e.expected == 0)
     rewind(q, at);
+}
+
+/// Usually a second answer to what stood there before, so it is asked once more, when all answers are here. A
+/// broker that then refuses again would do so for ever.
+void producer_window::on_empty_refused(lane& q, std::size_t at, milliseconds now) {
+  q.paused_until = std::max(q.paused_until, now + after_nonsense);
+  auto& e = q.in_flight[at];
+  if (e.expected > 0)
+    return;
+  rewind(q, at);
+  q.hopeless = std::exchange(e.refused, true);
+}
+
+/// The way on when the broker refuses an empty batch. Everything is answered, so what is in flight is not
+/// stored, but for what lost its answer with a connection.
+void producer_window::leave_epoch(lane& q) {
+  const error unsure{
+      errc::timeout,
+      "its answer was lost, and the broker takes nothing after a batch that failed; it may be stored or not",
+      "look whether it is there before sending it again"};
+  for (auto& e : q.in_flight)
+    if (e.doubtful)
+      fail(e, unsure);
+  begin_epoch(q);
 }
 
 /// The queue starts again at sequence 1; what was in flight, and is still wanted, comes first.
@@ -269,6 +293,7 @@ void producer_window::begin_epoch(lane& q) {
   q.cursor = 0;
   q.first = batch_sequence{1};
   ++q.epoch.value;
+  q.hopeless = false;
 }
 
 void producer_window::rewind(lane& q, std::size_t at) { q.cursor = std::min(q.cursor, at); }

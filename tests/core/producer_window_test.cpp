@@ -239,6 +239,48 @@ TEST_F(ProducerWindow, FailsLateMessagesWithTheReasonOfTheLastRefusal) {
             "failed#1(no_space) failed#2(timeout) failed#3(timeout) failed#4(timeout) failed#5(no_space)");
 }
 
+TEST_F(ProducerWindow, StartsANewEpochWhenTheBrokerRefusesTheEmptyBatch) {
+  add(1, 2);
+  add(3, 3);
+  answer(says(1, errc::too_large));
+  answer(says(2, errc::gap, 1));
+  answer(says(3, errc::gap, 1));
+  trace(w);
+  for (int i = 0; i < 2; ++i) {
+    answer(says(1, errc::corrupt));
+    answer(says(2, errc::gap, 1));
+    EXPECT_EQ(trace(w), "");
+    answer(says(3, errc::gap, 1));
+    EXPECT_EQ(trace(w), "");
+    now += milliseconds{200};
+    w.tick(now);
+    EXPECT_EQ(trace(w), i == 0 ? "1:1=#0again 1:2=#2again 1:3=#3again" : "2:1=#2again 2:2=#3again");
+  }
+  auto stored = says(1);
+  stored.epoch = producer_epoch{2};
+  answer(stored);
+  EXPECT_EQ(trace(w), "stored#2");
+}
+
+TEST_F(ProducerWindow, DoesNotRepeatWhatMayBeStoredInANewEpoch) {
+  add(1, 2);
+  w.disconnected();
+  w.connected({q1, q2}, now);
+  trace(w);
+  answer(says(1, errc::too_large));
+  answer(says(2, errc::gap, 1));
+  EXPECT_EQ(trace(w), "failed#1(too_large) 1:1=#0again 1:2=#2again");
+  for (int i = 0; i < 2; ++i) {
+    answer(says(1, errc::corrupt));
+    answer(says(2, errc::gap, 1));
+    now += milliseconds{200};
+    w.tick(now);
+  }
+  EXPECT_EQ(trace(w), "1:1=#0again 1:2=#2again failed#2(timeout)");
+  add(3, 3);
+  EXPECT_EQ(trace(w), "2:1=#3");
+}
+
 TEST_F(ProducerWindow, FailsEverythingOfAQueueThatIsGone) {
   add(1, 1);
   add(2, 2, q2);

@@ -36,7 +36,8 @@ struct batch_answer {
 /// Batches between a producer and its queues: at most `most` per queue are in flight, numbered from 1 without
 /// gaps. Each is sent until it is answered; what comes back decides whether it is stored, sent again in the
 /// same order and with the same boundaries, or failed. A batch that failed keeps its sequence, with an empty
-/// batch in it, as the broker accepts sequences without gaps only.
+/// batch in it, as the broker accepts sequences without gaps only. Should the broker refuse that one too, and
+/// not for a while, the queue starts a new epoch without it: nothing may block a queue for ever.
 ///
 /// Epochs are per queue, because the broker judges them per queue: a queue that forgot this producer (or lost
 /// what it only held) costs the other queues nothing.
@@ -109,6 +110,7 @@ private:
     bool sent = false;
     bool doubtful = false; // was sent, and lost its answer with the connection: it may be stored
     bool decided = false;  // but still behind an undecided one
+    bool refused = false;  // though empty
   };
   struct lane {
     queue_id id;
@@ -119,6 +121,7 @@ private:
     std::size_t cursor = 0;    // in_flight[cursor...] are to be sent (again)
     std::size_t expected = 0;  // sum over in_flight
     bool confirmed = false;    // this connection brought news of a stored batch
+    bool hopeless = false;     // the broker refuses an empty batch: a new epoch, once all answers are here
     milliseconds paused_until{0};
     error refusal; // why it pauses
     error closed;  // why it takes nothing any more
@@ -131,7 +134,9 @@ private:
   void on_unknown(lane& q, std::size_t at, milliseconds now);
   void on_pause(lane& q, std::size_t at, const batch_answer& a, milliseconds now);
   void on_refusal(lane& q, std::size_t at, const batch_answer& a, milliseconds now);
+  void on_empty_refused(lane& q, std::size_t at, milliseconds now);
   void begin_epoch(lane& q);
+  void leave_epoch(lane& q);
   void rewind(lane& q, std::size_t at);
   void expire(lane& q, milliseconds now);
   void close(lane& q, const error& why);
