@@ -25,8 +25,6 @@ std::uint64_t cost_of(const message& m) {
   return bytes;
 }
 
-timestamp wall_now() { return std::chrono::time_point_cast<milliseconds>(std::chrono::system_clock::now()); }
-
 } // namespace
 
 milliseconds steady_now() {
@@ -73,7 +71,7 @@ error outbox::check(const message& m) const {
 
 error outbox::put(const message& m, completion done, bool may_block) {
   const auto cost = cost_of(m);
-  const auto now = wall_now();
+  const auto now = cfg_.now();
   std::unique_lock lock{mutex_};
   if (!make_room(lock, cost, may_block)) {
     const auto full = "the window of " + std::to_string(cfg_.options.window) + " bytes is full";
@@ -87,13 +85,11 @@ error outbox::put(const message& m, completion done, bool may_block) {
   }
   const auto number = pick(m);
   if (auto& g = gathering_[number];
-      !g.builder.empty() &&
-      (g.cost + cost > cfg_.options.batch_bytes || now - g.opened > cfg_.options.timeout / parts_of_timeout))
+      !g.builder.empty() && (g.cost + cost > cfg_.options.batch_bytes || is_old(g, now)))
     seal(number);
   auto& g = gathering_[number];
   if (g.builder.empty()) {
-    g.opened = now;
-    g.deadline = cfg_.now() + cfg_.options.timeout;
+    g.deadline = now + cfg_.options.timeout;
     dirty_.push_back(number);
   }
   if (done.wanted()) {
@@ -117,6 +113,11 @@ error outbox::put(const message& m, completion done, bool may_block) {
 
 bool outbox::is_full(const gathering& g) const {
   return g.cost >= cfg_.options.batch_bytes || g.builder.count() >= cfg_.options.batch_messages;
+}
+
+bool outbox::is_old(const gathering& g, milliseconds now) const {
+  const auto opened = g.deadline - cfg_.options.timeout;
+  return now - opened > cfg_.options.timeout / parts_of_timeout;
 }
 
 /// An order key has its queue; the others stay with one queue for a whole batch, so that batches grow large.
@@ -241,12 +242,18 @@ void outbox::route(const std::vector<queue_id>& queues, std::uint32_t max_messag
 std::vector<sealed_batch> outbox::collect(const std::function<bool(queue_id, bool keyed)>& takes, bool busy) {
   std::lock_guard lock{mutex_};
   woken_ = false;
+  const auto now = cfg_.now();
   const auto dirty = dirty_;
   for (auto number : dirty)
-    if (takes(queues_[number], gathering_[number].keyed))
+    if (const auto& g = gathering_[number]; takes(queues_[number], g.keyed) || is_old(g, now))
       seal(number);
   busy_ = busy || !dirty_.empty();
   return std::exchange(sealed_, {});
+}
+
+bool outbox::gathers() const {
+  std::lock_guard lock{mutex_};
+  return !dirty_.empty();
 }
 
 void outbox::recycle(batch_builder b) {

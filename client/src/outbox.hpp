@@ -99,9 +99,11 @@ public:
   void wake_with(std::function<void()> wake);
   /// The topic's queues, in order of number. What was gathered for others is sealed first.
   void route(const std::vector<queue_id>& queues, std::uint32_t max_message);
-  /// Full batches, and of the others those whose queue `takes` one. With `busy` the PRODUCER promises to come
-  /// back by itself.
+  /// Full batches, those that gathered for long, and of the others those whose queue `takes` one. With `busy`
+  /// the PRODUCER promises to come back by itself.
   std::vector<sealed_batch> collect(const std::function<bool(queue_id, bool keyed)>& takes, bool busy);
+  /// Messages wait here for their batch to be collected: nobody but the PRODUCER sees that their time passes.
+  bool gathers() const;
   /// A builder whose batch is encoded, for reuse.
   void recycle(batch_builder b);
   /// A batch is decided: tells whoever wants to hear, frees its part of the window. `outcome`: the first
@@ -117,7 +119,6 @@ private:
     batch_builder builder;
     std::vector<completion> completions;
     std::uint64_t cost = 0;
-    timestamp opened{};
     milliseconds deadline{0};
     bool keyed = false;
   };
@@ -126,6 +127,7 @@ private:
   bool make_room(std::unique_lock<std::mutex>& lock, std::uint64_t cost, bool may_block);
   void seal(std::uint32_t number);
   bool is_full(const gathering& g) const;
+  bool is_old(const gathering& g, milliseconds now) const;
 
   const outbox_config cfg_;
   mutable std::mutex mutex_;

@@ -118,7 +118,7 @@ void producer_state::queue_lost(const caf::down_msg& down) {
 void producer_state::send_gathered() {
   const bool busy = !up_ || window_.expected() >= free_line;
   take(cfg_.messages->collect([this](queue_id q, bool keyed) { return takes(q, keyed); }, busy));
-  if (!up_ && !std::exchange(sweeping_, true))
+  if ((!up_ || cfg_.messages->gathers()) && !std::exchange(sweeping_, true))
     self->delayed_send(self, std::max(cfg_.options.timeout / 16, milliseconds{1}), sweep_atom::value);
 }
 

@@ -21,7 +21,8 @@ using stop_atom = caf::atom_constant<caf::atom("stop")>;
 using tick_atom = caf::atom_constant<caf::atom("tick")>;
 /// Ask for the route again.
 using route_atom = caf::atom_constant<caf::atom("route")>;
-/// While the line is down: close what was gathered, so that its timeout runs per batch.
+/// Close what gathered for long because no queue takes it (the line is down, the queue pauses), so that its
+/// timeout runs in the window.
 using sweep_atom = caf::atom_constant<caf::atom("sweep")>;
 
 struct producer_config {

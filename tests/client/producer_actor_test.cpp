@@ -221,6 +221,54 @@ TEST_F(ProducerActor, FailsWithTheReasonWhenTheDiskStaysFull) {
   EXPECT_EQ(heard, strings{"a no_space"});
 }
 
+/// More batches than a free line has answers to come, and what gathers behind them.
+TEST_F(ProducerActor, AnswersWhatGathersBehindRefusalsAndGoesOnWhenThereIsRoom) {
+  open({.batch_messages = 1});
+  for (auto body : {"a", "b", "c", "d", "e"})
+    send(body, "k");
+  const auto answer_all = [&](bool room) {
+    std::vector<publish_result> answers;
+    for (auto& p : broker.take_published())
+      answers.push_back(room ? broker.stored(p, 5) : broker.refused(p, errc::no_space, 1000));
+    if (!answers.empty())
+      broker.answer(answers);
+  };
+  for (int i = 0; i < 12; ++i) {
+    answer_all(false);
+    fixture.advance(1s);
+  }
+  EXPECT_EQ(heard, (strings{"a no_space", "b no_space", "c no_space", "d no_space", "e no_space"}));
+  answer_all(false);
+  send("f", "k");
+  for (int i = 0; i < 4; ++i) {
+    fixture.advance(1s);
+    answer_all(true);
+  }
+  EXPECT_EQ(heard.back().substr(0, 2), "f@");
+}
+
+TEST_F(ProducerActor, EndsTheWaitOfMessagesThatNoQueueTakes) {
+  open();
+  for (auto body : {"a", "b", "c", "d"})
+    send(body);
+  send("gathered");
+  const auto sent = broker.take_published();
+  ASSERT_EQ(sent.size(), 4u);
+  for (int i = 0; i < 21; ++i) {
+    std::vector<publish_result> answers;
+    for (auto& p : broker.take_published())
+      answers.push_back(broker.refused(p, errc::no_space, 500));
+    if (i == 0)
+      for (auto& p : sent)
+        answers.push_back(broker.refused(p, errc::no_space, 500));
+    if (!answers.empty())
+      broker.answer(answers);
+    fixture.advance(500ms);
+  }
+  ASSERT_EQ(heard.size(), 5u);
+  EXPECT_EQ(heard.back().substr(0, 8), "gathered");
+}
+
 TEST_F(ProducerActor, FailsEverythingWhenTheTopicIsDeleted) {
   open();
   send("a");
