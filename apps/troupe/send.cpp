@@ -8,6 +8,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+
 namespace troupe::cli {
 
 namespace {
@@ -62,6 +64,12 @@ result<producer> open_producer(context& ctx, const send_settings& s, client& c) 
   return producer::open(c, std::move(options));
 }
 
+/// Waits until every message sent is answered or out of time, which the producer counts also for those whose
+/// sender asked for no answer.
+error settle_all(const context& ctx, producer& to) {
+  return to.flush(ctx.connection.timeout + std::chrono::seconds{2});
+}
+
 // -- one message
 // ----------------------------------------------------------------------------------------------------
 
@@ -101,8 +109,10 @@ int send_one(context& ctx, const send_settings& s, message m) {
     if (s.one_way) {
       if (auto err = to->send_one_way(std::move(m)))
         return ctx.fail(doing, err);
-      if (auto err = to->close())
+      if (auto err = settle_all(ctx, *to))
         return ctx.fail(doing, err);
+      if (auto known = to->statistics(); known.failed > 0)
+        return ctx.fail(doing, known.last_failure);
       if (!s.quiet && ctx.out.json_lines)
         ctx.out.line({{"topic", s.topic}, {"durability", "one-way"}});
       return static_cast<int>(done);
@@ -225,19 +235,31 @@ int conclude(context& ctx, const send_settings& s, const bulk_sender::totals& t,
   return done;
 }
 
+/// What the producer heard of one-way messages, which were counted as accepted when it took them.
+void count_refused(bulk_sender::totals& t, const producer::stats& known) {
+  const auto lost = std::min(known.failed, t.accepted);
+  t.accepted -= lost;
+  t.failed += lost;
+  if (lost > 0)
+    t.first_failure = known.last_failure;
+}
+
 int send_many(context& ctx, const send_settings& s, const message& defaults) {
   return ctx.with_client([&](client& c) {
-    interrupt stop;
+    // The first signal: no more is sent, and what was is answered within the timeout. The second: at once.
+    interrupt stop(2);
     auto to = open_producer(ctx, s, c);
     if (!to)
       return ctx.fail("sending to '" + s.topic + "'", to.error());
     auto started = clock::now();
     bulk_sender sender(*to, ctx.out, {s.topic, level_of(s), s.one_way, s.quiet});
     auto end = feed(ctx, s, defaults, sender, stop);
-    error lost = s.one_way ? to->flush() : error{};
+    error lost = s.one_way ? settle_all(ctx, *to) : error{};
     sender.finish();
     ctx.out.progress({});
     auto totals = sender.so_far();
+    if (s.one_way)
+      count_refused(totals, to->statistics());
     if (end.code == done || totals.sent > 0)
       summarize(ctx, s, totals, std::chrono::duration<double>(clock::now() - started).count());
     if (lost)
@@ -297,7 +319,10 @@ void add_send_verb(CLI::App& app, context& ctx) {
                    "durable: answered when it is on disk; buffered: once the broker holds it")
       ->check(CLI::IsMember({"durable", "buffered"}))
       ->capture_default_str();
-  verb->add_flag("--one-way", s->one_way, "Without an answer for each message");
+  verb->add_flag(
+      "--one-way", s->one_way,
+      "Without an answer for each message; refusals that are known at the end are counted, and give exit "
+      "code 1");
   verb->add_option("--rate", s->rate, "At most so many messages per second, with --lines and --jsonl");
   verb->add_flag("--quiet", s->quiet, "Print errors only");
   add_later_except(*verb, "--priority", {"0"}, "priorities are");

@@ -281,9 +281,10 @@ void outbox::settle(sealed_batch& batch, result<receipt> outcome) {
     std::lock_guard lock{mutex_};
     used_ -= batch.cost;
     open_.erase(batch.ticket);
-    if (!outcome)
+    if (!outcome) {
       stats_.failed += batch.count;
-    else {
+      stats_.last_failure = outcome.error();
+    } else {
       stats_.accepted += batch.count;
       stats_.duplicates += outcome->duplicate ? batch.count : 0;
     }

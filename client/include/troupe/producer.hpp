@@ -79,6 +79,8 @@ public:
     std::uint64_t batches = 0;
     std::uint64_t resent_batches = 0;
     std::uint64_t reconnects = 0;
+    /// Why the latest of `failed` were: all that one-way messages ever tell.
+    error last_failure{};
   };
   stats statistics() const;
 
