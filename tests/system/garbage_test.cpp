@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <random>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -155,6 +156,46 @@ TEST(garbage_test, whatever_arrives_on_the_port_the_node_goes_on_and_clients_do_
   books.expect_exactly_once(read_by_consumer(c, "orders", "fresh"));
   EXPECT_EQ(node.stop(), 0) << node.log();
   EXPECT_EQ(node.verify().status, 0);
+}
+
+TEST(garbage_test, connections_that_are_refused_leave_no_descriptor_behind) {
+  temporary_directory dir;
+  node_process node{dir / "data"};
+  node.start();
+  auto c = connect(node);
+  const auto before = node.open_files();
+  const std::string refused[] = {std::string(500, '\xff'),
+                                 header(1, 60'000, 3) + std::string(100, 'x'),
+                                 header(1, 200, 3) + std::string(200, 'x'),
+                                 header(3, 1, 0) + "x",
+                                 header(1, 0, 0),
+                                 header(1, 0xfffffff0u, 0),
+                                 std::string(3000, 'g')};
+  for (int i = 0; i < 20; ++i)
+    for (const auto& bytes : refused)
+      line{node.address()}.send(bytes);
+  EXPECT_TRUE(eventually([&] { return node.open_files() <= before; }))
+      << node.open_files() << " > " << before;
+  EXPECT_TRUE(c.node_status());
+}
+
+TEST(garbage_test, more_connections_than_descriptors_shut_nobody_out_for_good) {
+  temporary_directory dir;
+  node_process node{dir / "data"};
+  node.start();
+  auto c = connect(node);
+  constexpr std::size_t descriptors = 300;
+  const rlimit few{descriptors, descriptors};
+  ASSERT_EQ(::prlimit(node.pid(), RLIMIT_NOFILE, &few, nullptr), 0);
+  std::vector<line> many;
+  for (std::size_t i = 0; i < 2 * descriptors; ++i)
+    many.emplace_back(node.address());
+  EXPECT_TRUE(c.node_status()) << "who is connected notices nothing";
+  must(c.create_topic("meanwhile"));
+  EXPECT_LT(node.open_files(), descriptors - 32) << "files and threads have theirs";
+  many.clear();
+  EXPECT_TRUE(
+      eventually([&] { return client::connect({.address = node.address(), .timeout = 1s}).has_value(); }));
 }
 
 } // namespace troupe::test

@@ -61,6 +61,11 @@ std::optional<int> node_process::stop() {
   return status;
 }
 
+std::size_t node_process::open_files() const {
+  const std::filesystem::directory_iterator files{"/proc/" + std::to_string(pid()) + "/fd"};
+  return static_cast<std::size_t>(std::distance(begin(files), end(files)));
+}
+
 std::uint64_t node_process::anonymous_memory() const {
   std::ifstream status{"/proc/" + std::to_string(running_->pid()) + "/status"};
   for (std::string word; status >> word;)

@@ -58,6 +58,9 @@ public:
   process& handle() { return *running_; }
   /// Bytes of anonymous memory it has (RssAnon).
   std::uint64_t anonymous_memory() const;
+  /// Its open file descriptors.
+  std::size_t open_files() const;
+  pid_t pid() const { return running_->pid(); }
   /// `trouped --verify` on the directory of a node that does not run.
   finished verify() const;
 
