@@ -33,7 +33,9 @@ public:
   }
 
 private:
-  static auto key(const settle_item& x) { return std::tuple(x.queue, x.gen, x.lease, x.first); }
+  static std::tuple<queue_id, generation, lease_id, queue_offset> key(const settle_item& x) {
+    return {x.queue, x.gen, x.lease, x.first};
+  }
   static bool extend(settle_item& run, const settle_item& x) {
     if (run.queue != x.queue || run.gen != x.gen || run.lease != x.lease || run.action != x.action ||
         run.delay_ms != x.delay_ms || run.give_back != x.give_back ||
