@@ -219,6 +219,7 @@ TEST_F(ProducerActor, FailsWithTheReasonWhenTheDiskStaysFull) {
     fixture.advance(1s);
   }
   EXPECT_EQ(heard, strings{"a no_space"});
+  EXPECT_EQ(box->statistics().last_failure.code, errc::no_space);
 }
 
 /// More batches than a free line has answers to come, and what gathers behind them.
