@@ -22,8 +22,13 @@ int create(context& ctx, const create_settings& s) {
   options.max_unsettled = s.max_unsettled.value_or(options.max_unsettled);
   return ctx.with_client([&](client& c) {
     auto group = c.create_group(s.name, options);
-    if (!group)
-      return ctx.fail("creating group '" + s.name + "'", group.error());
+    if (!group) {
+      auto why = group.error();
+      // The node's hint is for all versions; this one cannot change a group.
+      if (why.code == errc::already_exists)
+        why.hint = "use it (see: troupe group describe " + s.name + "), or choose another name";
+      return ctx.fail("creating group '" + s.name + "'", why);
+    }
     if (ctx.out.json_lines)
       ctx.out.line(to_json(*group));
     else

@@ -24,7 +24,13 @@ bool wants_colour(int fd) {
          (terminal == nullptr || std::strcmp(terminal, "dumb") != 0);
 }
 
-void write_all(std::FILE* to, std::string_view text) { std::fwrite(text.data(), 1, text.size(), to); }
+/// 0, or the errno of what failed.
+int write_all(std::FILE* to, std::string_view text) {
+  errno = 0;
+  if (std::fwrite(text.data(), 1, text.size(), to) == text.size())
+    return 0;
+  return errno != 0 ? errno : EIO;
+}
 
 std::string dumped(const json& object) {
   return object.dump(-1, ' ', false, nlohmann::detail::error_handler_t::replace) + "\n";
@@ -76,11 +82,16 @@ output::output() : terminal_(isatty(STDOUT_FILENO) != 0), colour_(wants_colour(S
   std::setvbuf(stdout, nullptr, _IOFBF, 1 << 16);
 }
 
-void output::line(const json& object) { write_all(stdout, dumped(object)); }
+void output::put(std::string_view text) {
+  if (auto code = write_all(stdout, text); failure_ == 0)
+    failure_ = code;
+}
+
+void output::line(const json& object) { put(dumped(object)); }
 
 void output::text(std::string_view text) {
   if (!json_lines)
-    write_all(stdout, text);
+    put(text);
 }
 
 void output::fields(const std::vector<std::pair<std::string, std::string>>& values) {
@@ -92,10 +103,12 @@ void output::fields(const std::vector<std::pair<std::string, std::string>>& valu
 }
 
 error output::flush() {
-  failed_ = std::fflush(stdout) != 0 || std::ferror(stdout) != 0 || failed_;
-  if (!failed_)
+  errno = 0;
+  if ((std::fflush(stdout) != 0 || std::ferror(stdout) != 0) && failure_ == 0)
+    failure_ = errno != 0 ? errno : EIO;
+  if (failure_ == 0)
     return {};
-  return {errc::disconnected, std::string("standard output takes no more: ") + std::strerror(errno),
+  return {errc::disconnected, std::string("cannot write to standard output: ") + std::strerror(failure_),
           "see why the reading program ended, or where the output is written to"};
 }
 

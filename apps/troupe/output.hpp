@@ -73,6 +73,7 @@ public:
   void progress(std::string_view text);
 
 private:
+  void put(std::string_view text);
   void clear_progress();
 
   bool terminal_ = false;
@@ -80,7 +81,8 @@ private:
   /// Guards stderr and what stands there.
   std::mutex errors_;
   bool progress_shown_ = false;
-  bool failed_ = false;
+  /// The errno of the first thing that stdout did not take.
+  int failure_ = 0;
   std::chrono::steady_clock::time_point last_progress_{};
 };
 

@@ -84,7 +84,7 @@ public:
     if (closed)
       return ctx_.fail("giving back what was not settled", closed);
     if (!s_.quiet && !ctx_.out.json_lines)
-      ctx_.out.note(grouped(received_) + " messages received");
+      ctx_.out.note(counted(received_, "message") + " received");
     return done;
   }
 
@@ -170,7 +170,7 @@ private:
     if (std::exchange(rejoins_, rejoins) == rejoins)
       return;
     if (auto lost = from_.flush())
-      ctx_.out.note(lost.reason + "; " + lost.hint);
+      ctx_.out.note(lost.hint.empty() ? lost.reason : lost.reason + "; " + lost.hint);
   }
 
   /// The leases of what `--settle none` keeps live on while we do.

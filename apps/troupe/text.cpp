@@ -164,6 +164,10 @@ std::string grouped(std::uint64_t number) {
   return text;
 }
 
+std::string counted(std::uint64_t number, std::string_view thing) {
+  return grouped(number) + ' ' + std::string(thing) + (number == 1 ? "" : "s");
+}
+
 std::string about_bytes(double bytes) {
   static constexpr std::array units{"B", "KiB", "MiB", "GiB", "TiB"};
   std::size_t unit = 0;

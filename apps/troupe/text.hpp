@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -26,6 +27,8 @@ std::optional<std::string> base64_decode(std::string_view text);
 
 /// 1234567 as "1,234,567".
 std::string grouped(std::uint64_t number);
+/// A number of things: "1 message", "2,000 messages".
+std::string counted(std::uint64_t number, std::string_view thing);
 /// Bytes for people, rounded: "512 B", "1.4 MiB".
 std::string about_bytes(double bytes);
 /// A rate for people: "412,345/s".

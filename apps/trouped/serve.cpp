@@ -3,9 +3,11 @@
 #include "logging.hpp"
 #include "signals.hpp"
 
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <mutex>
+#include <string>
 #include <unistd.h>
 #include <utility>
 
@@ -22,6 +24,11 @@ int exit_code(const error& err) { return err.code == errc::invalid_argument ? 2 
 
 void report(const troupe::log_sink& sink, log_level level, std::string_view event, std::string text) {
   log(sink, {level, "trouped", event, std::move(text), {}});
+}
+
+/// A line on standard output, at once; false, with errno, when it takes none.
+bool say(const std::string& line) {
+  return std::fputs((line + '\n').c_str(), stdout) >= 0 && std::fflush(stdout) == 0;
 }
 
 /// Why the node ended by itself. Written by any of its threads, once.
@@ -50,11 +57,14 @@ int serve(options o, end_watch& watch) {
     return exit_code(started.error());
   }
   auto node = std::move(*started);
-  std::printf("trouped ready on %s data=%s\n", node->address().c_str(), data.c_str());
-  std::fflush(stdout);
-
   int code = 0;
-  if (auto number = watch.wait(); number != 0) {
+  // Whoever started it waits for this line: without it nobody would know.
+  if (!say("trouped ready on " + node->address() + " data=" + data.string())) {
+    report(sink, log_level::error, "no_ready_line",
+           std::string{"cannot write the ready line to standard output: "} + std::strerror(errno) +
+               "; it stops (see where standard output goes)");
+    code = 1;
+  } else if (auto number = watch.wait(); number != 0) {
     report(sink, log_level::info, "signal",
            std::string{"SIG"} + ::sigabbrev_np(number) + ": the node drains and stops");
   } else {
@@ -93,13 +103,17 @@ int verify(const options& o) {
     std::fprintf(stderr, "trouped: %s\n", to_string(report.error()).c_str());
     return exit_code(report.error());
   }
+  std::string text;
   for (const auto& finding : report->findings)
-    std::printf("damaged: %s\n", finding.c_str());
-  std::printf("verified %llu entries in %d shard(s): %s\n", static_cast<unsigned long long>(report->entries),
-              report->shards,
-              report->findings.empty()
-                  ? "all sound"
-                  : (std::to_string(report->findings.size()) + " place(s) damaged").c_str());
+    text += "damaged: " + finding + '\n';
+  text += "verified " + std::to_string(report->entries) + " entries in " + std::to_string(report->shards) +
+          " shard(s): " +
+          (report->findings.empty() ? "all sound"
+                                    : std::to_string(report->findings.size()) + " place(s) damaged");
+  if (!say(text)) {
+    std::fprintf(stderr, "trouped: cannot write to standard output: %s\n", std::strerror(errno));
+    return 1;
+  }
   return report->findings.empty() ? 0 : 1;
 }
 

@@ -1,5 +1,7 @@
 #include "cli_fixture.hpp"
 
+#include <csignal>
+
 /// topic, group, message and node against a running node.
 namespace troupe::test {
 
@@ -108,9 +110,22 @@ TEST_F(cli_admin, a_group_shows_members_progress_and_lag) {
   refused(1, {"group", "describe", "followers"}, "followers");
 }
 
+TEST_F(cli_admin, a_node_that_is_stopped_is_waited_for_as_long_as_the_timeout_says) {
+  node_->signal(SIGSTOP);
+  auto impatient = troupe({"--timeout", "1500ms", "topic", "list"});
+  process patient(TROUPE_CLI, at_node({"--timeout", "60s", "topic", "list"}));
+  node_->signal(SIGCONT);
+  EXPECT_EQ(impatient.status, 1);
+  EXPECT_THAT(impatient.err, HasSubstr("something accepts connections at " + address_));
+  EXPECT_THAT(impatient.err, HasSubstr("within 1500ms"));
+  EXPECT_EQ(patient.wait(), 0) << patient.errors();
+}
+
 TEST_F(cli_admin, bad_groups_are_refused) {
   works({"group", "create", "once"});
   refused(1, {"group", "create", "once"}, "once");
+  EXPECT_THAT(troupe({"group", "create", "once"}).err, testing::Not(HasSubstr("group set")))
+      << "which this version has not";
   refused(1, {"group", "create", "bad name"}, "not allowed");
   refused(1, {"group", "create", std::string(121, 'x')}, "120");
   refused(1, {"group", "create", "g", "--lease", "1ms"}, "lease");

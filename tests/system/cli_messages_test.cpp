@@ -313,4 +313,14 @@ TEST_F(cli_messages, a_small_benchmark_prints_what_scripts_rely_on) {
     EXPECT_THAT(topic.value("name", ""), Not(testing::StartsWith("bench-"))) << "it leaves nothing behind";
 }
 
+TEST_F(cli_messages, an_output_that_takes_nothing_is_named_as_the_reason) {
+  new_topic("full-output");
+  for (const std::string verb : {"send full-output one", "send full-output --lines -", "topic list"}) {
+    const auto command = "echo one | '" TROUPE_CLI "' --json --node " + address_ + " " + verb + " >/dev/full";
+    auto said = run("/bin/sh", {"-c", command});
+    EXPECT_EQ(said.status, 1) << verb;
+    EXPECT_THAT(said.err, HasSubstr("cannot write to standard output: No space left on device")) << verb;
+  }
+}
+
 } // namespace troupe::test

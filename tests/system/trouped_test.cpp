@@ -249,6 +249,15 @@ TEST_F(trouped_test, another_number_of_shards_is_refused_later) {
   EXPECT_EQ(connect(node).node_status()->shards.size(), 3u);
 }
 
+TEST_F(trouped_test, an_output_that_takes_no_ready_line_is_a_failure) {
+  const auto command = "exec '" TROUPE_TROUPED "' --listen 127.0.0.1:0 --data '" + data.string() + "'";
+  for (const std::string rest : {"", " --verify"}) {
+    auto refused = run("/bin/sh", {"-c", command + rest + " >/dev/full"});
+    EXPECT_EQ(refused.status, 1) << rest;
+    EXPECT_THAT(refused.err, HasSubstr("standard output: No space left on device")) << rest;
+  }
+}
+
 TEST_F(trouped_test, wrong_usage_is_refused_with_2_and_says_where_and_why) {
   struct wrong_usage {
     std::vector<std::string> arguments;

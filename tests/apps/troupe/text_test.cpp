@@ -49,6 +49,12 @@ TEST(text, a_long_text_is_cut_and_says_so) {
   EXPECT_EQ(escape("a\xc3\xa4z", 2), "a\xc3\xa4... (4 bytes)") << "a character stays whole";
 }
 
+TEST(text, one_thing_is_no_plural) {
+  EXPECT_EQ(counted(0, "message"), "0 messages");
+  EXPECT_EQ(counted(1, "message"), "1 message");
+  EXPECT_EQ(counted(2000, "message"), "2,000 messages");
+}
+
 TEST(text, base64_comes_back_as_it_was) {
   EXPECT_EQ(base64_encode(""), "");
   EXPECT_EQ(base64_encode("f"), "Zg==");
