@@ -224,8 +224,7 @@ int conclude(context& ctx, const send_settings& s, const bulk_sender::totals& t,
     return refused;
   }
   if (end.code != done) {
-    ctx.out.note("the " + grouped(t.accepted) +
-                 " messages before it were accepted, nothing after it was sent");
+    ctx.out.note(counted(t.accepted, "message") + " before it accepted, nothing after it sent");
     return end.code;
   }
   if (stopped)

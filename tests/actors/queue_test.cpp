@@ -204,6 +204,23 @@ TEST_F(queue, bounds_what_waits_for_the_store_whatever_its_producers_send) {
   EXPECT_EQ(ctx_->in_flight->used(), 0u);
 }
 
+TEST_F(queue, takes_an_empty_batch_in_the_place_of_one_that_was_given_up) {
+  EXPECT_EQ(answer_to(make_batch(7, 1, {"a"})).code, errc::none);
+  batch nothing{make_batch(7, 2, {"x"}).header, {}};
+  nothing.header.count = nothing.header.size = nothing.header.crc = 0;
+  const auto r = answer_to(nothing);
+  EXPECT_EQ(r.code, errc::none) << r.reason;
+  EXPECT_FALSE(r.duplicate);
+  EXPECT_EQ(answer_to(make_batch(7, 3, {"b"})).base, queue_offset{1});
+  EXPECT_THAT(stored(q1), ElementsAre("a", "b"));
+  EXPECT_THAT(bodies(fetch_from(0).batches), ElementsAre("a", "b"));
+  EXPECT_TRUE(answer_to(nothing).duplicate);
+  nothing.header.sequence = batch_sequence{4};
+  nothing.header.count = 1;
+  EXPECT_EQ(answer_to(nothing).code, errc::corrupt);
+  EXPECT_EQ(ctx_->in_flight->used(), 0u);
+}
+
 TEST_F(queue, drops_a_batch_that_nobody_sent) {
   caf::anon_send(caf::actor_cast<caf::actor>(aut), publish_of(q1, make_batch(7, 1, {"a"})));
   run();

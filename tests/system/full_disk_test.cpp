@@ -186,10 +186,14 @@ TEST_F(full_disk_test, a_used_up_budget_stops_publishing_and_nothing_else_until_
   EXPECT_EQ(state(), "full");
   EXPECT_TRUE(all_settled(*client_, "readers")) << "settles beyond the budget were not durable";
 
+  auto impatient = must(producer::open(*client_, {.topic = "other", .timeout = 1s}));
+  EXPECT_EQ(impatient.send(message{.body = "too early"}).error().code, errc::no_space);
   auto waiting = publish_later();
   EXPECT_EQ(state(), "full");
   must(client_->set_topic("big", {.queues = 2, .retention_bytes = 1u << 20}));
   expect_published(waiting);
+  const auto after_refusals = impatient.send(message{.body = "room again"});
+  EXPECT_TRUE(after_refusals) << to_string(after_refusals.error());
   EXPECT_LE(std::filesystem::file_size(dir_ / "data" / "shard-0" / "data.mdb"), 128u << 20);
   finish();
 }

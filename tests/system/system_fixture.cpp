@@ -63,7 +63,7 @@ std::optional<int> node_process::stop() {
 
 std::size_t node_process::open_files() const {
   const std::filesystem::directory_iterator files{"/proc/" + std::to_string(pid()) + "/fd"};
-  return static_cast<std::size_t>(std::distance(begin(files), end(files)));
+  return static_cast<std::size_t>(std::distance(files, std::filesystem::directory_iterator{}));
 }
 
 std::uint64_t node_process::anonymous_memory() const {
