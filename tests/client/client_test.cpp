@@ -171,6 +171,17 @@ TEST(ClientConnect, SaysWhatToDoWhenNobodyListens) {
   EXPECT_THAT(c.error().hint, HasSubstr("trouped"));
 }
 
+TEST(ClientConnect, RefusesToAttachToANodeThatHasStopped) {
+  temporary_directory dir;
+  auto stopped = node::start({.data = dir / "data"});
+  ASSERT_TRUE(stopped) << to_string(stopped.error());
+  ASSERT_FALSE((*stopped)->stop());
+  const auto refused = client::attach(**stopped);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, errc::shutting_down);
+  EXPECT_NE(refused.error().hint, "");
+}
+
 TEST(ClientConnect, RefusesAddressesAndOptionsThatMakeNoSense) {
   for (const auto* address : {"", "nohost", ":7700", "host:", "host:0", "host:70000", "host:77x", "host:-1"})
     EXPECT_EQ(client::connect({.address = address}).error().code, errc::invalid_argument) << address;
