@@ -9,11 +9,11 @@
 
 namespace trouped {
 
-/// One line of a config file that sets something.
+/// What a config file sets.
 struct setting {
   std::string key;
   std::string value;
-  /// From 1.
+  /// Where its key stands, from 1.
   std::size_t line = 0;
   bool operator==(const setting&) const = default;
 };
@@ -25,7 +25,7 @@ struct known_key {
   bool flag = false;
 };
 
-/// Where a config file is wrong.
+/// Where a config file is wrong; without a line, when it is as a whole.
 struct config_error {
   std::size_t line = 0;
   troupe::error why;
@@ -34,10 +34,10 @@ struct config_error {
 /// Longer ones are refused.
 constexpr std::size_t max_config = std::size_t{1} << 20;
 
-/// Reads a config file: lines of KEY = VALUE in TOML, with comments and blank lines between them. A value is
-/// a text in quotes ("..." with TOML's escapes, '...' without), or bare (a number, true, false, a word).
-/// Refuses, with the line: what is no UTF-8 or has control characters; keys that are not `known`, or there
-/// twice; sections; values that are missing, empty or not closed, and whatever follows one.
+/// Reads a config file in TOML, one KEY = VALUE for an option: a text in quotes or a whole number, for a flag
+/// true or false. Settings are in the order of their lines. Refuses, with the line: what is no TOML (by
+/// toml++'s reading, whose words are in the reason); keys that are not `known`; other types, sections
+/// included; empty texts and those with U+0000. Sets `wrong` then and returns none.
 std::vector<setting> read_config(std::string_view text, const std::vector<known_key>& known,
                                  config_error& wrong);
 

@@ -88,7 +88,7 @@ TEST_F(options_test, what_is_wrong_is_named_with_where_it_stands) {
   EXPECT_THAT(refused({"--data", "d", "--config", file("\nlisten = \"x\"\n")}).text,
               HasSubstr("trouped.toml:2: \"x\" is not HOST:PORT"));
   EXPECT_THAT(refused({"--data", "d", "--config", file("data = \"c/n")}).text,
-              HasSubstr("trouped.toml:1: the quote in "));
+              HasSubstr("trouped.toml:1: no TOML at column "));
   EXPECT_THAT(refused({"--data", "d", "--config", file(std::string(2 << 20, ' '))}).text,
               HasSubstr("trouped.toml: it is longer than 1 MiB"));
   variables = {{"TROUPE_LOG_LEVEL", "loud"}};
