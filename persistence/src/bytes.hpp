@@ -43,6 +43,11 @@ template <class T> void store_be(char* at, T x) {
   std::memcpy(at, &x, sizeof x);
 }
 
+/// A 64-bit number in a value's head; the value reaches that far.
+inline std::uint64_t number_at(std::span<const char> value, std::size_t at) {
+  return load_le<std::uint64_t>(value.data() + at);
+}
+
 /// Bytes of a key or of a small value, with a fixed size.
 template <std::size_t N> using fixed_bytes = std::array<char, N>;
 

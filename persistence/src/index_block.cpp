@@ -20,22 +20,15 @@ constexpr std::size_t head_size = 56;
 
 constexpr const char* doing = "reading a queue's index";
 
-void require(bool ok) {
-  if (!ok)
-    throw storage_error{MDB_CORRUPTED, doing};
-}
-
-std::uint64_t head(std::span<const char> value, std::size_t at) {
-  return load_le<std::uint64_t>(value.data() + at);
-}
 std::uint16_t count_of(std::span<const char> value) {
   return load_le<std::uint16_t>(value.data() + count_at);
 }
 
 void check_head(std::span<const char> value) {
-  require(value.size() >= head_size && count_of(value) <= index_block::capacity);
-  require(head(value, first_at) <= head(value, next_at) &&
-          head(value, start_bytes_at) <= head(value, end_bytes_at));
+  require(value.size() >= head_size && count_of(value) <= index_block::capacity, doing);
+  require(number_at(value, first_at) <= number_at(value, next_at) &&
+              number_at(value, start_bytes_at) <= number_at(value, end_bytes_at),
+          doing);
 }
 
 void write_head(char* out, std::uint64_t first, std::uint64_t next, std::uint64_t start_bytes,
@@ -92,7 +85,7 @@ void index_block::encode(std::vector<char>& out) const {
 
 index_block index_block::decode(std::span<const char> value) {
   check_head(value);
-  auto b = after(queue_offset{head(value, first_at)}, head(value, start_bytes_at));
+  auto b = after(queue_offset{number_at(value, first_at)}, number_at(value, start_bytes_at));
   std::uint64_t index = 0, time = 0;
   auto rest = value.subspan(head_size);
   const auto count = count_of(value);
@@ -108,11 +101,13 @@ index_block index_block::decode(std::span<const char> value) {
     run.lane = take_small<std::uint8_t>(rest, doing);
     run.end_bytes = b.end_bytes_ += run.bytes;
     b.next_ = run.next();
-    require(run.count > 0 && b.next_ > run.base);
+    require(run.count > 0 && b.next_ > run.base, doing);
     b.runs_.push_back(run);
   }
-  require(rest.empty() && b.next_.value == head(value, next_at) && b.end_bytes_ == head(value, end_bytes_at));
-  require(index == head(value, last_index_at) && time == head(value, last_time_at));
+  require(rest.empty() && b.next_.value == number_at(value, next_at) &&
+              b.end_bytes_ == number_at(value, end_bytes_at),
+          doing);
+  require(index == number_at(value, last_index_at) && time == number_at(value, last_time_at), doing);
   return b;
 }
 
@@ -122,16 +117,16 @@ block_tail::block_tail(std::span<const char> value) : value_(value.begin(), valu
   check_head(value);
 }
 
-queue_offset block_tail::first() const { return queue_offset{head(value_, first_at)}; }
-queue_offset block_tail::next() const { return queue_offset{head(value_, next_at)}; }
-std::uint64_t block_tail::end_bytes() const { return head(value_, end_bytes_at); }
+queue_offset block_tail::first() const { return queue_offset{number_at(value_, first_at)}; }
+queue_offset block_tail::next() const { return queue_offset{number_at(value_, next_at)}; }
+std::uint64_t block_tail::end_bytes() const { return number_at(value_, end_bytes_at); }
 bool block_tail::full() const { return count_of(value_) == index_block::capacity; }
 bool block_tail::empty() const { return count_of(value_) == 0; }
 
 void block_tail::append(queue_run& run) {
   run.base = next();
   run.end_bytes = end_bytes() + run.bytes;
-  put_run(value_, run, head(value_, last_index_at), head(value_, last_time_at));
+  put_run(value_, run, number_at(value_, last_index_at), number_at(value_, last_time_at));
   store_le(value_.data() + next_at, run.next().value);
   store_le(value_.data() + end_bytes_at, run.end_bytes);
   store_le(value_.data() + last_index_at, run.index.value);

@@ -26,6 +26,12 @@ inline void check(int code, const char* doing) {
     throw storage_error{code, doing};
 }
 
+/// What was stored is not what it should be: damage.
+inline void require(bool sound, const char* doing) {
+  if (!sound)
+    throw storage_error{MDB_CORRUPTED, doing};
+}
+
 inline MDB_val to_val(std::span<const char> bytes) { return {bytes.size(), const_cast<char*>(bytes.data())}; }
 inline std::span<const char> to_bytes(const MDB_val& v) {
   return {static_cast<const char*>(v.mv_data), v.mv_size};

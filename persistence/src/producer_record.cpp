@@ -38,23 +38,18 @@ stored_step take_step(std::span<const char>& in) {
   return s;
 }
 
-std::uint64_t number(std::span<const char> value, std::size_t at) {
-  return load_le<std::uint64_t>(value.data() + at);
-}
-
 } // namespace
 
 producer_record::producer_record(std::span<const char> value) : value_(value.begin(), value.end()) {
-  if (value.size() < head_size || count() == 0 || count() > window || count() > last().value)
-    throw storage_error{MDB_CORRUPTED, doing};
+  require(value.size() >= head_size && count() > 0 && count() <= window && count() <= last().value, doing);
 }
 
 producer_epoch producer_record::epoch() const {
   return producer_epoch{load_le<std::uint32_t>(value_.data() + epoch_at)};
 }
-batch_sequence producer_record::last() const { return batch_sequence{number(value_, last_at)}; }
+batch_sequence producer_record::last() const { return batch_sequence{number_at(value_, last_at)}; }
 timestamp producer_record::last_time() const {
-  return from_unix_ms(static_cast<std::int64_t>(number(value_, time_at)));
+  return from_unix_ms(static_cast<std::int64_t>(number_at(value_, time_at)));
 }
 std::size_t producer_record::count() const { return load_le<std::uint16_t>(value_.data() + count_at); }
 
@@ -64,8 +59,8 @@ std::vector<stored_verdict> producer_record::verdicts() const {
   auto rest = std::span<const char>(value_).subspan(head_size);
   for (std::size_t i = 0; i < count(); ++i) {
     const auto s = take_step(rest);
-    stored_verdict v{log_index{number(value_, oldest_index_at)}, s.ordinal,
-                     queue_offset{number(value_, oldest_base_at)}, s.count};
+    stored_verdict v{log_index{number_at(value_, oldest_index_at)}, s.ordinal,
+                     queue_offset{number_at(value_, oldest_base_at)}, s.count};
     // The distances of the oldest lead to one that is forgotten.
     if (i > 0) {
       v.index = log_index{found.back().index.value + s.index};
@@ -73,9 +68,9 @@ std::vector<stored_verdict> producer_record::verdicts() const {
     }
     found.push_back(v);
   }
-  if (!rest.empty() || found.back().index.value != number(value_, newest_index_at) ||
-      found.back().base.value != number(value_, newest_base_at))
-    throw storage_error{MDB_CORRUPTED, doing};
+  require(rest.empty() && found.back().index.value == number_at(value_, newest_index_at) &&
+              found.back().base.value == number_at(value_, newest_base_at),
+          doing);
   return found;
 }
 
@@ -98,9 +93,9 @@ void producer_record::accept(producer_epoch epoch, batch_sequence sequence, cons
   } else if (count() == window) {
     drop_oldest();
   }
-  put_varint(value_, verdict.index.value - number(value_, newest_index_at));
+  put_varint(value_, verdict.index.value - number_at(value_, newest_index_at));
   put_varint(value_, verdict.ordinal);
-  put_varint(value_, verdict.base.value - number(value_, newest_base_at));
+  put_varint(value_, verdict.base.value - number_at(value_, newest_base_at));
   put_varint(value_, verdict.count);
   store_le(value_.data() + count_at, static_cast<std::uint16_t>(count() + 1));
   store_le(value_.data() + last_at, sequence.value);
@@ -115,8 +110,8 @@ void producer_record::drop_oldest() {
   take_step(rest);
   const auto gone = static_cast<std::ptrdiff_t>(size - rest.size());
   const auto next = take_step(rest);
-  store_le(value_.data() + oldest_index_at, number(value_, oldest_index_at) + next.index);
-  store_le(value_.data() + oldest_base_at, number(value_, oldest_base_at) + next.base);
+  store_le(value_.data() + oldest_index_at, number_at(value_, oldest_index_at) + next.index);
+  store_le(value_.data() + oldest_base_at, number_at(value_, oldest_base_at) + next.base);
   store_le(value_.data() + count_at, static_cast<std::uint16_t>(count() - 1));
   value_.erase(value_.begin() + head_size, value_.begin() + head_size + gone);
 }

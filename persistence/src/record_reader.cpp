@@ -30,8 +30,9 @@ result<record_view> view_record(queue_id queue, const queue_run& run, std::span<
   return view;
 }
 
-std::uint64_t read_record(shard_id shard, queue_id queue, const queue_run& run, std::span<const char> entry,
-                          queue_offset from, std::uint64_t max_bytes, read_result& out) {
+std::uint64_t read_record(const stored_run& at, queue_offset from, std::uint64_t max_bytes,
+                          read_result& out) {
+  const auto& [shard, queue, run, entry] = at;
   const auto view = view_record(queue, run, entry);
   if (!view) {
     out.damaged.push_back(

@@ -25,11 +25,18 @@ struct record_view {
 /// run.
 result<record_view> view_record(queue_id queue, const queue_run& run, std::span<const char> entry);
 
-/// Copies the batches of `run` that hold offsets from `from` on, up to about `max_bytes` (at least one), into
+/// A run of a queue with the entry that it points at; the caller keeps both.
+struct stored_run {
+  shard_id shard;
+  queue_id queue;
+  const queue_run& run;
+  std::span<const char> entry;
+};
+
+/// Copies the batches of a run that hold offsets from `from` on, up to about `max_bytes` (at least one), into
 /// `out`: one copy, each batch's CRC checked. Damage goes to out.damaged and costs the damaged batch only, or
 /// the row when its record cannot be understood. Moves out.next behind what was read. Returns the bytes it
 /// looked at.
-std::uint64_t read_record(shard_id shard, queue_id queue, const queue_run& run, std::span<const char> entry,
-                          queue_offset from, std::uint64_t max_bytes, read_result& out);
+std::uint64_t read_record(const stored_run& at, queue_offset from, std::uint64_t max_bytes, read_result& out);
 
 } // namespace troupe

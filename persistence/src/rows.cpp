@@ -11,11 +11,6 @@ namespace {
 constexpr std::size_t settled_head = settled_row::chunk / 8;
 constexpr std::size_t retry_size = 12;
 
-void require(bool ok, const char* doing) {
-  if (!ok)
-    throw storage_error{MDB_CORRUPTED, doing};
-}
-
 template <std::size_t N>
 void put_subscription_prefix(fixed_bytes<N>& key, queue_id queue, group_id group, std::uint8_t lane) {
   store_be(key.data(), queue.value);

@@ -33,7 +33,7 @@ result<read_result> shard::read(queue_id queue, queue_offset from, std::uint32_t
         continue;
       }
       const auto left = bytes < max_bytes ? max_bytes - bytes : 0;
-      bytes += read_record(id(), queue, *run, *entry, from, left, out);
+      bytes += read_record({id(), queue, *run, *entry}, from, left, out);
       if (out.next < run->next())
         break;
     }
@@ -66,7 +66,7 @@ result<stored_batch> shard::find(const message_id& message, queue_id* queue) con
       return unknown;
     const queue_offset offset{run->base.value + (message.ordinal - run->first_ordinal)};
     read_result found;
-    read_record(id(), header->queue, *run, *entry, offset, 0, found);
+    read_record({id(), header->queue, *run, *entry}, offset, 0, found);
     if (found.batches.empty())
       return error{errc::corrupt,
                    found.damaged.empty() ? "the message is missing" : to_string(found.damaged.front())};

@@ -34,8 +34,7 @@ inline std::uint64_t take_varint(std::span<const char>& in, const char* doing) {
 /// As take_varint, for a number that fits into Small.
 template <class Small> Small take_small(std::span<const char>& in, const char* doing) {
   const auto x = take_varint(in, doing);
-  if (x > std::numeric_limits<Small>::max())
-    throw storage_error{MDB_CORRUPTED, doing};
+  require(x <= std::numeric_limits<Small>::max(), doing);
   return static_cast<Small>(x);
 }
 

@@ -114,7 +114,7 @@ void verifier::check_record(queue_id queue, const queue_run& run) {
   read_result read;
   std::uint64_t bytes = 0;
   for (queue_offset from = run.base; from < run.next(); from = read.next) {
-    read_record(env_.options().id, queue, run, *entry, from, run.bytes, read);
+    read_record({env_.options().id, queue, run, *entry}, from, run.bytes, read);
     if (read.next <= from)
       return report_run(queue, run, "the record ends too early");
   }
