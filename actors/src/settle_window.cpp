@@ -20,6 +20,12 @@ settle_action action_of(progress::outcome what) {
   return settle_action::retry;
 }
 
+settle_wish wish_of(const settle_item& item) {
+  if (item.give_back)
+    return settle_wish::give_back;
+  return item.action == settle_action::ack ? settle_wish::ack : settle_wish::retry;
+}
+
 std::vector<settle_range> to_ranges(const std::vector<progress>& runs) {
   std::vector<settle_range> ranges;
   ranges.reserve(runs.size());
@@ -38,15 +44,46 @@ std::vector<settle_range> to_ranges(const std::vector<progress>& runs) {
 
 } // namespace
 
+void settle_window::settle(const settle_part& p, subscription& core, timestamp now, std::vector<news>& out) {
+  settler who{p.consumer, p.confirm};
+  bool changed = p.confirm != 0;
+  for (const auto& item : p.items)
+    changed = settle_one(item, core, who, now) || changed;
+  if (who.tag == 0 && who.refused > 0) {
+    const auto why = who.code != errc::none ? who.code : errc::lease_lost;
+    out.push_back({who.consumer, {queue_, 0, std::exchange(who.refused, 0), why}});
+    who.code = errc::none;
+  }
+  if (changed && !add(who))
+    out.push_back({who.consumer, {queue_, who.tag, who.refused, errc::overloaded}});
+}
+
+/// False when there is nothing to be told about it later.
+bool settle_window::settle_one(const settle_item& item, subscription& core, settler& who, timestamp now) {
+  if (item.count == 0)
+    return false;
+  if (!item.give_back && item.action != settle_action::ack && item.action != settle_action::retry) {
+    ++who.refused;
+    who.code = item.action == settle_action::dead ? errc::not_supported : errc::invalid_argument;
+    return false;
+  }
+  const auto outcome = core.settle({.wish = wish_of(item),
+                                    .gen = item.gen,
+                                    .lease = item.lease,
+                                    .first = item.first,
+                                    .count = item.count,
+                                    .delay = milliseconds{item.delay_ms}},
+                                   now);
+  if (outcome.refused > 0)
+    ++who.refused;
+  return outcome.refused < item.count;
+}
+
 /// One place per consumer that only wants to hear of failures; one per confirmation.
 bool settle_window::add(settler who) {
   const auto same = [&](const settler& s) { return s.tag == 0 && s.consumer == who.consumer; };
-  if (const auto at = std::find_if(waiting_.begin(), waiting_.end(), same);
-      who.tag == 0 && at != waiting_.end()) {
-    at->refused += who.refused;
-    at->code = at->code != errc::none ? at->code : who.code;
+  if (who.tag == 0 && std::any_of(waiting_.begin(), waiting_.end(), same))
     return true;
-  }
   if (waiting_.size() >= most_waiting)
     return false;
   waiting_.push_back(std::move(who));
@@ -124,7 +161,7 @@ std::optional<timestamp> settle_window::next_deadline(const subscription& core) 
 
 void settle_window::tell(std::vector<settler> all, errc code, std::vector<news>& out) const {
   for (auto& s : all)
-    if (s.tag != 0 || code != errc::none || s.code != errc::none)
+    if (s.tag != 0 || code != errc::none)
       out.push_back({std::move(s.consumer), {queue_, s.tag, s.refused, code != errc::none ? code : s.code}});
 }
 

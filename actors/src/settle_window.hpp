@@ -1,5 +1,6 @@
 #pragma once
 
+#include "troupe/group_actor.hpp"
 #include "troupe/subscription.hpp"
 #include "troupe/wire.hpp"
 
@@ -45,6 +46,9 @@ public:
 
   explicit settle_window(queue_id queue) : queue_(queue) {}
 
+  /// Takes in what a consumer wants of messages that it holds. Adds to `out` what it has to hear at once: one
+  /// that wants no confirmation hears of what was refused, and why.
+  void settle(const settle_part& p, subscription& core, timestamp now, std::vector<news>& out);
   /// False when too many wait: this one will not hear when its settles, which are written like all others,
   /// are durable.
   bool add(settler who);
@@ -69,6 +73,7 @@ private:
     std::vector<progress> runs;
     std::vector<settler> settlers;
   };
+  static bool settle_one(const settle_item& item, subscription& core, settler& who, timestamp now);
   void tell(std::vector<settler> all, errc code, std::vector<news>& out) const;
   void failed(errc code, subscription& core, timestamp now, std::vector<news>& out);
 

@@ -1,6 +1,5 @@
 #include "subscription.hpp"
 
-#include "delivery_builder.hpp"
 #include "messaging.hpp"
 
 #include <caf/actor_system.hpp>
@@ -15,10 +14,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto store_timeout = 30s;
-/// A rest of a batch that is less than this part of the grant is not worth a delivery of its own.
-constexpr std::uint64_t small_rest = 2;
-
-queue_offset end_of(const stored_batch& b) { return queue_offset{b.base.value + b.header.count}; }
 
 } // namespace
 
@@ -32,6 +27,8 @@ void subscription_shell::init(subscription_config cfg) {
   wall_origin_ = cfg_.ctx->now();
   origin_ = self_->clock().now();
   settles_ = settle_window{cfg_.queue};
+  reads_ = read_window{data_, cfg_.queue,
+                       [this](auto level, auto event, auto text) { report(level, event, std::move(text)); }};
   self_->monitor(cfg_.group);
   configure(cfg_.options, cfg_.filter);
   restore();
@@ -128,7 +125,7 @@ void subscription_shell::lost(const caf::down_msg& down) {
   if (!cfg_.source || down.source != cfg_.source.address())
     return;
   cfg_.source = nullptr;
-  if (fetch_)
+  if (reads_.under_way())
     gave_nothing({errc::internal, "the QUEUE died"}, now());
   self_->send(cfg_.group, queue_lost{cfg_.queue});
 }
@@ -148,8 +145,7 @@ void subscription_shell::change(const subscription_changed& c) {
 // -----------------------------------------------------------------------------------------------------
 
 bool subscription_shell::can_read(timestamp at) const {
-  return running_ && settles_.closed() == errc::none && cfg_.source && !grant_ &&
-         (!read_after_ || *read_after_ <= at);
+  return running_ && settles_.closed() == errc::none && cfg_.source && !grant_ && !reads_.paused(at);
 }
 
 void subscription_shell::serve(const grant& g) {
@@ -171,123 +167,42 @@ void subscription_shell::serve(const grant& g) {
   react(at);
 }
 
-/// From what was kept of the last batch when that is enough, else (also) from the QUEUE.
 void subscription_shell::read(queue_offset from, timestamp at) {
-  fetch_state asked{0, at + fetch_timeout, from, std::exchange(rest_, {})};
-  if (asked.rest) {
-    const auto end = end_of(*asked.rest);
-    if (from < asked.rest->base || from >= end)
-      asked.rest.reset();
-    else if (end.value - from.value >= grant_->messages / small_rest || end >= core_.next())
-      return deliver(asked, {.queue = cfg_.queue}, at);
-    else
-      asked.from = end;
-  }
-  asked.tag = ++last_tag_;
+  const auto ask = reads_.begin(*grant_, core_, !filter_->everything(), from, at);
+  if (!ask)
+    return deliver({.queue = cfg_.queue}, at);
   self_->send(cfg_.source,
-              fetch{cfg_.queue, asked.from, bytes_to_read(), asked.tag, caf::actor_cast<caf::actor>(self_)});
-  fetch_ = std::move(asked);
-}
-
-/// No more than the grant can use, by the size of the messages seen last; a filter may need all of it.
-std::uint32_t subscription_shell::bytes_to_read() const {
-  if (!filter_->everything())
-    return grant_->bytes;
-  const auto useful = std::uint64_t{grant_->messages} * bytes_each_;
-  return static_cast<std::uint32_t>(
-      std::min<std::uint64_t>(grant_->bytes, std::max<std::uint64_t>(useful, 1)));
+              fetch{cfg_.queue, ask->from, ask->bytes, ask->tag, caf::actor_cast<caf::actor>(self_)});
 }
 
 void subscription_shell::arrived(fetched& f) {
-  if (!fetch_ || f.tag != fetch_->tag)
+  if (!reads_.awaits(f.tag))
     return; // given up before
   const auto at = now();
-  const auto asked = *std::exchange(fetch_, {});
   for (const auto& d : f.damaged)
     report(log_level::error, "damaged", "messages are damaged and passed over: " + to_string(d));
   core_.expire(at);
   if (f.failed)
     gave_nothing(f.failed, at);
   else
-    deliver(asked, f, at);
+    deliver(f, at);
   react(at);
 }
 
-void subscription_shell::deliver(const fetch_state& asked, const fetched& f, timestamp at) {
-  const auto lease = core_.begin(grant_->member, at);
-  delivery_builder built{core_, *filter_, grant_->messages, grant_->bytes};
-  if (asked.rest)
-    take(built, *asked.rest, at);
-  auto reached = asked.from;
-  bool all = true;
-  for (const auto& b : f.batches) {
-    all = all && !built.full() && pass_over(reached, b.base, f, at);
-    if (!all)
-      break;
-    take(built, b, at);
-    reached = std::max(reached, end_of(b));
-  }
-  if (all && !built.full())
-    pass_over(reached, f.next, f, at);
-  const auto n = built.messages();
-  if (!core_.commit()) {
-    // The QUEUE has nothing where there should be something: ask again when it says so, and not at once.
-    if (!asked.rest && reached == asked.from && f.next <= reached) {
-      core_.exhausted(reached);
-      read_after_ = at + pause;
-    }
+void subscription_shell::deliver(const fetched& f, timestamp at) {
+  auto parcel = reads_.deliver(core_, *filter_, *grant_, f, at);
+  if (!parcel)
     return finish_grant(0, 0);
-  }
-  auto frame = built.pack();
-  const auto size = frame.size;
+  const auto size = parcel->frame.size;
   tell(self_, grant_->consumer,
-       delivery{cfg_.queue, cfg_.topic, cfg_.number, data_->id(), core_.current(), lease, n,
-                std::move(frame)});
-  finish_grant(n, size);
-}
-
-/// Takes what is deliverable of a batch and keeps the batch when something is left.
-void subscription_shell::take(delivery_builder& built, const stored_batch& b, timestamp at) {
-  const auto end = end_of(b);
-  if (b.header.count == 0)
-    return;
-  bytes_each_ = std::max(1u, b.header.size / b.header.count);
-  if (auto bad = built.add(b)) {
-    report(log_level::error, "damaged", "a batch is damaged and passed over: " + to_string(bad));
-    core_.hole(b.base, end, at);
-  }
-  if (b.base <= core_.cursor() && core_.cursor() < end) {
-    rest_ = b;
-    rest_until_ = at + keep_batch;
-  }
-}
-
-/// [first, next) is missing in what was read: settled, where it was trimmed or is damaged. False when a part
-/// of it should be there; that is no reason to give it up.
-bool subscription_shell::pass_over(queue_offset first, queue_offset next, const fetched& f, timestamp at) {
-  if (first >= next)
-    return true;
-  offset_set gone;
-  for (const auto& d : f.damaged)
-    gone.add(d.first.value, d.next.value);
-  if (auto extent = data_->extent(cfg_.queue))
-    gone.add(0, extent->first.value);
-  bool all = true;
-  gone.visit_gaps(first.value, next.value, [&](auto, auto) { all = false; });
-  gone.visit(first.value, next.value,
-             [&](auto a, auto b) { core_.hole(queue_offset{a}, queue_offset{b}, at); });
-  report(all ? log_level::info : log_level::error, all ? "passed_over" : "missing",
-         "messages " + std::to_string(first.value) + " to " + std::to_string(next.value - 1) +
-             (all ? " are no longer there" : " should be there and were not read"));
-  if (!all)
-    read_after_ = at + pause;
-  return all;
+       delivery{cfg_.queue, cfg_.topic, cfg_.number, data_->id(), core_.current(), parcel->lease,
+                parcel->messages, std::move(parcel->frame)});
+  finish_grant(parcel->messages, size);
 }
 
 void subscription_shell::gave_nothing(const error& why, timestamp at) {
   report(log_level::warning, "read_failed", "messages could not be read: " + to_string(why));
-  fetch_.reset();
-  read_after_ = at + pause;
+  reads_.failed(at);
   finish_grant(0, 0);
   arm(at);
 }
@@ -310,34 +225,10 @@ void subscription_shell::settle(const settle_part& p) {
     return tell(self_, p.consumer,
                 settled{cfg_.queue, p.confirm, static_cast<std::uint32_t>(p.items.size()), errc::lease_lost});
   const auto at = now();
-  settle_window::settler who{p.consumer, p.confirm};
-  bool changed = p.confirm != 0;
-  for (const auto& item : p.items)
-    changed = settle_one(item, who, at) || changed;
-  if (changed && !settles_.add(who))
-    tell(self_, who.consumer, settled{cfg_.queue, who.tag, who.refused, errc::overloaded});
+  std::vector<settle_window::news> news;
+  settles_.settle(p, core_, at, news);
+  tell_settlers(news);
   react(at);
-}
-
-/// False when there is nothing to be told about it later.
-bool subscription_shell::settle_one(const settle_item& item, settle_window::settler& who, timestamp at) {
-  if (item.count == 0)
-    return false;
-  if (!item.give_back && item.action != settle_action::ack && item.action != settle_action::retry) {
-    ++who.refused;
-    who.code = item.action == settle_action::dead ? errc::not_supported : errc::invalid_argument;
-    if (who.tag == 0)
-      tell(self_, who.consumer, settled{cfg_.queue, 0, 1, who.code});
-    return false;
-  }
-  const auto wish = item.give_back                      ? settle_wish::give_back
-                    : item.action == settle_action::ack ? settle_wish::ack
-                                                        : settle_wish::retry;
-  const auto outcome =
-      core_.settle(wish, item.gen, item.lease, item.first, item.count, milliseconds{item.delay_ms}, at);
-  if (outcome.refused > 0)
-    ++who.refused;
-  return outcome.refused < item.count;
 }
 
 void subscription_shell::write(timestamp at) {
@@ -388,8 +279,8 @@ void subscription_shell::renew(const renew_part& p) {
 void subscription_shell::gone(const member_gone& g) {
   const auto at = now();
   core_.member_gone(g.member, g.failed, at);
-  if (grant_ && grant_->member == g.member && fetch_) {
-    fetch_.reset(); // nobody to deliver to
+  if (grant_ && grant_->member == g.member && reads_.under_way()) {
+    reads_.give_up(); // nobody to deliver to
     finish_grant(0, 0);
   }
   react(at);
@@ -426,11 +317,7 @@ void subscription_shell::arm(timestamp at) {
     consider(core_.next_deadline(at));
     consider(settles_.next_deadline(core_));
   }
-  if (fetch_)
-    consider(fetch_->deadline);
-  if (rest_)
-    consider(rest_until_);
-  consider(read_after_);
+  consider(reads_.next_deadline());
   consider(restore_at_);
   if (!next || (timer_at_ && *timer_at_ <= *next))
     return;
@@ -444,11 +331,7 @@ void subscription_shell::tick(std::uint64_t timer) {
   timer_at_.reset();
   const auto at = now();
   core_.expire(at);
-  if (read_after_ && *read_after_ <= at)
-    read_after_.reset();
-  if (rest_ && rest_until_ <= at)
-    rest_.reset();
-  if (fetch_ && fetch_->deadline <= at)
+  if (reads_.expire(at))
     gave_nothing({errc::timeout, "the read did not end in time"}, at);
   std::vector<settle_window::news> news;
   settles_.expire(core_, at, news);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "factories.hpp"
+#include "read_window.hpp"
 #include "settle_window.hpp"
 
 #include "troupe/filter.hpp"
@@ -42,12 +43,8 @@ using subscription_impl = subscription_actor::extend<
 class subscription_shell {
 public:
   static inline const char* name = "subscription";
-  /// A read that takes longer is given up; its messages stay undelivered.
-  static constexpr auto fetch_timeout = std::chrono::seconds{10};
-  /// The pause after something failed that may work later.
+  /// The pause before a place that could not be read or begun is tried again.
   static constexpr auto pause = std::chrono::seconds{1};
-  /// A batch that was delivered in part is kept so long for the next grant.
-  static constexpr auto keep_batch = std::chrono::milliseconds{200};
 
   explicit subscription_shell(subscription_impl::pointer self);
   void init(subscription_config cfg);
@@ -66,15 +63,6 @@ public:
   void lost(const caf::down_msg& down);
 
 private:
-  struct fetch_state {
-    std::uint64_t tag = 0;
-    timestamp deadline{};
-    /// Asked for; what is missing from here on is no longer there.
-    queue_offset from;
-    /// The rest of the batch before, when the grant begins with it.
-    std::optional<stored_batch> rest;
-  };
-
   timestamp now() const;
   void configure(const group_options& options, const std::string& filter);
   void restore();
@@ -86,14 +74,10 @@ private:
 
   bool can_read(timestamp at) const;
   void read(queue_offset from, timestamp at);
-  std::uint32_t bytes_to_read() const;
-  void deliver(const fetch_state& asked, const fetched& f, timestamp at);
-  void take(class delivery_builder& built, const stored_batch& b, timestamp at);
-  bool pass_over(queue_offset first, queue_offset next, const fetched& f, timestamp at);
+  void deliver(const fetched& f, timestamp at);
   void finish_grant(std::uint32_t messages, std::uint32_t bytes);
   void gave_nothing(const error& why, timestamp at);
 
-  bool settle_one(const settle_item& item, settle_window::settler& who, timestamp at);
   void write(timestamp at);
   void tell_settlers(std::vector<settle_window::news>& all);
 
@@ -116,17 +100,10 @@ private:
   bool running_ = false;
   bool restarting_ = false;
   std::optional<grant> grant_;
-  std::optional<fetch_state> fetch_;
-  std::uint64_t last_tag_ = 0;
-  /// The batch that was delivered in part, until when.
-  std::optional<stored_batch> rest_;
-  timestamp rest_until_{};
-  /// About how large a message is.
-  std::uint32_t bytes_each_ = 256;
   /// What the GROUP was told is available; 0: it knows of nothing.
   std::uint64_t announced_ = 0;
-  std::optional<timestamp> read_after_;
   std::optional<timestamp> restore_at_;
+  read_window reads_{nullptr, queue_id{}, {}};
   settle_window settles_{queue_id{}};
 
   std::uint64_t timer_ = 0;

@@ -195,25 +195,25 @@ void subscription::hole(queue_offset first, queue_offset next, timestamp now) {
 // -- settling
 // -------------------------------------------------------------------------------------------------------
 
-settle_outcome subscription::settle(settle_wish wish, generation gen, lease_id lease, queue_offset first,
-                                    std::uint32_t count, milliseconds delay, timestamp now) {
-  const auto next = end_of(first, count);
+settle_outcome subscription::settle(const settle_claim& claim, timestamp now) {
+  const auto first = claim.first;
+  const auto next = end_of(first, claim.count);
   const auto known = std::min(next, cursor_);
   settle_outcome result{next - first.value};
-  if (gen != gen_ || known <= first.value)
+  if (claim.gen != gen_ || known <= first.value)
     return result;
-  if (wish == settle_wish::ack) {
+  if (claim.wish == settle_wish::ack) {
     result.refused = next - known;
     for (const auto& p : parts(first.value, known))
       done(p, progress::outcome::done, now);
     return result;
   }
   for (const auto& p : parts(first.value, known)) {
-    if (p.state.lease == 0 || p.state.lease != lease.value)
+    if (p.state.lease == 0 || p.state.lease != claim.lease.value)
       continue;
     result.refused -= p.next - p.first;
-    if (wish == settle_wish::retry)
-      fail(p, delay, now);
+    if (claim.wish == settle_wish::retry)
+      fail(p, claim.delay, now);
     else
       wait(p, p.state.attempts, 0);
   }

@@ -28,15 +28,19 @@ struct settle_window_test : testing::Test {
     core.commit();
   }
   void ack(std::uint64_t first, std::uint32_t count = 1) {
-    core.settle(settle_wish::ack, generation{1}, lease, queue_offset{first}, count, 0ms, now);
+    core.settle({settle_wish::ack, generation{1}, lease, queue_offset{first}, count, 0ms}, now);
+  }
+  void settle(std::vector<settle_item> items, std::uint64_t confirm = 0) {
+    aut.settle({.member = 1, .consumer = {}, .items = std::move(items), .confirm = confirm}, core, now, news);
   }
   std::optional<settle_window::write> begin() { return aut.begin(core, now, news); }
   bool end(std::uint64_t tag, errc code = errc::none) { return aut.end(tag, code, core, now, news); }
-  /// "tag:code ..." of everybody who was told since the last call.
+  /// "tag:code*refused ..." of everybody who was told since the last call.
   std::string told() {
     std::string out;
     for (const auto& n : std::exchange(news, {}))
-      out += std::to_string(n.what.tag) + ":" + std::string{to_string(n.what.code)} + " ";
+      out += std::to_string(n.what.tag) + ":" + std::string{to_string(n.what.code)} +
+             (n.what.refused > 0 ? "*" + std::to_string(n.what.refused) : "") + " ";
     return out;
   }
 };
@@ -80,18 +84,51 @@ TEST_F(settle_window_test, tells_who_asked_when_it_is_durable_and_not_before) {
   EXPECT_TRUE(w->now);
   EXPECT_EQ(told(), "");
   EXPECT_TRUE(end(w->tag));
-  ASSERT_EQ(news.size(), 1u);
-  EXPECT_EQ(news[0].what.refused, 2u);
-  EXPECT_EQ(told(), "7:none ");
+  EXPECT_EQ(told(), "7:none*2 ");
 }
 
-TEST_F(settle_window_test, tells_of_settles_that_came_too_late_also_who_did_not_ask) {
-  aut.add({{}, 0, 2, errc::lease_lost});
-  aut.add({{}, 0, 1, errc::lease_lost});
+TEST_F(settle_window_test, what_came_too_late_is_told_at_once_and_once_also_to_who_did_not_ask) {
+  const settle_item in_time{.gen = generation{1}, .lease = lease, .first = queue_offset{0}, .count = 2};
+  auto late = in_time;
+  late.gen = generation{7};
+  auto never_leased = in_time;
+  never_leased.first = queue_offset{200'000};
+  settle({late});
+  EXPECT_EQ(told(), "0:lease_lost*1 ");
   EXPECT_FALSE(begin());
-  ASSERT_EQ(news.size(), 1u);
-  EXPECT_EQ(news[0].what.refused, 3u);
-  EXPECT_EQ(told(), "0:lease_lost ");
+  EXPECT_EQ(told(), "");
+  settle({in_time, late, never_leased});
+  EXPECT_EQ(told(), "0:lease_lost*2 ");
+  const auto w = begin();
+  ASSERT_TRUE(w);
+  end(w->tag);
+  EXPECT_EQ(told(), "");
+}
+
+TEST_F(settle_window_test, what_came_too_late_is_told_with_the_confirmation_to_who_asked) {
+  settle({{.gen = generation{1}, .lease = lease, .first = queue_offset{0}, .count = 2},
+          {.gen = generation{7}, .lease = lease, .first = queue_offset{2}, .count = 2}},
+         5);
+  EXPECT_EQ(told(), "");
+  const auto w = begin();
+  ASSERT_TRUE(w);
+  EXPECT_EQ(told(), "");
+  end(w->tag);
+  EXPECT_EQ(told(), "5:none*1 ");
+}
+
+TEST_F(settle_window_test, what_cannot_be_done_is_told_with_the_reason_and_the_rest_is_done) {
+  const settle_item done{.gen = generation{1}, .lease = lease, .first = queue_offset{0}, .count = 2};
+  auto dead = done;
+  dead.first = queue_offset{2};
+  dead.action = settle_action::dead;
+  settle({dead, done});
+  EXPECT_EQ(told(), "0:not_supported*1 ");
+  const auto w = begin();
+  ASSERT_TRUE(w);
+  EXPECT_EQ(w->ranges, (std::vector<settle_range>{{queue_offset{0}, 2, settle_action::ack}}));
+  end(w->tag);
+  EXPECT_EQ(told(), "");
 }
 
 TEST_F(settle_window_test, who_has_nothing_to_wait_for_is_told_at_once) {
@@ -177,7 +214,7 @@ TEST_F(settle_window_test, a_store_that_takes_nothing_any_more_is_told_at_every_
 }
 
 TEST_F(settle_window_test, a_retry_carries_its_attempts_and_due_time) {
-  core.settle(settle_wish::retry, generation{1}, lease, queue_offset{4}, 2, 5s, now);
+  core.settle({settle_wish::retry, generation{1}, lease, queue_offset{4}, 2, 5s}, now);
   const auto w = begin();
   ASSERT_TRUE(w);
   EXPECT_EQ(w->ranges,

@@ -230,8 +230,9 @@ private:
         m.due = {};
       }
     }
-    ASSERT_EQ(aut_.settle(wish, gen, lease_id{lease}, queue_offset{first}, static_cast<std::uint32_t>(count),
-                          delay, now_)
+    ASSERT_EQ(aut_.settle({wish, gen, lease_id{lease}, queue_offset{first}, static_cast<std::uint32_t>(count),
+                           delay},
+                          now_)
                   .refused,
               refused);
   }
@@ -387,7 +388,7 @@ private:
         return;
       for (std::uint64_t i = 0; i < model_.size(); ++i)
         if (auto& m = model_[i]; m.state == kind::leased) {
-          aut_.settle(settle_wish::ack, gen_, lease_id{m.lease}, queue_offset{i}, 1, 0ms, now_);
+          aut_.settle({settle_wish::ack, gen_, lease_id{m.lease}, queue_offset{i}, 1, 0ms}, now_);
           m.state = kind::settled;
         }
       check();

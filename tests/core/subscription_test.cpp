@@ -57,7 +57,7 @@ struct subscription_test : testing::Test {
     return trace(runs);
   }
   std::uint64_t settle(settle_wish wish, std::uint64_t first, std::uint32_t count, milliseconds delay = 0ms) {
-    return aut.settle(wish, gen, lease, queue_offset{first}, count, delay, now).refused;
+    return aut.settle({wish, gen, lease, queue_offset{first}, count, delay}, now).refused;
   }
   std::string written() { return trace(aut.take_progress(1000)); }
   std::string released() {
@@ -175,12 +175,12 @@ TEST_F(subscription_test, a_late_ack_counts_even_when_another_member_holds_the_m
   const auto old = lease;
   now += 60s;
   aut.expire(now);
-  EXPECT_EQ(aut.settle(settle_wish::ack, gen, old, queue_offset{0}, 3, 0ms, now).refused, 0u)
+  EXPECT_EQ(aut.settle({settle_wish::ack, gen, old, queue_offset{0}, 3}, now).refused, 0u)
       << "it waits for a retry";
   now += 1s;
   EXPECT_EQ(deliver(bob, 0, 10), "3-10x1 ");
   released();
-  EXPECT_EQ(aut.settle(settle_wish::ack, gen, old, queue_offset{3}, 4, 0ms, now).refused, 0u) << "bob has it";
+  EXPECT_EQ(aut.settle({settle_wish::ack, gen, old, queue_offset{3}, 4}, now).refused, 0u) << "bob has it";
   EXPECT_EQ(released(), "2:4 ");
   EXPECT_EQ(settle(settle_wish::ack, 3, 4), 0u) << "settled twice is settled";
   settle(settle_wish::ack, 7, 3);
@@ -195,7 +195,7 @@ TEST_F(subscription_test, a_late_retry_or_give_back_is_refused_and_changes_nothi
   aut.expire(now);
   written();
   for (auto wish : {settle_wish::retry, settle_wish::give_back})
-    EXPECT_EQ(aut.settle(wish, gen, old, queue_offset{0}, 10, 0ms, now).refused, 10u);
+    EXPECT_EQ(aut.settle({wish, gen, old, queue_offset{0}, 10}, now).refused, 10u);
   EXPECT_FALSE(aut.has_progress());
   EXPECT_EQ(aut.retrying(), 10u);
 }
@@ -203,7 +203,7 @@ TEST_F(subscription_test, a_late_retry_or_give_back_is_refused_and_changes_nothi
 TEST_F(subscription_test, a_settle_of_another_generation_is_void) {
   deliver(ann, 0, 10);
   for (auto wish : {settle_wish::ack, settle_wish::retry, settle_wish::give_back})
-    EXPECT_EQ(aut.settle(wish, generation{2}, lease, queue_offset{0}, 10, 0ms, now).refused, 10u);
+    EXPECT_EQ(aut.settle({wish, generation{2}, lease, queue_offset{0}, 10}, now).refused, 10u);
   EXPECT_EQ(aut.leased(), 10u);
 }
 
@@ -296,7 +296,7 @@ TEST_F(subscription_test, beyond_the_span_only_retries_are_served) {
   settle(settle_wish::retry, 5, 5);
   now += 1s;
   EXPECT_EQ(deliver(bob, 0, 100), "5-10x1 ");
-  EXPECT_EQ(aut.settle(settle_wish::ack, gen, old, queue_offset{0}, 5, 0ms, now).refused, 0u);
+  EXPECT_EQ(aut.settle({settle_wish::ack, gen, old, queue_offset{0}, 5}, now).refused, 0u);
   EXPECT_FALSE(aut.bounded());
   EXPECT_EQ(aut.plan(now), queue_offset{50});
 }
@@ -320,7 +320,7 @@ TEST_F(subscription_test, progress_that_could_not_be_written_is_written_later_an
   settle(settle_wish::ack, 0, 3);
   settle(settle_wish::retry, 3, 3);
   auto lost = aut.take_progress(1000);
-  EXPECT_EQ(aut.settle(settle_wish::ack, gen, lease, queue_offset{4}, 1, 0ms, now).refused, 0u);
+  EXPECT_EQ(aut.settle({settle_wish::ack, gen, lease, queue_offset{4}, 1}, now).refused, 0u);
   aut.put_back(lost, now);
   EXPECT_EQ(written(), "0-3 done; 3-4 retry1@1000; 4-5 done; 5-6 retry1@1000; ");
   EXPECT_FALSE(aut.has_progress());

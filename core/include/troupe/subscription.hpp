@@ -50,6 +50,17 @@ struct progress {
 /// What a consumer wants of a run of offsets it holds.
 enum class settle_wish : std::uint8_t { ack, retry, give_back };
 
+/// What a member says of [first, first + count), which it holds by a lease of a generation.
+struct settle_claim {
+  settle_wish wish = settle_wish::ack;
+  generation gen;
+  lease_id lease;
+  queue_offset first;
+  std::uint32_t count = 0;
+  /// Of a retry: when not 0, this pause instead of the policy's.
+  milliseconds delay{0};
+};
+
 struct settle_outcome {
   /// The part that was too late or never delivered; nothing happened to it.
   std::uint64_t refused = 0;
@@ -122,10 +133,8 @@ public:
   /// Ends taking. False when nothing was leased: then there is no such lease.
   bool commit();
 
-  /// What a member says of [first, first + count). A late ack of the same generation counts; a late retry or
-  /// give-back is refused.
-  settle_outcome settle(settle_wish wish, generation gen, lease_id lease, queue_offset first,
-                        std::uint32_t count, milliseconds delay, timestamp now);
+  /// A late ack of the same generation counts; a late retry or give-back is refused.
+  settle_outcome settle(const settle_claim& claim, timestamp now);
   /// The lease lives on, if it lives and is the member's.
   bool renew(lease_id lease, std::uint64_t member, timestamp now);
   /// The member is gone: each of its messages counts as failed, or is available again at once.
