@@ -5,7 +5,6 @@
 
 #include <caf/exit_reason.hpp>
 #include <caf/sec.hpp>
-#include <caf/send.hpp>
 
 #include <algorithm>
 #include <iterator>
@@ -20,7 +19,6 @@ using namespace std::chrono_literals;
 /// A commit that takes longer is no commit: the disk is gone.
 constexpr auto store_timeout = 60s;
 constexpr auto lookup_timeout = 10s;
-constexpr auto topic_restart_delay = 500ms;
 constexpr std::size_t max_cleaning = 32;
 constexpr std::size_t max_lookups = 256;
 
@@ -65,6 +63,7 @@ void catalog_state::init(context_ptr context, catalog_start start) {
   ctx = std::move(context);
   changes.emplace(start.definitions, start.last,
                   [this](const auto& entry, const auto& removed) { announce(entry, removed); });
+  children.emplace(self, ctx, definitions());
   for (const auto& topic : start.definitions.topics)
     tell_retention(queues_of(topic), topic.options, false);
   if (!start.orphaned_queues.empty())
@@ -96,7 +95,7 @@ caf::result<topic_status> catalog_state::set(set_topic r) {
     if (err)
       promise.deliver(to_caf(err));
     else
-      promise.delegate(topic(*definitions().topic(name)), status_atom::value);
+      promise.delegate(children->topic(*definitions().topic(name)), status_atom::value);
   });
   return promise;
 }
@@ -117,14 +116,14 @@ caf::result<topic_status> catalog_state::describe(const topic_name& r) {
   auto found = definitions().expect_topic(r.name);
   if (!found)
     return to_caf(found.error());
-  return self->delegate(topic(**found), status_atom::value);
+  return self->delegate(children->topic(**found), status_atom::value);
 }
 
 caf::result<route> catalog_state::find_route(route_request r) {
   auto found = definitions().expect_topic(r.topic);
   if (!found)
     return to_caf(found.error());
-  return self->delegate(topic(**found), std::move(r));
+  return self->delegate(children->topic(**found), std::move(r));
 }
 
 caf::result<group_status> catalog_state::create(create_group r) {
@@ -157,7 +156,7 @@ caf::result<group_status> catalog_state::describe(const group_name& r) {
   auto found = definitions().expect_group(r.name);
   if (!found)
     return to_caf(found.error());
-  return self->delegate(group(**found), status_atom::value);
+  return self->delegate(children->group(**found), status_atom::value);
 }
 
 caf::result<joined> catalog_state::enter(join r) {
@@ -176,7 +175,7 @@ caf::result<joined> catalog_state::enter(join r) {
   change(std::move(names), std::move(propose), [this, promise, r = std::move(r)](const error& err) mutable {
     if (err || draining)
       return static_cast<void>(promise.deliver(to_caf(err ? err : stopping_error())));
-    promise.delegate(group(*definitions().group(r.group)), std::move(r));
+    promise.delegate(children->group(*definitions().group(r.group)), std::move(r));
   });
   return promise;
 }
@@ -249,14 +248,10 @@ void catalog_state::announce(const catalog_entry& entry, const catalog_removed& 
   std::ranges::for_each(removed.groups, [this](const auto& gone) { end_group(gone); });
   for (const auto& changed : entry.topics) {
     tell_retention(queues_of(changed), changed.options, false);
-    if (auto running = topics.find(changed.id); running != topics.end() && running->second)
-      self->send(running->second, topic_changed{changed});
-    if (changed.version > 1)
-      for (auto follower : definitions().followers(changed.id))
-        refresh(follower);
+    children->changed(changed);
   }
   for (const auto& changed : entry.groups)
-    refresh(changed.id);
+    children->changed(changed.id);
 }
 
 // -- what a change means for others
@@ -279,18 +274,7 @@ void catalog_state::tell_retention(const std::vector<queue_id>& queues, const to
 }
 
 void catalog_state::end_topic(const topic_definition& gone) {
-  if (auto at = topics.find(gone.id); at != topics.end() && at->second) {
-    auto nothing_left = gone;
-    nothing_left.queues.clear();
-    nothing_left.options.queues = 0;
-    ++nothing_left.version;
-    auto handle = caf::actor_cast<caf::actor>(at->second);
-    self->send(at->second, topic_changed{std::move(nothing_left)});
-    // As an ordinary message, which does not overtake the one before as send_exit would.
-    caf::anon_send(handle, caf::exit_msg{self->address(), caf::exit_reason::user_shutdown});
-    topic_of.erase(handle->address());
-  }
-  topics.erase(gone.id);
+  children->end(gone);
   tell_retention(queues_of(gone), gone.options, true);
 }
 
@@ -300,13 +284,8 @@ void catalog_state::end_group(const group_definition& gone) {
     if (const auto* topic = definitions().topic(s.topic))
       for (auto queue : queues_of(*topic))
         progress.push_back({gone.id, queue});
-  if (auto at = groups.find(gone.id); at != groups.end()) {
-    auto handle = caf::actor_cast<caf::actor>(at->second);
-    self->send(at->second, group_changed{gone, {}});
-    caf::anon_send(handle, caf::exit_msg{self->address(), caf::exit_reason::user_shutdown});
-    group_of.erase(handle->address());
-    ending[handle->address()] = std::move(progress);
-    groups.erase(at);
+  if (auto running = children->end(gone)) {
+    ending[*running] = std::move(progress);
     return;
   }
   leftovers.insert(leftovers.end(), progress.begin(), progress.end());
@@ -337,72 +316,20 @@ void catalog_state::clean_up() {
   }
 }
 
-// -- TOPICs and GROUPs
-// -----------------------------------------------------------------------------------------------
-
-topic_actor catalog_state::topic(const topic_definition& definition) {
-  const auto [at, first] = topics.try_emplace(definition.id);
-  auto& handle = at->second;
-  if (!handle) {
-    handle = spawn_topic(self->system(), ctx, definition, !first);
-    self->monitor(handle);
-    topic_of[handle->address()] = definition.id;
-  }
-  return handle;
-}
-
-group_actor catalog_state::group(const group_definition& definition) {
-  auto& handle = groups[definition.id];
-  if (!handle) {
-    handle = spawn_group(self->system(), ctx, changes_for(definition));
-    self->monitor(handle);
-    group_of[handle->address()] = definition.id;
-  }
-  return handle;
-}
-
-group_changed catalog_state::changes_for(const group_definition& definition) {
-  group_changed change{definition, {}};
-  for (const auto& s : definition.subscriptions)
-    if (const auto* followed = definitions().topic(s.topic))
-      change.topics.push_back({*followed, topic(*followed), s.filter, s.start});
-  return change;
-}
-
-void catalog_state::refresh(group_id id) {
-  auto running = groups.find(id);
-  const auto* definition = definitions().group(id);
-  if (running != groups.end() && definition)
-    self->send(running->second, changes_for(*definition));
-}
+// -- the end of others, and its own
+// ---------------------------------------------------------------------------------
 
 void catalog_state::lost(const caf::down_msg& down) {
   if (auto at = ending.find(down.source); at != ending.end()) {
     leftovers.insert(leftovers.end(), at->second.begin(), at->second.end());
     ending.erase(at);
     clean_up();
-  } else if (auto dead_topic = topic_of.find(down.source); dead_topic != topic_of.end()) {
-    auto id = dead_topic->second;
-    topic_of.erase(dead_topic);
-    topics[id] = nullptr;
-    report(log_level::warning, "topic_died",
-           "a TOPIC ended by itself: " + self->system().render(down.reason));
-    // Routes start it again when they are asked for; groups would not ask, and must hear of the one that a
-    // route started. Later, so that what ends at once cannot spin.
-    if (std::ranges::any_of(definitions().followers(id),
-                            [this](auto group) { return groups.contains(group); }))
-      self->delayed_send(self, topic_restart_delay, restart_topic{id});
-  } else if (auto dead_group = group_of.find(down.source); dead_group != group_of.end()) {
-    groups.erase(dead_group->second);
-    group_of.erase(dead_group);
-    report(log_level::warning, "group_died",
-           "a GROUP ended by itself: " + self->system().render(down.reason));
+  } else if (const auto child = children->lost(down.source)) {
+    const bool topic = *child == catalog_children::kind::topic;
+    report(log_level::warning, topic ? "topic_died" : "group_died",
+           std::string{topic ? "a TOPIC" : "a GROUP"} +
+               " ended by itself: " + self->system().render(down.reason));
   }
-}
-
-void catalog_state::restart(topic_id id) {
-  for (auto follower : definitions().followers(id))
-    refresh(follower);
 }
 
 void catalog_state::report(log_level level, std::string_view event, std::string text) {
@@ -413,17 +340,12 @@ void catalog_state::drain() {
   if (!from_here(self))
     return;
   draining = true;
-  for (const auto& [id, handle] : groups)
-    self->send(handle, drain_atom::value);
+  children->drain();
 }
 
 void catalog_state::shut_down() {
   changes->close(stopping_error());
-  for (const auto& [id, handle] : groups)
-    self->send_exit(handle, caf::exit_reason::user_shutdown);
-  for (const auto& [id, handle] : topics)
-    if (handle)
-      self->send_exit(handle, caf::exit_reason::user_shutdown);
+  children->shut_down();
 }
 
 // -- the actor

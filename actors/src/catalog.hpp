@@ -1,5 +1,7 @@
 #pragma once
 
+#include "catalog_children.hpp"
+#include "catalog_self.hpp"
 #include "catalog_start.hpp"
 #include "factories.hpp"
 #include "troupe/catalog_actor.hpp"
@@ -20,19 +22,8 @@
 
 namespace troupe {
 
-/// INTERNAL: the changes gathered so far go to the STORE.
-struct commit_changes {};
-/// INTERNAL: a TOPIC that died while groups follow it is started again.
-struct restart_topic {
-  topic_id id;
-};
-
-/// The CATALOG as it sees itself.
-using catalog_self = catalog_actor::extend<caf::reacts_to<commit_changes>, caf::reacts_to<restart_topic>>;
-
-/// Owns the definitions (in `changes`) and the handles of running TOPICs and GROUPs: `topic_of` and
-/// `group_of` name exactly those that run; a TOPIC that died leaves an empty handle, so that its replacement
-/// is known as one. At most one proposal of changes is with the STORE of shard 0.
+/// Owns the definitions (in `changes`) and the running TOPICs and GROUPs (in `children`). At most one
+/// proposal of changes is with the STORE of shard 0.
 struct catalog_state {
   explicit catalog_state(catalog_self::stateful_pointer<catalog_state> s) : self(s) {}
   static constexpr const char* name = "catalog";
@@ -56,7 +47,7 @@ struct catalog_state {
   /// Sends what was gathered to the STORE, as one entry.
   void commit();
   /// The groups that follow a TOPIC that died hear of its replacement, which is started when need be.
-  void restart(topic_id id);
+  void restart(topic_id id) { children->tell_followers(id); }
   void lost(const caf::down_msg& down);
   /// Members of all groups hear that the node drains; whoever joins later does, too.
   void drain();
@@ -77,24 +68,16 @@ private:
   void end_group(const group_definition& gone);
   void clean_up();
 
-  topic_actor topic(const topic_definition& definition);
-  group_actor group(const group_definition& definition);
-  group_changed changes_for(const group_definition& definition);
-  /// Tells a running GROUP what it is now.
-  void refresh(group_id id);
   void report(log_level level, std::string_view event, std::string text);
 
   catalog_self::stateful_pointer<catalog_state> self;
   context_ptr ctx;
   std::optional<catalog_pipeline> changes;
+  std::optional<catalog_children> children;
   /// A commit_changes is in the mailbox.
   bool armed = false;
   bool draining = false;
 
-  std::unordered_map<topic_id, topic_actor> topics;
-  std::unordered_map<group_id, group_actor> groups;
-  std::unordered_map<caf::actor_addr, topic_id> topic_of;
-  std::unordered_map<caf::actor_addr, group_id> group_of;
   /// Progress of deleted groups that is removed once the GROUP has ended, and what is to be removed now.
   std::unordered_map<caf::actor_addr, std::vector<leftover>> ending;
   std::deque<leftover> leftovers;
@@ -103,6 +86,3 @@ private:
 };
 
 } // namespace troupe
-
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::commit_changes)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::restart_topic)

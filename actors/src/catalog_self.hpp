@@ -1,0 +1,23 @@
+#pragma once
+
+#include "troupe/catalog_actor.hpp"
+
+#include <caf/allowed_unsafe_message_type.hpp>
+#include <caf/typed_event_based_actor.hpp>
+
+namespace troupe {
+
+/// INTERNAL: the changes gathered so far go to the STORE.
+struct commit_changes {};
+/// INTERNAL: a TOPIC that died while groups follow it is started again.
+struct restart_topic {
+  topic_id id;
+};
+
+/// The CATALOG as it sees itself.
+using catalog_self = catalog_actor::extend<caf::reacts_to<commit_changes>, caf::reacts_to<restart_topic>>;
+
+} // namespace troupe
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::commit_changes)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::restart_topic)
