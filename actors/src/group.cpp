@@ -3,14 +3,11 @@
 #include "join_check.hpp"
 #include "messaging.hpp"
 #include "status_round.hpp"
-#include "subscription.hpp"
 
 #include <caf/actor_system.hpp>
 
 #include <algorithm>
 #include <iterator>
-#include <optional>
-#include <set>
 #include <utility>
 
 namespace troupe {
@@ -28,6 +25,7 @@ const error draining{errc::shutting_down, "the node drains", "connect again when
 
 void group_state::init(context_ptr ctx, group_changed start) {
   ctx_ = std::move(ctx);
+  queues_.emplace(self_, ctx_, definition_, [this] { arm(); });
   change(start);
 }
 
@@ -37,7 +35,7 @@ void group_state::init(context_ptr ctx, group_changed start) {
 caf::result<joined> group_state::add(const join& j) {
   if (auto wrong = draining_ ? draining : check_join(j))
     return to_caf(wrong);
-  if (topics_.empty())
+  if (queues_->topics().empty())
     return to_caf({errc::not_found, "group " + definition_.name + " has no topics", "subscribe to one"});
   // The newest of a name is the one that lives: after a lost connection it is the same program again.
   for (const auto& [id, m] : members_)
@@ -54,7 +52,7 @@ caf::result<joined> group_state::add(const join& j) {
   members_[id] = {j.member.empty() ? "member-" + std::to_string(id) : j.member, j.consumer, ctx_->now()};
   credit_.add_member(id, definition_.options.max_unsettled);
   self_->monitor(j.consumer);
-  if (not_started_ == 0)
+  if (queues_->not_started() == 0)
     return answer_for(id);
   auto promise = self_->make_response_promise<joined>();
   joins_.push_back({id, self_->clock().now() + join_limit, promise});
@@ -83,9 +81,8 @@ void group_state::end_member(std::uint64_t id, bool failed, const error& why) {
       joins_.erase(j);
       break;
     }
-  for (const auto& [queue, place] : queues_)
-    if (place.subscription)
-      self_->send(place.subscription, member_gone{id, failed});
+  for (const auto& s : queues_->subscriptions())
+    self_->send(s, member_gone{id, failed});
   distribute();
 }
 
@@ -114,8 +111,8 @@ void group_state::take(consume& c) {
     part.member = c.member;
     part.consumer = from->second.consumer;
     part.confirm = c.confirm;
-    if (auto place = queues_.find(queue); place != queues_.end() && place->second.subscription)
-      self_->send(place->second.subscription, std::move(part));
+    if (const auto to = queues_->subscription(queue))
+      self_->send(to, std::move(part));
     else if (c.confirm != 0)
       tell(self_, part.consumer,
            settled{queue, c.confirm, static_cast<std::uint32_t>(part.items.size()), errc::lease_lost});
@@ -135,8 +132,8 @@ void group_state::prolong(const renew& r) {
     parts[r.queues[i]].leases.push_back(r.leases[i]);
   for (auto& [queue, part] : parts) {
     part.member = r.member;
-    if (auto place = queues_.find(queue); place != queues_.end() && place->second.subscription)
-      self_->send(place->second.subscription, std::move(part));
+    if (const auto to = queues_->subscription(queue))
+      self_->send(to, std::move(part));
   }
 }
 
@@ -145,37 +142,30 @@ void group_state::prolong(const renew& r) {
 
 void group_state::distribute() {
   while (auto g = credit_.next())
-    self_->send(queues_.at(g->queue).subscription,
+    self_->send(queues_->subscription(g->queue),
                 grant{g->member, members_.at(g->member).consumer, g->messages, g->bytes});
 }
 
 void group_state::ready(const subscription_ready& r) {
-  if (!has_place(r.queue))
+  if (!queues_->from_place(r.queue))
     return;
   credit_.ready(r.queue, r.available);
   distribute();
 }
 
 void group_state::used(const grant_used& u) {
-  if (!has_place(u.queue))
+  if (!queues_->from_place(u.queue))
     return;
   credit_.used(u.queue, u.messages, u.bytes, u.available);
   distribute();
 }
 
 void group_state::released(const messages_released& r) {
-  if (!has_place(r.queue))
+  if (!queues_->from_place(r.queue))
     return;
   for (const auto& m : r.members)
     credit_.released(r.queue, m.member, m.messages);
   distribute();
-}
-
-/// What a SUBSCRIPTION says after it was dropped, or after it died, means nothing.
-bool group_state::has_place(queue_id id) const {
-  auto it = queues_.find(id);
-  return it != queues_.end() && it->second.subscription &&
-         it->second.subscription.address() == caf::actor_cast<caf::actor_addr>(self_->current_sender());
 }
 
 // -- topics and their queues
@@ -186,157 +176,23 @@ void group_state::change(const group_changed& c) {
   definition_ = c.definition;
   if (other_options)
     credit_.set_max_unsettled(definition_.options.max_unsettled);
-  std::set<queue_id> wanted;
-  for (const auto& t : c.topics)
-    for (std::uint32_t i = 0; i < t.definition.options.queues; ++i)
-      wanted.insert(t.definition.queue(i));
-  std::vector<queue_id> unwanted;
-  for (const auto& [id, place] : queues_)
-    if (wanted.count(id) == 0)
-      unwanted.push_back(id);
-  for (auto id : unwanted)
-    drop_queue(id);
-  auto before = std::exchange(topics_, {});
-  for (const auto& t : c.topics) {
-    const auto old = before.find(t.definition.id);
-    const bool known = old != before.end();
-    if (other_options || (known && old->second.filter != t.filter))
-      for (const auto& [id, place] : queues_)
-        if (place.topic == t.definition.id && place.subscription)
-          self_->send(place.subscription, subscription_changed{definition_.options, t.filter});
-    topics_[t.definition.id] = t;
-    follow(t, known);
-  }
-  if (topics_.empty())
+  for (auto gone : queues_->follow(c.topics, other_options))
+    credit_.remove_queue(gone);
+  if (queues_->topics().empty())
     while (!members_.empty())
       end_member(members_.begin()->first, false,
                  {errc::not_found, "group " + definition_.name + " or its last topic was deleted"});
   open_joins();
-  start_next();
-}
-
-void group_state::follow(const group_topic& t, bool known) {
-  std::optional<start_position> start;
-  for (std::uint32_t i = 0; i < t.definition.options.queues; ++i) {
-    const auto id = t.definition.queue(i);
-    if (queues_.count(id) != 0)
-      continue;
-    if (!start)
-      start = start_of(t, known);
-    queues_[id] = {.topic = t.definition.id, .number = i, .start = *start};
-    ++not_started_;
-    start_queue(id);
-  }
-}
-
-/// Where queues begin of which the store knows no place. One that is new in a topic the group follows already
-/// begins with its first message: the start position is for what was there when the group came. After a
-/// restart nobody knows whether a queue without a place is new, or a crash came before its place was durable;
-/// what was stored since the group came is right for both.
-start_position group_state::start_of(const group_topic& t, bool known) const {
-  if (known)
-    return {};
-  if (t.start.from == start_position::kind::latest && met_before(t))
-    return {start_position::kind::time, t.start.at};
-  return t.start;
-}
-
-/// True when the group has a place in any queue of the topic, or nobody can tell.
-bool group_state::met_before(const group_topic& t) const {
-  for (std::uint32_t i = 0; i < t.definition.options.queues; ++i) {
-    const auto id = t.definition.queue(i);
-    auto place = ctx_->shards[ctx_->shard_of(id)]->subscription(definition_.id, id);
-    if (!place || *place)
-      return true;
-  }
-  return false;
-}
-
-void group_state::start_queue(queue_id id) {
-  if (std::exchange(queues_.at(id).starting, true))
-    return;
-  starting_.push_back(id);
-}
-
-void group_state::start_next() {
-  while (asked_ < most_starting && !starting_.empty()) {
-    const auto id = starting_.front();
-    starting_.pop_front();
-    auto place = queues_.find(id);
-    if (place == queues_.end())
-      continue;
-    ++asked_;
-    self_
-        ->request(topics_.at(place->second.topic).topic, request_timeout, queue_request{place->second.number})
-        .then([this, id](const queue_handle& h) { queue_handle_came(id, h.queue); },
-              [this, id](const caf::error& err) { start_failed(id, from_caf(err)); });
-  }
-}
-
-void group_state::queue_handle_came(queue_id id, const queue_actor& queue) {
-  --asked_;
-  if (auto it = queues_.find(id); it != queues_.end()) {
-    auto& place = it->second;
-    place.starting = false;
-    if (place.subscription) {
-      self_->send(place.subscription, queue_found{queue});
-    } else {
-      const auto& t = topics_.at(place.topic);
-      place.subscription = spawn_subscription(self_->system(), {.ctx = ctx_,
-                                                                .group = self_,
-                                                                .group_number = definition_.id,
-                                                                .queue = id,
-                                                                .topic = t.definition.name,
-                                                                .number = place.number,
-                                                                .options = definition_.options,
-                                                                .filter = t.filter,
-                                                                .start = place.start,
-                                                                .source = queue});
-      self_->monitor(place.subscription);
-    }
-  }
-  start_next();
-}
-
-void group_state::start_failed(queue_id id, const error& why) {
-  --asked_;
-  if (queues_.count(id) != 0) {
-    report(log_level::warning, "no_queue",
-           "queue " + std::to_string(id.value) + " cannot be reached now: " + to_string(why));
-    try_again_.push_back(id);
-    arm();
-  }
-  start_next();
-}
-
-void group_state::drop_queue(queue_id id) {
-  auto it = queues_.find(id);
-  if (!it->second.started)
-    --not_started_;
-  if (const auto s = it->second.subscription) {
-    self_->demonitor(s.address());
-    self_->send_exit(s, caf::exit_reason::user_shutdown);
-  }
-  queues_.erase(it);
-  credit_.remove_queue(id);
+  queues_->start_next();
 }
 
 void group_state::started(const subscription_started& s) {
-  if (!has_place(s.queue) || std::exchange(queues_.at(s.queue).started, true))
-    return;
-  --not_started_;
-  open_joins();
-}
-
-void group_state::find_queue_again(const queue_lost& l) {
-  if (!has_place(l.queue))
-    return;
-  start_queue(l.queue);
-  start_next();
+  if (queues_->started(s.queue))
+    open_joins();
 }
 
 void group_state::open_joins() {
-  if (not_started_ > 0)
+  if (queues_->not_started() > 0)
     return;
   for (auto& j : std::exchange(joins_, {}))
     j.promise.deliver(answer_for(j.member));
@@ -348,7 +204,7 @@ void group_state::open_joins() {
 
 /// Runs only while something waits.
 void group_state::arm() {
-  if (joins_.empty() && asking_.empty() && try_again_.empty())
+  if (joins_.empty() && asking_.empty() && !queues_->waits())
     return;
   if (!std::exchange(armed_, true))
     self_->delayed_send(self_, pause, group_tick_atom::value);
@@ -356,12 +212,7 @@ void group_state::arm() {
 
 void group_state::tick() {
   armed_ = false;
-  for (auto id : std::exchange(try_again_, {}))
-    if (auto it = queues_.find(id); it != queues_.end()) {
-      it->second.starting = false;
-      start_queue(id);
-    }
-  start_next();
+  queues_->try_again();
   const auto now = self_->clock().now();
   std::vector<std::uint64_t> late;
   for (const auto& j : joins_)
@@ -370,7 +221,8 @@ void group_state::tick() {
   for (auto id : late)
     end_member(id, false,
                {errc::overloaded,
-                std::to_string(not_started_) + " queues of group " + definition_.name + " have no place yet",
+                std::to_string(queues_->not_started()) + " queues of group " + definition_.name +
+                    " have no place yet",
                 "try again; the node's log says what holds them up", std::chrono::seconds{1}});
   look();
   arm();
@@ -383,20 +235,8 @@ void group_state::lost(const caf::down_msg& down) {
       ended.push_back(id);
   for (auto id : ended)
     end_member(id, !clean_end(down.reason), {});
-  for (auto& [id, place] : queues_)
-    if (place.subscription && place.subscription.address() == down.source) {
-      report(log_level::error, "subscription_died",
-             "the subscription of queue " + std::to_string(id.value) +
-                 " ended by itself and is started again");
-      credit_.remove_queue(id);
-      if (std::exchange(place.started, false))
-        ++not_started_;
-      place.subscription = nullptr;
-      place.starting = true;
-      try_again_.push_back(id);
-      arm();
-      break;
-    }
+  if (const auto died = queues_->lost(down.source))
+    credit_.remove_queue(*died);
   distribute();
 }
 
@@ -420,7 +260,7 @@ caf::result<group_status> group_state::status() {
 /// only those are answered who have waited long enough. They asked in the order of their deadlines.
 void group_state::look() {
   const auto now = self_->clock().now();
-  const auto patient = not_started_ == 0
+  const auto patient = queues_->not_started() == 0
                            ? asking_.end()
                            : std::ranges::find_if(asking_, [&](const auto& a) { return a.deadline > now; });
   if (looking_ || patient == asking_.begin())
@@ -429,11 +269,7 @@ void group_state::look() {
   std::vector<waiting_status> served(std::make_move_iterator(asking_.begin()),
                                      std::make_move_iterator(patient));
   asking_.erase(asking_.begin(), patient);
-  std::vector<subscription_actor> all;
-  for (const auto& [id, place] : queues_)
-    if (place.subscription)
-      all.push_back(place.subscription);
-  ask_all(self_, std::move(all), [this, served = std::move(served)](auto queues) mutable {
+  ask_all(self_, queues_->subscriptions(), [this, served = std::move(served)](auto queues) mutable {
     looking_ = false;
     const auto answer = describe(std::move(queues));
     for (auto& a : served)
@@ -445,15 +281,11 @@ void group_state::look() {
 group_status group_state::describe(std::vector<subscription_status> queues) const {
   group_status s{.name = definition_.name, .options = definition_.options};
   s.queues = std::move(queues);
-  for (const auto& [id, t] : topics_)
+  for (const auto& [id, t] : queues_->topics())
     s.topics.push_back({t.definition.name, t.filter});
   for (const auto& [id, m] : members_)
     s.members.push_back({m.name, caf::to_string(m.consumer.node()), to_unix_ms(m.since)});
   return s;
-}
-
-void group_state::report(log_level level, std::string_view event, std::string text) const {
-  log(ctx_->log, {level, name, event, std::move(text), {{"group", definition_.name}}});
 }
 
 group_impl::behavior_type group(group_impl::stateful_pointer<group_state> self, context_ptr ctx,

@@ -1,36 +1,25 @@
 #pragma once
 
 #include "factories.hpp"
+#include "group_queues.hpp"
 
 #include "troupe/group_credit.hpp"
 
 #include <caf/typed_event_based_actor.hpp>
 #include <caf/typed_response_promise.hpp>
 
-#include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace troupe {
 
-using group_tick_atom = caf::atom_constant<caf::atom("tick")>;
-
-/// The GROUP with what it says to itself.
-using group_impl = group_actor::extend<
-    // INTERNAL: time to start what could not be started, and to give up joins that take too long.
-    caf::reacts_to<group_tick_atom>>;
-
-/// Invariants: every queue of every topic has exactly one place in queues_; it is either being started (named
-/// in starting_ or asked for), waiting for its next try, or runs. A member of members_ is one of credit_, and
-/// its consumer is monitored.
+/// Invariant: a member of members_ is one of credit_, and its consumer is monitored.
 class group_state {
 public:
   static inline const char* name = "group";
-  /// Requests to TOPICs under way at a time.
-  static constexpr std::size_t most_starting = 64;
-  static constexpr auto request_timeout = std::chrono::seconds{10};
   /// The pause before something that failed is tried again.
   static constexpr auto pause = std::chrono::seconds{1};
   /// A join waits so long for the subscriptions to have their place.
@@ -55,7 +44,7 @@ public:
   void ready(const subscription_ready& r);
   void used(const grant_used& u);
   void released(const messages_released& r);
-  void find_queue_again(const queue_lost& l);
+  void find_queue_again(const queue_lost& l) { queues_->find_again(l.queue); }
   void tick();
   void lost(const caf::down_msg& down);
 
@@ -64,16 +53,6 @@ private:
     std::string name;
     caf::actor consumer;
     timestamp since{};
-  };
-  struct queue_place {
-    topic_id topic;
-    std::uint32_t number = 0;
-    start_position start;
-    subscription_actor subscription;
-    /// Its place in the queue is durable.
-    bool started = false;
-    /// It is in starting_, asked for, or waits for its next try.
-    bool starting = false;
   };
   struct waiting_join {
     std::uint64_t member = 0;
@@ -89,31 +68,15 @@ private:
   void end_member(std::uint64_t id, bool failed, const error& tell);
   void distribute();
 
-  void follow(const group_topic& t, bool known);
-  bool met_before(const group_topic& t) const;
-  start_position start_of(const group_topic& t, bool known) const;
-  void start_queue(queue_id id);
-  void start_next();
-  void queue_handle_came(queue_id id, const queue_actor& queue);
-  void start_failed(queue_id id, const error& why);
-  void drop_queue(queue_id id);
-  bool has_place(queue_id id) const;
   void open_joins();
   void arm();
   void look();
   group_status describe(std::vector<subscription_status> queues) const;
-  void report(log_level level, std::string_view event, std::string text) const;
 
   group_impl::pointer self_;
   context_ptr ctx_;
   group_definition definition_;
-  std::map<topic_id, group_topic> topics_;
-  std::map<queue_id, queue_place> queues_;
-  /// Places that have no durable start yet.
-  std::size_t not_started_ = 0;
-  std::deque<queue_id> starting_;
-  std::size_t asked_ = 0;
-  std::vector<queue_id> try_again_;
+  std::optional<group_queues> queues_;
   std::map<std::uint64_t, member> members_;
   std::uint64_t last_member_ = 0;
   std::vector<waiting_join> joins_;

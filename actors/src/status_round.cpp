@@ -33,7 +33,7 @@ void ask_next(group_impl::pointer self, const std::shared_ptr<status_round>& rou
     else
       ask_next(self, round);
   };
-  self->request(round->all[round->next++], group_state::request_timeout, status_atom::value)
+  self->request(round->all[round->next++], group_queues::request_timeout, status_atom::value)
       .then(
           [round, came](const subscription_status& s) {
             round->answers.push_back(s);

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "group.hpp"
+#include "group_queues.hpp"
 
 #include <functional>
 #include <vector>
