@@ -48,7 +48,6 @@ shard_status describe(shard_id id, const store_status& s) {
   result.first = s.stats.first;
   result.last = s.stats.last;
   result.file = s.stats.file;
-  result.used = s.stats.used;
   result.commits = s.commits;
   result.commit_p50_us = s.commit_p50_us;
   result.commit_p99_us = s.commit_p99_us;

@@ -325,7 +325,6 @@ store_status store_state::status() const {
   return {.commits = latency_.count(),
           .commit_p50_us = static_cast<std::uint64_t>(latency_.quantile(0.5).count()),
           .commit_p99_us = static_cast<std::uint64_t>(latency_.quantile(0.99).count()),
-          .pending_bytes = plan_.bytes(),
           .stats = cfg_.data->stats(),
           .admission = failed_ ? failed_ : log_->admission()};
 }

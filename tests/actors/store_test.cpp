@@ -389,7 +389,6 @@ TEST_F(store, measures_its_commits) {
   EXPECT_EQ(status->commits, 3u);
   EXPECT_GT(status->commit_p50_us, 0u);
   EXPECT_GE(status->commit_p99_us, status->commit_p50_us);
-  EXPECT_EQ(status->pending_bytes, 0u);
   EXPECT_EQ(status->stats.last, log_index{3});
   EXPECT_FALSE(status->admission);
 }

@@ -66,7 +66,6 @@ struct store_status {
   std::uint64_t commits = 0;
   std::uint64_t commit_p50_us = 0;
   std::uint64_t commit_p99_us = 0;
-  std::uint64_t pending_bytes = 0;
   shard_stats stats;
   /// Why appends are refused at present, or no error.
   error admission;

@@ -155,11 +155,12 @@ struct consume {
   /// once.
   std::uint64_t confirm = 0;
 };
-/// SUBSCRIPTION -> CONSUMER.
+/// SUBSCRIPTION -> CONSUMER: the confirmation that was asked for; or, with tag 0 and a code, what could not
+/// be done though nobody asked.
 struct settled {
   queue_id queue;
   std::uint64_t tag = 0;
-  /// Ranges of the message that were too late (their lease or generation had ended).
+  /// Ranges of the message that were too late (their lease or generation had ended), or cannot be done.
   std::uint32_t refused = 0;
   errc code = errc::none;
 };
@@ -279,7 +280,6 @@ struct shard_status {
   log_index first;
   log_index last;
   std::uint64_t file = 0;
-  std::uint64_t used = 0;
   std::uint64_t commits = 0;
   std::uint64_t commit_p50_us = 0;
   std::uint64_t commit_p99_us = 0;
@@ -445,8 +445,8 @@ template <class Inspector> auto inspect(Inspector& f, found_message& x) {
            x.first_ordinal, x.stored, x.data);
 }
 template <class Inspector> auto inspect(Inspector& f, shard_status& x) {
-  return f(caf::meta::type_name("shard_status"), x.shard, x.entries, x.first, x.last, x.file, x.used,
-           x.commits, x.commit_p50_us, x.commit_p99_us);
+  return f(caf::meta::type_name("shard_status"), x.shard, x.entries, x.first, x.last, x.file, x.commits,
+           x.commit_p50_us, x.commit_p99_us);
 }
 template <class Inspector> auto inspect(Inspector& f, node_status& x) {
   return f(caf::meta::type_name("node_status"), x.name, x.version, x.state, x.listen, x.data, x.uptime_ms,
