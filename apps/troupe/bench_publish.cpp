@@ -96,19 +96,29 @@ result<std::vector<producer>> open_producers(client& c, const publish_settings& 
   return all;
 }
 
-/// One thread's share: its producers in turn, `count` messages or until `end`.
-std::uint64_t publish_share(std::vector<producer>& producers, std::size_t thread, const publish_settings& s,
-                            std::uint64_t count, clock::time_point end, const std::string& body, tally& t) {
+/// What the threads of a run have in common. A run with a duration ends at `end`.
+struct publish_run {
+  const publish_settings& settings;
+  std::vector<producer>& producers;
+  std::string body;
+  clock::time_point end;
+  tally& answers;
+};
+
+/// One thread's share: its producers in turn, `count` messages or until the end.
+std::uint64_t publish_share(const publish_run& run, std::size_t thread, std::uint64_t count) {
+  const auto& s = run.settings;
+  auto& t = run.answers;
   std::uint64_t sent = 0;
   auto which = thread;
-  while (s.duration ? clock::now() < end : sent < count) {
+  while (s.duration ? clock::now() < run.end : sent < count) {
     if (!t.begin())
       break;
     message m;
-    m.body = body;
+    m.body = run.body;
     auto now = clock::now();
-    auto& to = producers[which];
-    which = which + s.producers < producers.size() ? which + s.producers : thread;
+    auto& to = run.producers[which];
+    which = which + s.producers < run.producers.size() ? which + s.producers : thread;
     ++sent;
     if (s.in_flight == 1u)
       t.end(now, to.send(std::move(m)));
@@ -142,14 +152,14 @@ result<bench_figures> publish_once(bench_node& node, const publish_settings& s) 
   if (!before)
     return before.error();
 
-  const std::string body(s.size, 'x');
   std::atomic<std::uint64_t> sent{0};
   auto begin = clock::now();
-  auto end = begin + s.duration.value_or(milliseconds{0});
+  const publish_run run{s, *producers, std::string(s.size, 'x'), begin + s.duration.value_or(milliseconds{0}),
+                        t};
   std::vector<std::thread> threads;
   for (std::uint32_t i = 0; i < s.producers; ++i) {
     auto share = s.messages_or_default() / s.producers + (i < s.messages_or_default() % s.producers);
-    threads.emplace_back([&, i, share] { sent += publish_share(*producers, i, s, share, end, body, t); });
+    threads.emplace_back([&, i, share] { sent += publish_share(run, i, share); });
   }
   for (auto& thread : threads)
     thread.join();
