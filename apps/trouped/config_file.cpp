@@ -88,7 +88,7 @@ std::vector<setting> read_config(std::string_view text, const std::vector<known_
     wrong_at = {
         at.line,
         wrong("no TOML at column " + std::to_string(at.column) + ": " + std::string{err.description()},
-              "a line is KEY = VALUE with texts in quotes, for example data = \"/var/lib/troupe\"")};
+              "a line is KEY = VALUE, a text in quotes that close on its line: data = \"/var/lib/troupe\"")};
   }
   if (wrong_at.why)
     return {};
