@@ -18,8 +18,9 @@ protected:
     return n;
   }
   /// A benchmark that would go on for hours, and has begun.
-  static process begin(std::vector<std::string> arguments) {
+  static process begin(std::vector<std::string> arguments, std::vector<std::string> options = {}) {
     arguments.insert(arguments.begin(), {"--json", "bench"});
+    arguments.insert(arguments.begin(), options.begin(), options.end());
     process bench(TROUPE_CLI, at_node(std::move(arguments)));
     EXPECT_TRUE(eventually([] { return made_by_benchmarks() > 0; })) << bench.errors();
     return bench;
@@ -69,6 +70,31 @@ TEST_F(cli_interrupt, sending_says_what_was_accepted) {
   send.signal(SIGINT);
   EXPECT_EQ(send.wait(), 1) << send.errors();
   EXPECT_THAT(objects(send.errors()).at(0).value("reason", ""), HasSubstr("1 messages were accepted"));
+}
+
+TEST_F(cli_interrupt, a_benchmark_whose_node_is_dead_ends_by_a_signal_and_names_what_it_left) {
+  for (const auto* family : {"topic", "group"})
+    for (const auto& one : works_json({family, "list"}))
+      if (const auto name = one.value("name", ""); name.starts_with("bench-"))
+        works({family, "delete", name});
+  auto bench = begin({"topics", "--count", "20", "--idle", "24h"}, {"--timeout", "2s"});
+  node_->signal(SIGKILL);
+  ASSERT_TRUE(node_->wait());
+  bench.signal(SIGINT);
+  EXPECT_EQ(bench.wait(60s), 1) << bench.errors();
+  EXPECT_EQ(bench.output(), "");
+  const auto errors = objects(bench.errors());
+  start_node();
+  ASSERT_FALSE(errors.empty());
+  const auto hint = errors.back().value("hint", "");
+  const auto at = hint.find("bench-");
+  ASSERT_NE(at, std::string::npos) << bench.errors();
+  const auto prefix = hint.substr(at);
+  std::size_t left = 0;
+  for (const auto& topic : works_json({"topic", "list"}))
+    left += topic.value("name", "").starts_with(prefix);
+  EXPECT_EQ(left, made_by_benchmarks()) << "the hint names all that is left: " << hint;
+  EXPECT_GT(left, 0u);
 }
 
 } // namespace troupe::test

@@ -8,9 +8,12 @@
 #include <nlohmann/json.hpp>
 
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <fcntl.h>
+#include <fstream>
 #include <future>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
@@ -52,6 +55,20 @@ private:
   std::filesystem::path at_;
   std::string failure_;
 };
+
+/// True when a program has taken all that was written to its standard input, and waits for more.
+bool waits_for_input(const process& program) {
+  const auto proc = "/proc/" + std::to_string(program.pid());
+  const auto in = ::open((proc + "/fd/0").c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  int unread = 1;
+  const auto known = ::ioctl(in, FIONREAD, &unread);
+  ::close(in);
+  std::string stat;
+  std::getline(std::ifstream{proc + "/stat"}, stat);
+  // The state of its first thread stands behind the name in parentheses.
+  const auto state = stat.rfind(") ");
+  return known == 0 && unread == 0 && state != std::string::npos && stat.compare(state + 2, 1, "S") == 0;
+}
 
 /// What must hold wherever the space ends.
 class full_disk_test : public testing::Test {
@@ -116,6 +133,33 @@ protected:
     const auto answer = waiting.get();
     EXPECT_TRUE(answer) << to_string(answer.error());
     EXPECT_TRUE(eventually([&] { return state() == "running"; })) << state();
+  }
+  /// The last line of a sender's errors says that so many were sent and none was accepted, why, and what to
+  /// do.
+  static void expect_all_refused(const std::string& errors, std::uint64_t sent) {
+    const auto end = errors.find_last_not_of('\n');
+    ASSERT_NE(end, std::string::npos);
+    const auto last = errors.rfind('\n', end) + 1;
+    const auto told = nlohmann::json::parse(errors.substr(last, end + 1 - last), nullptr, false);
+    ASSERT_TRUE(told.is_object()) << errors;
+    EXPECT_EQ(told.value("error", ""), "no_space") << errors;
+    EXPECT_EQ(told.value("failed", std::uint64_t{0}), sent) << errors;
+    EXPECT_EQ(told.value("accepted", std::uint64_t{1}), 0u) << errors;
+    EXPECT_NE(told.value("hint", "").find("retention"), std::string::npos) << errors;
+  }
+  std::uint64_t stored_in(const std::string& topic) {
+    std::uint64_t messages = 0;
+    for (const auto& q : must(client_->describe_topic(topic)).queues)
+      messages += q.next.value - q.first.value;
+    return messages;
+  }
+  /// A sender that has sent three messages, and waits for more.
+  process begin_to_send(const std::string& timeout) {
+    auto sender = start_troupe(*node_, {"--json", "--timeout", timeout, "send", "other", "--lines", "-"},
+                               {.keep_input = true});
+    EXPECT_TRUE(sender.write("a\nb\nc\n"));
+    EXPECT_TRUE(eventually([&] { return waits_for_input(sender); })) << sender.errors();
+    return sender;
   }
   void finish() {
     patient_.reset();
@@ -195,6 +239,40 @@ TEST_F(full_disk_test, a_used_up_budget_stops_publishing_and_nothing_else_until_
   const auto after_refusals = impatient.send(message{.body = "room again"});
   EXPECT_TRUE(after_refusals) << to_string(after_refusals.error());
   EXPECT_LE(std::filesystem::file_size(dir_ / "data" / "shard-0" / "data.mdb"), 128u << 20);
+  finish();
+}
+
+TEST_F(full_disk_test, many_messages_sent_to_a_full_node_are_all_counted_as_refused) {
+  start(dir_ / "data", {"--disk-budget", "128MiB"});
+  expect_refusal(publish_until_full());
+  std::string lines;
+  for (int i = 0; i < 50; ++i)
+    lines += "line " + std::to_string(i) + "\n";
+  for (const auto* how : {"--durability=durable", "--durability=buffered", "--one-way"}) {
+    SCOPED_TRACE(how);
+    auto sender = start_troupe(*node_, {"--json", "--timeout", "2s", "send", "other", "--lines", "-", how},
+                               {.input = lines});
+    EXPECT_EQ(sender.wait(60s), 1) << sender.errors();
+    expect_all_refused(sender.errors(), 50);
+  }
+  EXPECT_EQ(stored_in("other"), 0u);
+  finish();
+}
+
+TEST_F(full_disk_test, sending_to_a_full_node_ends_by_a_signal_with_what_was_refused_counted) {
+  start(dir_ / "data", {"--disk-budget", "128MiB"});
+  expect_refusal(publish_until_full());
+  auto sender = begin_to_send("3s");
+  sender.signal(SIGINT);
+  EXPECT_EQ(sender.wait(60s), 1) << sender.errors();
+  expect_all_refused(sender.errors(), 3);
+
+  auto patient = begin_to_send("10m");
+  patient.signal(SIGINT);
+  patient.signal(SIGTERM); // two different ones: of two equal ones that wait the system keeps one
+  const auto status = patient.wait(60s);
+  EXPECT_TRUE(status == 128 + SIGINT || status == 128 + SIGTERM) << patient.errors();
+  EXPECT_EQ(stored_in("other"), 0u);
   finish();
 }
 
