@@ -185,7 +185,7 @@ error environment::create(const fs::path& path, const shard_options& options) {
     return system_error("making the shard's directory", failed.value());
   {
     const auto e = open_files(fresh, options, true);
-    if (auto err = e->extend(e->file_size() + options.reserve))
+    if (auto err = e->write_zeros(e->file_size() + options.reserve))
       return err;
     if (::fsync(e->fd_) != 0)
       return system_error("syncing the data file", errno);
@@ -258,7 +258,7 @@ std::uint64_t environment::file_size() const {
   return static_cast<std::uint64_t>(s.st_size);
 }
 
-error environment::extend(std::uint64_t bytes) {
+error environment::write_zeros(std::uint64_t bytes) {
   static const std::vector<char> zeros(zero_chunk);
   for (std::uint64_t at = file_size(); at < bytes;) {
     const auto n = std::min<std::uint64_t>(bytes - at, zeros.size());
@@ -270,6 +270,19 @@ error environment::extend(std::uint64_t bytes) {
     at += static_cast<std::uint64_t>(written);
   }
   return {};
+}
+
+error environment::allocate(std::uint64_t bytes) {
+  const auto size = file_size();
+  if (size >= bytes)
+    return {};
+  int rc = 0;
+  do
+    rc = ::fallocate(fd_, 0, static_cast<off_t>(size), static_cast<off_t>(bytes - size)) == 0 ? 0 : errno;
+  while (rc == EINTR);
+  if (rc == EOPNOTSUPP || rc == ENOSYS)
+    return write_zeros(bytes);
+  return rc == 0 ? error() : system_error("extending the data file", rc);
 }
 
 std::uint64_t environment::available() const {

@@ -13,8 +13,8 @@ constexpr std::uint64_t transaction_pages = 32;
 constexpr std::uint64_t admission_pages = 64;
 /// Room that must come back before a disk that was full is tried again.
 constexpr std::uint64_t retry_room = 1u << 20;
-/// Zeros that are written ahead when the file must grow.
-constexpr std::uint64_t zeros_ahead = 4u << 20;
+/// Asked of the file system beyond the need of the moment when the file must grow.
+constexpr std::uint64_t growth_step = 8u << 20;
 
 /// What may stand in a log but not yet in this version's, or not in any.
 error check_append(const append_entry& e) {
@@ -128,8 +128,8 @@ error log_writer::make_room(std::uint64_t bytes) {
   const std::uint64_t wanted = std::max(least, usage_.high + bytes);
   if (wanted <= file_)
     return {};
-  const std::uint64_t ahead = wanted + zeros_ahead;
-  auto err = env_.extend(o.budget ? std::max(std::min(ahead, o.budget), least) : ahead);
+  const std::uint64_t ahead = wanted + growth_step;
+  auto err = env_.allocate(o.budget ? std::max(std::min(ahead, o.budget), least) : ahead);
   file_ = env_.file_size();
   if (err.code == errc::no_space)
     return file_ < least ? refuse("the file system is full at a file", file_) : error{};
@@ -173,7 +173,7 @@ error log_writer::commit(const std::function<void(lmdb_txn&)>& work) {
 
 bool log_writer::disk_is_full() {
   // LMDB reports a write that the file system cut short as an I/O error, so ask the file system itself.
-  const auto err = guarded([&] { return env_.extend(env_.file_size() + retry_room); });
+  const auto err = guarded([&] { return env_.allocate(env_.file_size() + retry_room); });
   return err.code == errc::no_space;
 }
 

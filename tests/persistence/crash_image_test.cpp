@@ -31,7 +31,12 @@ void put(std::string& image, const file_operation& op, std::size_t from, std::si
             op.bytes.begin() + static_cast<std::ptrdiff_t>(to),
             image.begin() + static_cast<std::ptrdiff_t>(op.offset + from));
 }
-void put(std::string& image, const file_operation& op) { put(image, op, 0, op.bytes.size()); }
+void put(std::string& image, const file_operation& op) {
+  if (op.what == kind::resize)
+    image.resize(std::max<std::size_t>(image.size(), op.offset));
+  else
+    put(image, op, 0, op.bytes.size());
+}
 
 /// A disk whose power may go at any moment: what was synced is there, of what was written since, anything may
 /// be.
@@ -52,8 +57,10 @@ public:
         put(durable_, p);
       pending_.clear();
       break;
-    case kind::truncate:
-      FAIL() << "nobody shortens a shard's file";
+    case kind::resize:
+      ASSERT_GE(op.offset, everything().size()) << "nobody shortens a shard's file";
+      pending_.push_back(op);
+      break;
     }
   }
 
@@ -78,10 +85,13 @@ public:
   std::string torn(random_source& random) const {
     constexpr std::size_t sector = 512;
     auto image = durable_;
-    for (const auto& p : pending_)
+    for (const auto& p : pending_) {
+      if (p.what == kind::resize && random.one_in(2))
+        put(image, p);
       for (std::size_t at = 0; at < p.bytes.size(); at += sector)
         if (random.one_in(2))
           put(image, p, at, std::min(at + sector, p.bytes.size()));
+    }
     return image;
   }
   std::size_t pending() const { return pending_.size(); }

@@ -197,6 +197,22 @@ ssize_t writev(int fd, const iovec* parts, int count) {
   return write(fd, all.data(), all.size());
 }
 
+int fallocate(int fd, int mode, off_t offset, off_t size) {
+  static auto* const call = real<int(int, int, off_t, off_t)>("fallocate");
+  auto& p = probe::instance();
+  if (p.fails(fd, true)) {
+    // There is no half of it: where a write would be cut short, the file system has no blocks.
+    errno = p.plan.error == 0 ? ENOSPC : p.plan.error;
+    return -1;
+  }
+  const int answer = call(fd, mode, offset, size);
+  if (answer == 0)
+    p.record(fd, file_operation::kind::resize, static_cast<std::uint64_t>(offset + size));
+  return answer;
+}
+
+int fallocate64(int fd, int mode, off_t offset, off_t size) { return fallocate(fd, mode, offset, size); }
+
 int fdatasync(int fd) {
   static auto* const call = real<int(int)>("fdatasync");
   if (!sync_allowed(fd))
@@ -221,7 +237,7 @@ int ftruncate(int fd, off_t size) {
   static auto* const call = real<int(int, off_t)>("ftruncate");
   const int answer = call(fd, size);
   if (answer == 0)
-    probe::instance().record(fd, file_operation::kind::truncate, static_cast<std::uint64_t>(size));
+    probe::instance().record(fd, file_operation::kind::resize, static_cast<std::uint64_t>(size));
   return answer;
 }
 

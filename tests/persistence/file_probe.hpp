@@ -7,7 +7,7 @@
 #include <vector>
 
 /// Watches, and on demand fails, what this process does to one file. This test program defines write, pwrite,
-/// writev, fdatasync, fsync, msync and ftruncate itself (file_probe.cpp), so the calls of liblmdb.so land
+/// writev, fallocate, fdatasync, fsync and ftruncate itself (file_probe.cpp), so the calls of liblmdb.so land
 /// here as well.
 namespace troupe::test {
 
@@ -19,10 +19,11 @@ struct file_operation {
     durable_write,
     /// fdatasync or fsync: everything written before is durable.
     sync,
-    truncate,
+    /// Another length of the file, longer or shorter.
+    resize,
   };
   kind what = kind::write;
-  std::uint64_t offset = 0; // truncate: the new size
+  std::uint64_t offset = 0; // resize: the new size
   std::string bytes;
 };
 
