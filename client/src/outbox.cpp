@@ -5,12 +5,14 @@
 #include "troupe/router.hpp"
 
 #include <algorithm>
+#include <ctime>
 
 namespace troupe {
 
 namespace {
 
-/// Builders kept for reuse: enough for the batches on their way from one wake-up to the next.
+/// Builders and lists of completions kept for reuse: enough for the batches on their way from one wake-up to
+/// the next.
 constexpr std::size_t most_spares = 16;
 /// A batch that is this part of the timeout old is closed, so that its youngest message still has most of its
 /// time.
@@ -29,6 +31,16 @@ std::uint64_t cost_of(const message& m) {
 
 milliseconds steady_now() {
   return std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now().time_since_epoch());
+}
+
+milliseconds next_tick_now() {
+  const auto read = [](auto call) {
+    timespec t{};
+    call(CLOCK_MONOTONIC_COARSE, &t);
+    return std::chrono::seconds{t.tv_sec} + std::chrono::nanoseconds{t.tv_nsec};
+  };
+  static const auto tick = read(clock_getres);
+  return std::chrono::ceil<milliseconds>(read(clock_gettime) + tick);
 }
 
 void answer_board::put(std::uint32_t slot, const result<receipt>& answer) {
@@ -69,7 +81,7 @@ error outbox::check(const message& m) const {
   return {};
 }
 
-error outbox::put(const message& m, completion done, bool may_block) {
+error outbox::put(const message& m, completion&& done, bool may_block) {
   const auto cost = cost_of(m);
   const auto now = cfg_.now();
   std::unique_lock lock{mutex_};
@@ -150,7 +162,12 @@ void outbox::seal(std::uint32_t number) {
   b.cost = std::exchange(g.cost, 0);
   b.deadline = g.deadline;
   b.builder = std::move(g.builder);
-  b.completions = std::exchange(g.completions, {});
+  b.completions = std::move(g.completions);
+  g.completions.clear();
+  if (!spare_completions_.empty()) {
+    g.completions = std::move(spare_completions_.back());
+    spare_completions_.pop_back();
+  }
   if (!spare_.empty()) {
     g.builder = std::move(spare_.back());
     spare_.pop_back();
@@ -281,6 +298,8 @@ void outbox::settle(sealed_batch& batch, result<receipt> outcome) {
     std::lock_guard lock{mutex_};
     used_ -= batch.cost;
     open_.erase(batch.ticket);
+    if (batch.completions.capacity() > 0 && spare_completions_.size() < most_spares)
+      spare_completions_.push_back(std::move(batch.completions));
     if (!outcome) {
       stats_.failed += batch.count;
       stats_.last_failure = outcome.error();

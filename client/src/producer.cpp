@@ -73,7 +73,7 @@ struct producer::impl {
     return outcome;
   }
 
-  error put(message& m, completion done, bool may_block) {
+  error put(message& m, completion&& done, bool may_block) {
     if (m.born == timestamp{})
       m.born = std::chrono::time_point_cast<milliseconds>(std::chrono::system_clock::now());
     if (auto wrong = messages->check(m))
@@ -131,9 +131,10 @@ std::vector<result<receipt>> producer::send(std::vector<message> batch) {
 }
 
 void producer::send_async(message m, callback done) {
-  if (auto refused = impl_->put(m, {.call = done}, true)) {
+  completion c{.call = std::move(done)};
+  if (auto refused = impl_->put(m, std::move(c), true)) {
     const callback_mark mark;
-    completion{.call = std::move(done)}(refused);
+    c(refused);
   }
 }
 
