@@ -13,13 +13,15 @@ std::uint64_t cost_of(const stored_batch& b) { return b.data.size + sizeof(store
 } // namespace
 
 void hot_tail::push(const stored_batch& b) {
-  if (!batches_.empty() && end_of(batches_.back()) != b.base.value)
+  if (!empty() && end_of(batches_->back()) != b.base.value)
     clear();
   // Without this batch the older ones would not reach the queue's end.
   if (!make_room(cost_of(b)))
     return clear();
   bytes_ += cost_of(b);
-  batches_.push_back(b);
+  if (!batches_)
+    batches_.emplace();
+  batches_->push_back(b);
 }
 
 bool hot_tail::make_room(std::uint64_t n) {
@@ -28,7 +30,7 @@ bool hot_tail::make_room(std::uint64_t n) {
   while (bytes_ + n > limit_)
     pop();
   while (!budget_->try_take(n)) {
-    if (batches_.empty())
+    if (empty())
       return false;
     pop();
   }
@@ -36,12 +38,12 @@ bool hot_tail::make_room(std::uint64_t n) {
 }
 
 std::optional<std::vector<stored_batch>> hot_tail::read(queue_offset from, std::uint32_t max_bytes) const {
-  if (batches_.empty() || from < batches_.front().base || from.value >= end_of(batches_.back()))
+  if (empty() || from < batches_->front().base || from.value >= end_of(batches_->back()))
     return std::nullopt;
-  auto it = std::partition_point(batches_.begin(), batches_.end(),
+  auto it = std::partition_point(batches_->begin(), batches_->end(),
                                  [&](const stored_batch& b) { return end_of(b) <= from.value; });
   std::vector<stored_batch> found;
-  for (std::uint64_t bytes = 0; it != batches_.end(); ++it) {
+  for (std::uint64_t bytes = 0; it != batches_->end(); ++it) {
     bytes += it->data.size;
     if (bytes > max_bytes && !found.empty())
       break;
@@ -51,15 +53,16 @@ std::optional<std::vector<stored_batch>> hot_tail::read(queue_offset from, std::
 }
 
 void hot_tail::pop() {
-  bytes_ -= cost_of(batches_.front());
-  budget_->give(cost_of(batches_.front()));
-  batches_.pop_front();
+  const auto n = cost_of(batches_->front());
+  bytes_ -= n;
+  budget_->give(n);
+  batches_->pop_front();
 }
 
 void hot_tail::clear() {
   budget_->give(bytes_);
   bytes_ = 0;
-  batches_.clear();
+  batches_.reset();
 }
 
 } // namespace troupe

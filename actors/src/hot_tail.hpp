@@ -29,7 +29,7 @@ public:
   /// below first() or at the end or beyond.
   std::optional<std::vector<stored_batch>> read(queue_offset from, std::uint32_t max_bytes) const;
   void clear();
-  bool empty() const { return batches_.empty(); }
+  bool empty() const { return !batches_ || batches_->empty(); }
   std::uint64_t bytes() const { return bytes_; }
 
 private:
@@ -38,7 +38,8 @@ private:
 
   std::shared_ptr<byte_budget> budget_;
   std::uint64_t limit_;
-  std::deque<stored_batch> batches_;
+  /// None while there are none: an empty one takes half a KiB, and there are many idle queues.
+  std::optional<std::deque<stored_batch>> batches_;
   std::uint64_t bytes_ = 0;
 };
 

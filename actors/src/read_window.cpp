@@ -18,10 +18,10 @@ queue_offset end_of(const stored_batch& b) { return queue_offset{b.base.value + 
 
 std::optional<read_window::question> read_window::begin(const grant& g, const subscription& core,
                                                         bool selective, queue_offset from, timestamp now) {
-  read_ = reading{0, now + answer_timeout, from, std::exchange(rest_, {})};
+  read_ = std::make_unique<reading>(reading{0, now + answer_timeout, from, std::move(rest_)});
   if (auto& rest = read_->rest) {
-    const auto end = end_of(*rest);
-    if (from < rest->base || from >= end)
+    const auto end = end_of(rest->batch);
+    if (from < rest->batch.base || from >= end)
       rest.reset();
     else if (end.value - from.value >= g.messages / small_rest || end >= core.next())
       return {};
@@ -42,12 +42,12 @@ std::uint32_t read_window::bytes_for(const grant& g, bool selective) const {
 
 std::optional<read_window::parcel> read_window::deliver(subscription& core, const filter& wanted,
                                                         const grant& g, const fetched& f, timestamp now) {
-  const auto asked = *std::exchange(read_, {});
+  const auto asked = std::move(read_);
   const auto lease = core.begin(g.member, now);
   delivery_builder built{core, wanted, g.messages, g.bytes};
-  if (asked.rest)
-    take(built, *asked.rest, core, now);
-  auto reached = asked.from;
+  if (asked->rest)
+    take(built, asked->rest->batch, core, now);
+  auto reached = asked->from;
   bool all = true;
   for (const auto& b : f.batches) {
     all = all && !built.full() && pass_over(reached, b.base, f, core, now);
@@ -61,7 +61,7 @@ std::optional<read_window::parcel> read_window::deliver(subscription& core, cons
   if (core.commit())
     return parcel{lease, built.messages(), built.pack()};
   // The QUEUE has nothing where there should be something: ask again when it says so, and not at once.
-  if (!asked.rest && reached == asked.from && f.next <= reached) {
+  if (!asked->rest && reached == asked->from && f.next <= reached) {
     core.exhausted(reached);
     not_before_ = now + pause;
   }
@@ -78,10 +78,8 @@ void read_window::take(delivery_builder& built, const stored_batch& b, subscript
     report_(log_level::error, "damaged", "a batch is damaged and passed over: " + to_string(bad));
     core.hole(b.base, end, now);
   }
-  if (b.base <= core.cursor() && core.cursor() < end) {
-    rest_ = b;
-    rest_until_ = now + keep_batch;
-  }
+  if (b.base <= core.cursor() && core.cursor() < end)
+    rest_ = std::make_unique<kept>(kept{b, now + keep_batch});
 }
 
 /// [first, next) is missing in what was read: settled, where it was trimmed or is damaged. False when a part
@@ -115,7 +113,7 @@ void read_window::failed(timestamp now) {
 bool read_window::expire(timestamp now) {
   if (not_before_ && *not_before_ <= now)
     not_before_.reset();
-  if (rest_ && rest_until_ <= now)
+  if (rest_ && rest_->until <= now)
     rest_.reset();
   return read_ && read_->deadline <= now;
 }
@@ -124,8 +122,8 @@ std::optional<timestamp> read_window::next_deadline() const {
   std::optional<timestamp> next = not_before_;
   if (read_ && (!next || read_->deadline < *next))
     next = read_->deadline;
-  if (rest_ && (!next || rest_until_ < *next))
-    next = rest_until_;
+  if (rest_ && (!next || rest_->until < *next))
+    next = rest_->until;
   return next;
 }
 

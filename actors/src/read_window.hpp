@@ -64,18 +64,23 @@ public:
   /// Ends the pause and forgets the batch that was kept when it is time. True when the answer is overdue.
   bool expire(timestamp now);
 
-  bool under_way() const { return read_.has_value(); }
+  bool under_way() const { return read_ != nullptr; }
   bool paused(timestamp now) const { return not_before_ && *not_before_ > now; }
   std::optional<timestamp> next_deadline() const;
 
 private:
+  // Allocated, both: most SUBSCRIPTIONs are idle, and there may be hundreds of thousands.
+  struct kept {
+    stored_batch batch;
+    timestamp until{};
+  };
   struct reading {
     std::uint64_t tag = 0;
     timestamp deadline{};
     /// Asked for; what is missing from here on is no longer there.
     queue_offset from;
     /// The rest of the batch before, when the grant begins with it.
-    std::optional<stored_batch> rest;
+    std::unique_ptr<const kept> rest;
   };
 
   std::uint32_t bytes_for(const grant& g, bool selective) const;
@@ -85,11 +90,10 @@ private:
   std::shared_ptr<shard> data_;
   queue_id queue_;
   reporter report_;
-  std::optional<reading> read_;
+  std::unique_ptr<reading> read_;
   std::uint64_t last_tag_ = 0;
   /// The batch that was delivered in part, until when.
-  std::optional<stored_batch> rest_;
-  timestamp rest_until_{};
+  std::unique_ptr<const kept> rest_;
   std::optional<timestamp> not_before_;
   /// About how large a message is.
   std::uint32_t bytes_each_ = 256;
