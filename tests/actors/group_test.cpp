@@ -313,6 +313,21 @@ TEST_F(group, a_reject_is_refused_until_there_are_dead_letters) {
   EXPECT_EQ(status().queues[0].leased, 1u);
 }
 
+TEST_F(group, a_retry_after_the_lease_ended_is_told_also_to_who_did_not_ask) {
+  start(1);
+  publish_to(0, {"a"});
+  const auto m = join_as(ann);
+  credit(ann, m, 1);
+  received(ann);
+  advance(60s);
+  settle(ann, m, last.at(0), 0, 1, settle_action::retry);
+  const auto told = ann.take<settled>();
+  ASSERT_THAT(told, SizeIs(1));
+  EXPECT_EQ(told[0].tag, 0u);
+  EXPECT_EQ(told[0].code, errc::lease_lost);
+  EXPECT_EQ(told[0].refused, 1u);
+}
+
 TEST_F(group, an_ack_after_the_lease_ended_still_counts) {
   start(1);
   publish_to(0, {"a"});
