@@ -58,6 +58,19 @@ public:
     bytes.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
     return bytes;
   }
+  /// True once the node has closed the connection; what it says until then is thrown away.
+  bool closed_within(std::chrono::milliseconds limit) {
+    const auto end = std::chrono::steady_clock::now() + limit;
+    for (;;) {
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
+      pollfd ready{fd_, POLLIN, 0};
+      if (left.count() <= 0 || ::poll(&ready, 1, static_cast<int>(left.count())) <= 0)
+        return false;
+      char thrown_away[4096];
+      if (::recv(fd_, thrown_away, sizeof thrown_away, 0) <= 0)
+        return true;
+    }
+  }
   /// Resets the connection instead of closing it in good order.
   void reset() {
     const linger now{1, 0};
@@ -177,6 +190,15 @@ TEST(garbage_test, connections_that_are_refused_leave_no_descriptor_behind) {
   EXPECT_TRUE(eventually([&] { return node.open_files() <= before; }))
       << node.open_files() << " > " << before;
   EXPECT_TRUE(c.node_status());
+}
+
+TEST(garbage_test, a_connection_that_says_nothing_is_closed) {
+  temporary_directory dir;
+  node_process node{dir / "data"};
+  node.start();
+  line silent{node.address()};
+  EXPECT_TRUE(silent.closed_within(40s));
+  EXPECT_TRUE(connect(node).node_status());
 }
 
 TEST(garbage_test, more_connections_than_descriptors_shut_nobody_out_for_good) {

@@ -1,43 +1,20 @@
-#include "launched_node.hpp"
-#include "temporary_directory.hpp"
+#include "trouped_fixture.hpp"
 
-#include "troupe/client.hpp"
-#include "troupe/producer.hpp"
-
-#include <arpa/inet.h>
 #include <csignal>
-#include <cstring>
-#include <fstream>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <map>
-#include <netinet/in.h>
 #include <nlohmann/json.hpp>
-#include <poll.h>
-#include <random>
 #include <sstream>
-#include <sys/socket.h>
 #include <unistd.h>
 
 namespace troupe::test {
 
 namespace {
 
-namespace fs = std::filesystem;
 using testing::ContainsRegex;
 using testing::HasSubstr;
 using testing::Not;
-
-std::string read_file(const fs::path& file) {
-  std::ifstream in{file, std::ios::binary};
-  std::stringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
-void write_file(const fs::path& file, const std::string& text) {
-  std::ofstream{file, std::ios::binary} << text;
-}
 
 std::map<std::string, std::string> files_below(const fs::path& dir) {
   std::map<std::string, std::string> result;
@@ -45,69 +22,6 @@ std::map<std::string, std::string> files_below(const fs::path& dir) {
     result[entry.path()] = entry.is_regular_file() ? read_file(entry.path()) : "";
   return result;
 }
-
-/// A plain TCP connection to a node; closes itself.
-class raw_connection {
-public:
-  explicit raw_connection(std::uint16_t port) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in to{};
-    to.sin_family = AF_INET;
-    to.sin_port = htons(port);
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    connected_ = ::connect(fd_, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0;
-  }
-  ~raw_connection() { ::close(fd_); }
-  raw_connection(const raw_connection&) = delete;
-  raw_connection& operator=(const raw_connection&) = delete;
-
-  bool connected() const { return connected_; }
-  void send(const std::string& bytes) { ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL); }
-  /// True once the node has closed the connection; what it says until then is thrown away.
-  bool closed_within(std::chrono::milliseconds deadline) {
-    auto until = std::chrono::steady_clock::now() + deadline;
-    for (;;) {
-      auto left =
-          std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now()).count();
-      pollfd readable{fd_, POLLIN, 0};
-      if (left <= 0 || ::poll(&readable, 1, static_cast<int>(left)) <= 0)
-        return false;
-      char buffer[4096];
-      if (::recv(fd_, buffer, sizeof buffer, 0) <= 0)
-        return true;
-    }
-  }
-
-private:
-  int fd_;
-  bool connected_ = false;
-};
-
-struct trouped_test : testing::Test {
-  temporary_directory scratch;
-  fs::path data = scratch / "data";
-
-  client connect(const launched_node& node, tls_files tls = {}) {
-    client_options options;
-    options.address = node.address();
-    options.tls = std::move(tls);
-    auto made = client::connect(options);
-    if (!made)
-      throw std::runtime_error(to_string(made.error()));
-    return *made;
-  }
-  finished trouped(std::vector<std::string> arguments, process_options options = {}) {
-    return run(TROUPE_TROUPED, std::move(arguments), std::move(options));
-  }
-  /// Publishes messages with these bodies, durably.
-  void publish(client& c, const std::string& topic, const std::vector<std::string>& bodies) {
-    auto p = producer::open(c, {.topic = topic});
-    ASSERT_TRUE(p) << to_string(p.error());
-    for (const auto& body : bodies) {
-      auto sent = p->send(message{.body = body});
-      ASSERT_TRUE(sent) << to_string(sent.error());
-    }
-  }
-};
 
 } // namespace
 
@@ -378,134 +292,6 @@ TEST_F(trouped_test, a_taken_port_is_refused) {
   auto second = trouped({"--data", (scratch / "other").string(), "--listen", node.address()});
   EXPECT_EQ(second.status, 1);
   EXPECT_THAT(second.err, HasSubstr(node.address() + " is in use by another program"));
-}
-
-TEST_F(trouped_test, garbage_on_the_port_does_no_harm) {
-  launched_node node{data};
-  std::mt19937 random{20250607};
-  for (int round = 0; round < 50; ++round) {
-    SCOPED_TRACE("seed 20250607, round " + std::to_string(round));
-    raw_connection connection{node.port()};
-    ASSERT_TRUE(connection.connected());
-    std::string bytes(random() % 3000, '\0');
-    for (auto& c : bytes)
-      c = static_cast<char>(random());
-    // A header's payload length: CAF makes room for what a valid header announces, up to 4 GiB, which here
-    // would only measure this machine's memory (docs/guarantees.md).
-    if (bytes.size() > 8)
-      std::memset(bytes.data() + 4, 0, 2);
-    connection.send(bytes);
-  }
-  for (const std::string text :
-       {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "\x16\x03\x01\x02", "SSH-2.0-x\r\n", ""}) {
-    raw_connection connection{node.port()};
-    connection.send(text);
-  }
-  auto c = connect(node);
-  EXPECT_TRUE(c.create_topic("orders"));
-  publish(c, "orders", {"still here"});
-  c.close();
-  EXPECT_EQ(node.terminate(), 0) << node.child().errors();
-}
-
-TEST_F(trouped_test, a_connection_that_says_nothing_is_closed) {
-  launched_node node{data};
-  raw_connection silent{node.port()};
-  ASSERT_TRUE(silent.connected());
-  EXPECT_TRUE(silent.closed_within(40s));
-  EXPECT_TRUE(connect(node).list_topics());
-}
-
-// -- TLS
-// -------------------------------------------------------------------------------------------------------------
-
-namespace {
-
-struct trouped_tls_test : trouped_test {
-  void openssl(const std::string& arguments) {
-    auto done =
-        run("/bin/sh", {"-c", "openssl " + arguments}, {.environment = {}, .directory = scratch.path()});
-    ASSERT_EQ(done.status, 0) << done.err;
-  }
-  void make_ca(const std::string& name) {
-    openssl("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=" + name +
-            " -keyout " + name + ".key -out " + name + ".pem");
-  }
-  void make_certificate(const std::string& name, const std::string& ca) {
-    openssl("req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=" + name + " -keyout " + name +
-            ".key -out " + name + ".csr");
-    openssl("x509 -req -days 2 -in " + name + ".csr -CA " + ca + ".pem -CAkey " + ca +
-            ".key -CAcreateserial -out " + name + ".pem");
-  }
-  std::string file(const std::string& name) { return (scratch / name).string(); }
-  std::vector<std::string> tls(const std::string& name, const std::string& ca) {
-    return {"--tls-cert",        file(name + ".pem"), "--tls-key",
-            file(name + ".key"), "--tls-ca",          file(ca + ".pem")};
-  }
-  tls_files client_tls(const std::string& name, const std::string& ca) {
-    return {file(name + ".pem"), file(name + ".key"), file(ca + ".pem")};
-  }
-  void SetUp() override {
-    make_ca("ca");
-    make_certificate("node", "ca");
-    make_certificate("peer", "ca");
-  }
-};
-
-} // namespace
-
-TEST_F(trouped_tls_test, with_a_private_ca_it_listens_everywhere_and_serves_peers_of_that_ca_only) {
-  auto arguments = tls("node", "ca");
-  arguments.insert(arguments.end(), {"--listen", "0.0.0.0:0"});
-  launched_node node{data, arguments};
-  client_options options;
-  options.address = "127.0.0.1:" + std::to_string(node.port());
-  options.tls = client_tls("peer", "ca");
-  {
-    auto c = client::connect(options);
-    ASSERT_TRUE(c) << to_string(c.error());
-    ASSERT_TRUE(c->create_topic("orders"));
-    publish(*c, "orders", {"one"});
-  }
-  make_ca("stranger");
-  make_certificate("intruder", "stranger");
-  options.timeout = milliseconds{3000};
-  options.tls = client_tls("intruder", "ca");
-  EXPECT_FALSE(client::connect(options));
-  options.tls = {};
-  EXPECT_FALSE(client::connect(options));
-  options.tls = client_tls("peer", "ca");
-  options.timeout = milliseconds{10'000};
-  EXPECT_TRUE(client::connect(options));
-  EXPECT_EQ(node.terminate(), 0) << node.child().errors();
-}
-
-TEST_F(trouped_tls_test, files_that_do_not_fit_are_refused_before_anything_is_made) {
-  make_ca("stranger");
-  openssl("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -aes256 -pass pass:secret -out locked.key");
-  write_file(scratch / "text.pem", "not a certificate\n");
-  auto refused = [&](std::vector<std::string> arguments) {
-    arguments.insert(arguments.end(), {"--data", data.string(), "--listen", "127.0.0.1:0"});
-    auto done = trouped(arguments);
-    EXPECT_EQ(done.status, 2) << done.err;
-    return done.err;
-  };
-  EXPECT_THAT(
-      refused({"--tls-cert", file("text.pem"), "--tls-key", file("node.key"), "--tls-ca", file("ca.pem")}),
-      HasSubstr("text.pem"));
-  EXPECT_THAT(
-      refused({"--tls-cert", file("node.pem"), "--tls-key", file("peer.key"), "--tls-ca", file("ca.pem")}),
-      HasSubstr("does not belong to the certificate"));
-  EXPECT_THAT(
-      refused({"--tls-cert", file("node.pem"), "--tls-key", file("locked.key"), "--tls-ca", file("ca.pem")}),
-      HasSubstr("encrypted"));
-  EXPECT_THAT(refused({"--tls-cert", file("node.pem"), "--tls-key", file("node.key"), "--tls-ca",
-                       file("stranger.pem")}),
-              HasSubstr("not trusted under the CA"));
-  EXPECT_THAT(refused({"--tls-cert", file("node.pem"), "--tls-key", file("node.key"), "--tls-ca",
-                       file("missing.pem")}),
-              HasSubstr("missing.pem"));
-  EXPECT_FALSE(fs::exists(data));
 }
 
 } // namespace troupe::test
