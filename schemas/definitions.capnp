@@ -35,11 +35,27 @@ struct Group {
   lease @4 :UInt64;
   # Milliseconds.
   retryDelay @5 :UInt64;
-  # Milliseconds.
+  # Milliseconds: the pause after every failure where `retry` is absent, else the first one.
   subscriptions @6 :List(GroupSubscription);
   created @7 :Int64;
   # Unix milliseconds.
   version @8 :UInt64;
+  retry @9 :Retry;
+  # Absent in what older programs wrote: then `retryDelay` after every failure.
+  paused @10 :Bool;
+}
+
+struct Retry {
+  steps @0 :List(UInt32);
+  # Milliseconds after the first, second, ... failure; the last one repeats. Empty: growing pauses.
+  initial @1 :UInt32;
+  # Milliseconds.
+  factor @2 :UInt32;
+  # Hundredths.
+  maximum @3 :UInt32;
+  # Milliseconds.
+  jitter @4 :UInt8;
+  # Percent.
 }
 
 struct GroupSubscription {

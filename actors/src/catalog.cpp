@@ -140,6 +140,28 @@ caf::result<group_status> catalog_state::create(create_group r) {
   return promise;
 }
 
+caf::result<group_status> catalog_state::set(set_group r) {
+  return change_group(
+      r.name, [r](const catalog& has, const catalog_ids&) { return has.set_group(r.name, r.options); });
+}
+
+caf::result<group_status> catalog_state::pause(pause_group r) {
+  return change_group(
+      r.name, [r](const catalog& has, const catalog_ids&) { return has.pause_group(r.name, r.paused); });
+}
+
+caf::result<group_status> catalog_state::change_group(std::string name,
+                                                      catalog_pipeline::propose_function propose) {
+  auto promise = self->make_response_promise<group_status>();
+  change({group_key(name)}, std::move(propose), [this, promise, name](const error& err) mutable {
+    if (err)
+      promise.deliver(to_caf(err));
+    else
+      promise.delegate(children->group(*definitions().group(name)), status_atom::value);
+  });
+  return promise;
+}
+
 caf::result<bool> catalog_state::remove(group_name r) {
   auto promise = self->make_response_promise<bool>();
   auto propose = [r](const catalog& has, const catalog_ids&) { return has.delete_group(r.name); };
@@ -376,6 +398,8 @@ catalog_self::behavior_type catalog_behavior(catalog_self::stateful_pointer<cata
       [self](list_topics_atom) { return self->state.topic_names(); },
       [self](route_request& r) { return self->state.find_route(std::move(r)); },
       [self](create_group& r) { return self->state.create(std::move(r)); },
+      [self](set_group& r) { return self->state.set(std::move(r)); },
+      [self](pause_group& r) { return self->state.pause(std::move(r)); },
       [self](describe_atom, const group_name& r) { return self->state.describe(r); },
       [self](delete_atom, group_name& r) { return self->state.remove(std::move(r)); },
       [self](list_groups_atom) { return self->state.group_names(); },

@@ -36,6 +36,8 @@ struct catalog_state {
   caf::result<topic_status> describe(const topic_name& r);
   caf::result<route> find_route(route_request r);
   caf::result<group_status> create(create_group r);
+  caf::result<group_status> set(set_group r);
+  caf::result<group_status> pause(pause_group r);
   caf::result<bool> remove(group_name r);
   caf::result<group_status> describe(const group_name& r);
   caf::result<joined> enter(join r);
@@ -56,6 +58,7 @@ struct catalog_state {
 
 private:
   const catalog& definitions() const { return changes->definitions(); }
+  caf::result<group_status> change_group(std::string name, catalog_pipeline::propose_function propose);
   void change(std::vector<std::string> names, catalog_pipeline::propose_function propose,
               catalog_pipeline::finish_function finish);
   void arm();

@@ -141,6 +141,8 @@ void group_state::prolong(const renew& r) {
 // -----------------------------------------------------------------------------------------------------
 
 void group_state::distribute() {
+  if (definition_.paused)
+    return;
   while (auto g = credit_.next())
     self_->send(queues_->subscription(g->queue),
                 grant{g->member, members_.at(g->member).consumer, g->messages, g->bytes});
@@ -184,6 +186,7 @@ void group_state::change(const group_changed& c) {
                  {errc::not_found, "group " + definition_.name + " or its last topic was deleted"});
   open_joins();
   queues_->start_next();
+  distribute();
 }
 
 void group_state::started(const subscription_started& s) {
@@ -281,6 +284,7 @@ void group_state::look() {
 group_status group_state::describe(std::vector<subscription_status> queues) const {
   group_status s{.name = definition_.name, .options = definition_.options};
   s.queues = std::move(queues);
+  s.paused = definition_.paused;
   for (const auto& [id, t] : queues_->topics())
     s.topics.push_back({t.definition.name, t.filter});
   for (const auto& [id, m] : members_)

@@ -7,7 +7,13 @@
 
 namespace troupe {
 
+subscription_rules group_queues::rules_of(const group_definition& of) {
+  return {of.options.lease, std::make_shared<scheduled_retry>(of.options.retry)};
+}
+
 std::vector<queue_id> group_queues::follow(const std::vector<group_topic>& topics, bool other_options) {
+  if (other_options)
+    rules_ = rules_of(of_);
   std::set<queue_id> wanted;
   for (const auto& t : topics)
     for (std::uint32_t i = 0; i < t.definition.options.queues; ++i)
@@ -25,7 +31,7 @@ std::vector<queue_id> group_queues::follow(const std::vector<group_topic>& topic
     if (other_options || (known && old->second.filter != t.filter))
       for (const auto& [id, place] : places_)
         if (place.topic == t.definition.id && place.subscription)
-          self_->send(place.subscription, subscription_changed{of_.options, t.filter});
+          self_->send(place.subscription, subscription_changed{rules_, t.filter});
     topics_[t.definition.id] = t;
     add_places(t, known);
   }
@@ -105,7 +111,7 @@ void group_queues::queue_came(queue_id id, const queue_actor& queue) {
                                                                 .queue = id,
                                                                 .topic = t.definition.name,
                                                                 .number = place.number,
-                                                                .options = of_.options,
+                                                                .rules = rules_,
                                                                 .filter = t.filter,
                                                                 .start = place.start,
                                                                 .source = queue});

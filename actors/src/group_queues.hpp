@@ -37,7 +37,7 @@ public:
   /// be called some time later.
   group_queues(group_impl::pointer self, context_ptr ctx, const group_definition& of,
                std::function<void()> on_wait)
-      : self_(self), ctx_(std::move(ctx)), of_(of), on_wait_(std::move(on_wait)) {}
+      : self_(self), ctx_(std::move(ctx)), of_(of), on_wait_(std::move(on_wait)), rules_(rules_of(of)) {}
 
   /// These are the group's topics from now on: ends what is not wanted any more, and says which queues those
   /// are; tells the others what is new (`other_options`: all of them). What is new is started by
@@ -77,6 +77,7 @@ private:
     bool starting = false;
   };
 
+  static subscription_rules rules_of(const group_definition& of);
   void add_places(const group_topic& t, bool known);
   bool met_before(const group_topic& t) const;
   start_position start_of(const group_topic& t, bool known) const;
@@ -91,6 +92,7 @@ private:
   context_ptr ctx_;
   const group_definition& of_;
   std::function<void()> on_wait_;
+  subscription_rules rules_;
   std::map<topic_id, group_topic> topics_;
   std::map<queue_id, place> places_;
   std::size_t not_started_ = 0;

@@ -26,11 +26,12 @@ void subscription_shell::init(subscription_config cfg) {
   store_ = cfg_.ctx->stores[shard];
   wall_origin_ = cfg_.ctx->now();
   origin_ = self_->clock().now();
+  core_ = subscription{{}, nullptr, cfg_.queue};
   settles_ = settle_window{cfg_.queue};
   reads_ = read_window{data_, cfg_.queue,
                        [this](auto level, auto event, auto text) { report(level, event, std::move(text)); }};
   self_->monitor(cfg_.group);
-  configure(cfg_.options, cfg_.filter);
+  configure(cfg_.rules, cfg_.filter);
   restore();
 }
 
@@ -38,8 +39,8 @@ timestamp subscription_shell::now() const {
   return wall_origin_ + std::chrono::duration_cast<milliseconds>(self_->clock().now() - origin_);
 }
 
-void subscription_shell::configure(const group_options& options, const std::string& filter) {
-  core_.configure({.lease = options.lease}, std::make_shared<fixed_delay>(options.retry_delay));
+void subscription_shell::configure(const subscription_rules& rules, const std::string& filter) {
+  core_.configure({.lease = rules.lease}, rules.retry);
   auto parsed = parse_filter(filter);
   if (parsed) {
     filter_ = std::move(*parsed);
@@ -137,7 +138,7 @@ void subscription_shell::tail(const tail_moved& t) {
 }
 
 void subscription_shell::change(const subscription_changed& c) {
-  configure(c.options, c.filter);
+  configure(c.rules, c.filter);
   react(now());
 }
 

@@ -23,7 +23,7 @@ struct subscription_config {
   std::string topic;
   /// The queue's number within its topic.
   std::uint32_t number = 0;
-  group_options options;
+  subscription_rules rules;
   std::string filter = "*";
   /// Where to begin when the store knows nothing of this group and queue.
   start_position start;
@@ -64,7 +64,7 @@ public:
 
 private:
   timestamp now() const;
-  void configure(const group_options& options, const std::string& filter);
+  void configure(const subscription_rules& rules, const std::string& filter);
   void restore();
   void find_place();
   result<queue_offset> start_offset() const;

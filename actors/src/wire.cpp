@@ -117,6 +117,35 @@ caf::error inspect(caf::deserializer& f, block& x) {
 
 std::string to_string(const block& x) { return "block(" + std::to_string(x.size) + ")"; }
 
+caf::error inspect(caf::serializer& f, retry_schedule& x) {
+  std::size_t n = x.steps.size();
+  if (auto err = f.begin_sequence(n))
+    return err;
+  for (auto& pause : x.steps)
+    if (auto err = f(pause))
+      return err;
+  if (auto err = f.end_sequence())
+    return err;
+  return f(x.initial, x.factor, x.maximum, x.jitter);
+}
+
+caf::error inspect(caf::deserializer& f, retry_schedule& x) {
+  std::size_t n = 0;
+  if (auto err = f.begin_sequence(n))
+    return err;
+  if (n > retry_schedule::most_steps)
+    return caf::sec::end_of_stream;
+  x.steps.assign(n, milliseconds{0});
+  for (auto& pause : x.steps)
+    if (auto err = f(pause))
+      return err;
+  if (auto err = f.end_sequence())
+    return err;
+  return f(x.initial, x.factor, x.maximum, x.jitter);
+}
+
+std::string to_string(const retry_schedule& x) { return format_retry(x); }
+
 void add_wire_types(caf::actor_system_config& cfg) {
   add_types<hello, welcome, route_request, route, publish, publish_result, published, topic_filter, join,
             joined, settle_item, consume, settled, renew, leave, delivery, dismissed>(
@@ -125,11 +154,14 @@ void add_wire_types(caf::actor_system_config& cfg) {
        "join", "joined", "settle_item", "consume", "settled", "renew", "leave", "delivery", "dismissed"});
   add_types<create_topic, set_topic, topic_name, create_group, group_name, queue_status, topic_status,
             subscription_status, member_status, group_status, names, get_message, found_message, shard_status,
-            node_status, message_id, batch_header, topic_options, group_options, block>(
-      cfg, {"create_topic", "set_topic",    "topic_name",          "create_group",  "group_name",
-            "queue_status", "topic_status", "subscription_status", "member_status", "group_status",
-            "names",        "get_message",  "found_message",       "shard_status",  "node_status",
-            "message_id",   "batch_header", "topic_options",       "group_options", "block"});
+            node_status, message_id, batch_header, topic_options, group_options, block, retry_schedule,
+            set_group, pause_group, reset_group, queue_reset, group_reset>(
+      cfg, {"create_topic",   "set_topic",    "topic_name",          "create_group",  "group_name",
+            "queue_status",   "topic_status", "subscription_status", "member_status", "group_status",
+            "names",          "get_message",  "found_message",       "shard_status",  "node_status",
+            "message_id",     "batch_header", "topic_options",       "group_options", "block",
+            "retry_schedule", "set_group",    "pause_group",         "reset_group",   "queue_reset",
+            "group_reset"});
   cfg.add_error_category(troupe_category, [](std::uint8_t code, caf::atom_value, const caf::message& text) {
     const auto context = text.match_elements<std::string, std::string, std::int64_t>();
     return to_string(error{static_cast<errc>(code), context ? text.get_as<std::string>(0) : std::string{},

@@ -77,9 +77,14 @@ json to_json(const group_info& group) {
   for (const auto& t : group.topics)
     subscriptions.push_back({{"topic", t.topic}, {"filter", t.filter}});
   object["subscriptions"] = std::move(subscriptions);
-  object["retry_ms"] = {group.options.retry_delay.count()};
+  auto pauses = json::array();
+  for (auto pause : pauses_of(group.options.retry))
+    pauses.push_back(pause.count());
+  object["retry_ms"] = std::move(pauses);
+  object["retry"] = format_retry(group.options.retry);
   object["lease_ms"] = group.options.lease.count();
   object["max_unsettled"] = group.options.max_unsettled;
+  object["paused"] = group.paused;
   object["lag"] = lag_of(group);
   object["lag_ms"] = lag_time_of(group).count();
   auto queues = json::array();

@@ -23,7 +23,7 @@ topic_info to_info(topic_status&& s) {
 }
 
 group_info to_info(group_status&& s) {
-  group_info info{std::move(s.name), s.options, {}, {}, {}};
+  group_info info{std::move(s.name), std::move(s.options), {}, {}, {}, s.paused};
   for (auto& t : s.topics)
     info.topics.push_back({std::move(t.topic), std::move(t.filter)});
   for (auto& m : s.members)
@@ -143,6 +143,16 @@ result<group_info> client::create_group(const std::string& name, const group_opt
   if (auto wrong = validate(options))
     return wrong;
   return converted<group_info>(impl_->ask<group_status>(troupe::create_group{name, options}));
+}
+
+result<group_info> client::set_group(const std::string& name, const group_options& options) {
+  if (auto wrong = validate(options))
+    return wrong;
+  return converted<group_info>(impl_->ask<group_status>(troupe::set_group{name, options}));
+}
+
+result<group_info> client::pause_group(const std::string& name, bool paused) {
+  return converted<group_info>(impl_->ask<group_status>(troupe::pause_group{name, paused}));
 }
 
 result<group_info> client::describe_group(const std::string& name) {

@@ -249,6 +249,42 @@ catalog_proposal catalog::create_group(const std::string& name, const group_opti
   return std::optional{std::move(change)};
 }
 
+namespace {
+
+catalog_proposal changed(group_definition group) {
+  ++group.version;
+  catalog_change change;
+  change.names = {group_key(group.name)};
+  change.entry.groups.push_back(std::move(group));
+  return std::optional{std::move(change)};
+}
+
+} // namespace
+
+catalog_proposal catalog::set_group(const std::string& name, const group_options& options) const {
+  auto found = expect_group(name);
+  if (!found)
+    return found.error();
+  if (auto err = validate(options))
+    return err;
+  if ((*found)->options == options)
+    return std::optional<catalog_change>{};
+  auto group = **found;
+  group.options = options;
+  return changed(std::move(group));
+}
+
+catalog_proposal catalog::pause_group(const std::string& name, bool paused) const {
+  auto found = expect_group(name);
+  if (!found)
+    return found.error();
+  if ((*found)->paused == paused)
+    return std::optional<catalog_change>{};
+  auto group = **found;
+  group.paused = paused;
+  return changed(std::move(group));
+}
+
 catalog_proposal catalog::delete_group(const std::string& name) const {
   auto found = expect_group(name);
   if (!found)

@@ -16,8 +16,6 @@ constexpr std::uint8_t max_priorities = 10;
 constexpr milliseconds min_retention = 1s;
 constexpr milliseconds min_lease = 1s;
 constexpr milliseconds max_lease = 12h;
-constexpr milliseconds min_retry_delay = 10ms;
-constexpr milliseconds max_retry_delay = 2h;
 constexpr std::uint32_t max_unsettled = 1'000'000;
 
 error out_of_range(const std::string& what, const std::string& value, const std::string& low,
@@ -78,7 +76,7 @@ error validate(const group_options& options) {
             "leave the mode at shared; ordered and broadcast groups come with a later version"};
   if (auto err = check("the lease", options.lease, min_lease, max_lease))
     return err;
-  if (auto err = check("the retry delay", options.retry_delay, min_retry_delay, max_retry_delay))
+  if (auto err = validate(options.retry))
     return err;
   return check("the number of unsettled messages per member", options.max_unsettled, 1, max_unsettled);
 }

@@ -13,8 +13,9 @@ std::uint64_t end_of(queue_offset first, std::uint32_t count) {
 
 } // namespace
 
-subscription::subscription(subscription_limits limits, std::shared_ptr<const retry_policy> policy)
-    : limits_(limits), policy_(std::move(policy)) {}
+subscription::subscription(subscription_limits limits, std::shared_ptr<const retry_policy> policy,
+                           queue_id queue)
+    : limits_(limits), policy_(std::move(policy)), queue_(queue) {}
 
 void subscription::configure(subscription_limits limits, std::shared_ptr<const retry_policy> policy) {
   limits_ = limits;
@@ -25,7 +26,7 @@ void subscription::restore(const stored_state& state) {
   std::vector<release> releases = std::move(releases_);
   for (const auto& [id, lease] : leases_)
     releases.push_back({lease.member, lease.messages});
-  *this = subscription{limits_, std::move(policy_)};
+  *this = subscription{limits_, std::move(policy_), queue_};
   releases_ = std::move(releases);
   gen_ = state.gen;
   const auto floor = state.floor.value;
@@ -266,7 +267,16 @@ void subscription::done(const part& p, progress::outcome what, timestamp now) {
 void subscription::fail(const part& p, milliseconds delay, timestamp now) {
   const auto most = std::numeric_limits<std::uint16_t>::max();
   const auto attempts = static_cast<std::uint16_t>(p.state.attempts < most ? p.state.attempts + 1 : most);
-  const auto pause = delay > milliseconds{0} ? delay : policy_->decide(attempts).delay;
+  const auto pause = [&](std::uint64_t offset) {
+    return policy_->decide({queue_, queue_offset{offset}, attempts}).delay;
+  };
+  if (delay > milliseconds{0} || !policy_->spreads())
+    return fail_alike(p, attempts, delay > milliseconds{0} ? delay : pause(p.first), now);
+  for (auto at = p.first; at < p.next; ++at)
+    fail_alike({at, at + 1, p.state}, attempts, pause(at), now);
+}
+
+void subscription::fail_alike(const part& p, std::uint16_t attempts, milliseconds pause, timestamp now) {
   const auto due = to_unix_ms(now + pause);
   wait(p, attempts, due);
   write(p.first, p.next, {progress::outcome::retry, attempts, due}, now);

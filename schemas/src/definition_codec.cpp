@@ -12,6 +12,8 @@ capnp::Text::Reader text_of(const std::string& text) { return {text.data(), text
 
 std::uint64_t ms_of(milliseconds duration) { return static_cast<std::uint64_t>(duration.count()); }
 
+std::uint32_t pause_of(milliseconds pause) { return static_cast<std::uint32_t>(pause.count()); }
+
 milliseconds duration_of(std::uint64_t ms) { return milliseconds{static_cast<std::int64_t>(ms)}; }
 
 objection of(const std::string& name, const char* what) {
@@ -29,7 +31,8 @@ std::size_t extra_words(const group_definition& group) {
       text_words(group.name.size()) + list_words<schema::GroupSubscription>(group.subscriptions.size());
   for (const auto& s : group.subscriptions)
     words += text_words(s.filter.size());
-  return words;
+  return words + capnp::sizeInWords<schema::Retry>() +
+         padded(group.options.retry.steps.size() * sizeof(std::uint32_t)) / word;
 }
 
 void write(const topic_definition& topic, schema::Topic::Builder to) {
@@ -49,13 +52,40 @@ void write(const topic_definition& topic, schema::Topic::Builder to) {
   }
 }
 
+namespace {
+
+void write(const retry_schedule& retry, schema::Retry::Builder to) {
+  auto steps = to.initSteps(static_cast<capnp::uint>(retry.steps.size()));
+  for (capnp::uint i = 0; i < steps.size(); ++i)
+    steps.set(i, pause_of(retry.steps[i]));
+  to.setInitial(pause_of(retry.initial));
+  to.setFactor(retry.factor);
+  to.setMaximum(pause_of(retry.maximum));
+  to.setJitter(retry.jitter);
+}
+
+retry_schedule read(schema::Retry::Reader from) {
+  retry_schedule retry{.steps = {},
+                       .initial = milliseconds{from.getInitial()},
+                       .factor = from.getFactor(),
+                       .maximum = milliseconds{from.getMaximum()},
+                       .jitter = from.getJitter()};
+  for (auto pause : from.getSteps())
+    retry.steps.emplace_back(pause);
+  return retry;
+}
+
+} // namespace
+
 void write(const group_definition& group, schema::Group::Builder to) {
   to.setId(group.id.value);
   to.setName(text_of(group.name));
   to.setMode(static_cast<std::uint8_t>(group.options.mode));
   to.setMaxUnsettled(group.options.max_unsettled);
   to.setLease(ms_of(group.options.lease));
-  to.setRetryDelay(ms_of(group.options.retry_delay));
+  to.setRetryDelay(ms_of(pause_after(group.options.retry, 1)));
+  write(group.options.retry, to.initRetry());
+  to.setPaused(group.paused);
   to.setCreated(to_unix_ms(group.created));
   to.setVersion(group.version);
   auto subscriptions = to.initSubscriptions(static_cast<capnp::uint>(group.subscriptions.size()));
@@ -88,9 +118,10 @@ objection check(const topic_definition& topic) {
 objection check(const group_definition& group) {
   if (group.id.value == 0 || group.name.empty())
     return of(group.name, "the id or name");
-  if (!is_stored_duration(group.options.lease) || !is_stored_duration(group.options.retry_delay) ||
-      !is_stored_time(group.created))
+  if (!is_stored_duration(group.options.lease) || !is_stored_time(group.created))
     return of(group.name, "a time");
+  if (validate(group.options.retry))
+    return of(group.name, "the retry policy");
   if (group.options.mode > group_mode::broadcast)
     return not_known("a group mode");
   for (const auto& s : group.subscriptions) {
@@ -126,7 +157,8 @@ result<group_definition> read(schema::Group::Reader from) {
   group.name = string_of(from.getName());
   group.options = {.mode = static_cast<group_mode>(from.getMode()),
                    .lease = duration_of(from.getLease()),
-                   .retry_delay = duration_of(from.getRetryDelay()),
+                   .retry = from.hasRetry() ? read(from.getRetry())
+                                            : retry_schedule::fixed(duration_of(from.getRetryDelay())),
                    .max_unsettled = from.getMaxUnsettled()};
   for (auto s : from.getSubscriptions())
     group.subscriptions.push_back(
@@ -135,6 +167,7 @@ result<group_definition> read(schema::Group::Reader from) {
          {static_cast<start_position::kind>(s.getStart()), from_unix_ms(s.getStartTime())}});
   group.created = from_unix_ms(from.getCreated());
   group.version = from.getVersion();
+  group.paused = from.getPaused();
   if (auto o = check(group))
     return after_reading("the definition", o);
   return group;

@@ -320,6 +320,34 @@ TEST_F(catalog_fixture, members_join_a_group_when_they_subscribe_alike) {
   EXPECT_EQ(status->members.size(), 2u);
 }
 
+TEST_F(catalog_fixture, a_group_that_runs_hears_of_other_options_before_they_are_confirmed) {
+  create("orders", 1);
+  publish_one("orders", "one");
+  auto consumer = world_.make_probe<delivery, dismissed>();
+  auto member = world_.ask<joined>(aut, join{"workers", "me", {{"orders", "*"}}, 0, 0, consumer.handle()});
+  ASSERT_TRUE(member);
+  group_options options;
+  options.retry = retry_schedule::fixed(std::chrono::seconds{5});
+  options.max_unsettled = 7;
+  auto changed = world_.ask<group_status>(aut, set_group{"workers", options});
+  ASSERT_TRUE(changed) << to_string(changed.error());
+  EXPECT_EQ(changed->options, options);
+  EXPECT_EQ(changed->members.size(), 1u);
+  auto paused = world_.ask<group_status>(aut, pause_group{"workers", true});
+  ASSERT_TRUE(paused) << to_string(paused.error());
+  EXPECT_TRUE(paused->paused);
+  consumer.send(member->group, consume{.member = member->member, .messages = 10, .bytes = 1000});
+  run();
+  EXPECT_TRUE(consumer.take<delivery>().empty());
+  const auto stored = ctx_->shards[0]->load_definitions();
+  ASSERT_EQ(stored->groups.size(), 1u);
+  EXPECT_EQ(stored->groups[0].options, options);
+  EXPECT_TRUE(stored->groups[0].paused);
+  ASSERT_TRUE(world_.ask<group_status>(aut, pause_group{"workers", false}));
+  EXPECT_EQ(consumer.take<delivery>().size(), 1u);
+  EXPECT_EQ(world_.ask<group_status>(aut, set_group{"missing", options}).error().code, errc::not_found);
+}
+
 TEST_F(catalog_fixture, a_deleted_group_dismisses_its_members_and_leaves_no_progress) {
   create("orders", 1);
   publish_one("orders", "one");

@@ -28,6 +28,7 @@ void group_fixture::start(std::uint32_t queues, const std::string& filter, start
   sequences_.assign(queues, 0);
   group_definition_.id = group_id{1};
   group_definition_.name = "billing";
+  group_definition_.options.retry = retry_;
   group_definition_.subscriptions = {{topic_definition_.id, filter, from}};
   aut = spawn_group(world_.system(), ctx_, definitions());
   run();
@@ -37,6 +38,11 @@ void group_fixture::restart_group() {
   caf::anon_send_exit(aut, caf::exit_reason::kill);
   run();
   aut = spawn_group(world_.system(), ctx_, definitions());
+  run();
+}
+
+void group_fixture::redefine() {
+  producer_.send(aut, definitions());
   run();
 }
 

@@ -33,6 +33,8 @@ protected:
   /// store.
   void restart_group();
   group_changed definitions() const;
+  /// The CATALOG tells the GROUP of its definition.
+  void redefine();
 
   /// Publishes one batch to queue number `number`; an entry "tag:body" gives the message a tag.
   void publish_to(std::uint32_t number, const std::vector<std::string>& texts);
@@ -59,6 +61,7 @@ protected:
 
   topic_definition topic_definition_;
   group_definition group_definition_;
+  retry_schedule retry_ = retry_schedule::fixed(std::chrono::seconds{1});
   topic_actor topic_;
   group_actor aut;
   producer_probe producer_ = world_.make_probe<published, route>();

@@ -4,6 +4,8 @@
 
 #include <gmock/gmock.h>
 
+#include <set>
+
 namespace troupe::test {
 namespace {
 
@@ -91,6 +93,64 @@ TEST_F(group, a_retry_comes_again_after_its_delay_with_the_failure_counted) {
   EXPECT_EQ(received(ann), "0@0=ax2");
   advance(1000ms);
   EXPECT_EQ(received(ann), "0@1=bx1");
+}
+
+TEST_F(group, each_failure_pauses_as_the_policy_says_and_the_policy_can_be_changed) {
+  retry_ = {.steps = {1s, 10s}};
+  start(1);
+  publish_to(0, {"a"});
+  const auto m = join_as(ann);
+  credit(ann, m, 100);
+  received(ann);
+  const auto fails_and_comes_after = [&](milliseconds pause, const std::string& what) {
+    settle(ann, m, last.at(0), 0, 1, settle_action::retry);
+    advance(pause - 1ms);
+    EXPECT_EQ(received(ann), "") << what;
+    advance(1ms);
+    EXPECT_EQ(received(ann), what);
+  };
+  fails_and_comes_after(1s, "0@0=ax1");
+  fails_and_comes_after(10s, "0@0=ax2");
+  fails_and_comes_after(10s, "0@0=ax3");
+  group_definition_.options.retry = retry_schedule::fixed(2s);
+  redefine();
+  fails_and_comes_after(2s, "0@0=ax4");
+}
+
+TEST_F(group, messages_that_failed_together_come_back_apart_when_the_policy_has_jitter) {
+  retry_ = {.steps = {10s}, .jitter = 50};
+  start(1);
+  publish_to(0, {"a", "b", "c", "d", "e", "f"});
+  const auto m = join_as(ann);
+  credit(ann, m, 100);
+  received(ann);
+  settle(ann, m, last.at(0), 0, 6, settle_action::retry);
+  commit();
+  std::set<timestamp> dues;
+  for (const auto& r : progress_of(0).retries)
+    dues.insert(r.due);
+  ASSERT_EQ(dues.size(), 6u) << "of 10,001 milliseconds that are possible";
+  EXPECT_LE(*dues.rbegin() - *dues.begin(), 10s);
+}
+
+TEST_F(group, a_paused_group_delivers_nothing_until_it_is_resumed) {
+  start(1);
+  publish_to(0, {"a", "b"});
+  group_definition_.paused = true;
+  redefine();
+  const auto m = join_as(ann);
+  credit(ann, m, 100);
+  EXPECT_EQ(received(ann), "");
+  EXPECT_TRUE(status().paused);
+  group_definition_.paused = false;
+  redefine();
+  EXPECT_EQ(received(ann), "0@0=a 0@1=b");
+  group_definition_.paused = true;
+  redefine();
+  settle(ann, m, last.at(0), 0, 2);
+  publish_to(0, {"c"});
+  EXPECT_EQ(received(ann), "");
+  EXPECT_EQ(status().queues.at(0).unsettled, 1u) << "settling goes on";
 }
 
 TEST_F(group, a_lease_that_ends_brings_the_messages_to_somebody_else) {

@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 constexpr auto start = from_unix_ms(1'700'000'000'000);
 
 struct settle_window_test : testing::Test {
-  subscription core{{}, std::make_shared<fixed_delay>(1s)};
+  subscription core{{}, std::make_shared<scheduled_retry>(retry_schedule::fixed(1s))};
   settle_window aut{queue_id{1}};
   std::vector<settle_window::news> news;
   timestamp now = start;

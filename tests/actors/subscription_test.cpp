@@ -29,12 +29,15 @@ protected:
     caf::anon_send_exit(aut, caf::exit_reason::user_shutdown);
     run();
   }
+  const std::shared_ptr<const retry_policy> policy_ =
+      std::make_shared<scheduled_retry>(retry_schedule::fixed(1s));
   void start(const std::string& filter = "*") {
     aut = spawn_subscription(world_.system(), {.ctx = ctx_,
                                                .group = caf::actor_cast<group_actor>(group_.handle()),
                                                .group_number = group_id{4},
                                                .queue = q1,
                                                .topic = "orders",
+                                               .rules = {60s, policy_},
                                                .filter = filter,
                                                .source = caf::actor_cast<queue_actor>(source_.handle())});
     run();

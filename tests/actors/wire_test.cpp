@@ -150,6 +150,27 @@ TEST_F(wire, carries_options_statuses_and_results) {
   EXPECT_EQ(r.reason, "why");
 }
 
+TEST_F(wire, carries_the_options_of_a_group) {
+  set_group s{"billing",
+              {.lease = milliseconds{1234},
+               .retry = {.steps = {milliseconds{10}, milliseconds{20}}, .jitter = 7},
+               .max_unsettled = 5}};
+  EXPECT_EQ(through_the_wire(s).options, s.options);
+  s.options.retry = {.steps = {}, .initial = milliseconds{1}, .factor = 150, .maximum = milliseconds{9}};
+  EXPECT_EQ(through_the_wire(s).options, s.options);
+  s.options.retry.steps.assign(retry_schedule::most_steps, milliseconds{10});
+  EXPECT_EQ(through_the_wire(s).options, s.options);
+}
+
+TEST_F(wire, refuses_more_steps_of_a_retry_policy_than_there_may_be) {
+  retry_schedule s;
+  s.steps.assign(retry_schedule::most_steps + 1, milliseconds{10});
+  const auto bytes = bytes_of(s);
+  caf::binary_deserializer source{sys_, bytes};
+  retry_schedule read;
+  EXPECT_TRUE(source(read));
+}
+
 TEST_F(wire, knows_every_type_by_name) {
   through_the_wire(hello{});
   through_the_wire(welcome{});
@@ -169,6 +190,12 @@ TEST_F(wire, knows_every_type_by_name) {
   through_the_wire(topic_name{});
   through_the_wire(create_group{});
   through_the_wire(group_name{});
+  through_the_wire(retry_schedule{});
+  through_the_wire(set_group{});
+  through_the_wire(pause_group{});
+  through_the_wire(reset_group{});
+  through_the_wire(queue_reset{});
+  through_the_wire(group_reset{});
   through_the_wire(subscription_status{});
   through_the_wire(member_status{});
   through_the_wire(group_status{});

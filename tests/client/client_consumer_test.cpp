@@ -35,7 +35,7 @@ TEST_P(Client, HandlesEveryMessageOnItsThreadsAndAcknowledges) {
 
 TEST_P(Client, DeliversAgainWhatFailedWithTheNextAttempt) {
   topic("orders", 1);
-  ASSERT_TRUE(c->create_group("audit", {.retry_delay = 20ms}));
+  ASSERT_TRUE(c->create_group("audit", {.retry = retry_schedule::fixed(20ms)}));
   counter done;
   std::mutex mutex;
   std::vector<std::string> trace;
@@ -137,7 +137,7 @@ TEST_P(Client, StopSaysWhenAHandlerDoesNotComeBackAndNothingHangs) {
 
 TEST_P(Client, PullsSettlesAndGivesBack) {
   topic("orders", 1);
-  ASSERT_TRUE(c->create_group("audit", {.retry_delay = 20ms}));
+  ASSERT_TRUE(c->create_group("audit", {.retry = retry_schedule::fixed(20ms)}));
   auto p = open("orders");
   p.send({text("a"), text("b"), text("c"), text("d")});
   auto from = pull("audit", "orders");

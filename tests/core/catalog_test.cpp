@@ -174,6 +174,37 @@ TEST_F(catalog_test, a_group_that_was_created_before_takes_the_first_consumers_s
   EXPECT_EQ(group.subscriptions.size(), 1u);
 }
 
+TEST_F(catalog_test, a_group_takes_other_options_and_keeps_the_rest) {
+  make_topic("a");
+  const auto before = join("workers", {{"a", "*"}});
+  group_options options;
+  options.retry = retry_schedule::fixed(std::chrono::seconds{5});
+  options.max_unsettled = 7;
+  carry_out(**aut.set_group("workers", options));
+  const auto* group = aut.group("workers");
+  EXPECT_EQ(group->options, options);
+  EXPECT_EQ(group->version, before.version + 1);
+  EXPECT_EQ(group->subscriptions, before.subscriptions);
+  EXPECT_FALSE(*aut.set_group("workers", options)) << "it is so already";
+  EXPECT_EQ(aut.set_group("missing", options).error().code, errc::not_found);
+  options.retry.steps.assign(65, std::chrono::seconds{1});
+  EXPECT_EQ(aut.set_group("workers", options).error().code, errc::invalid_argument);
+}
+
+TEST_F(catalog_test, a_group_is_paused_and_resumed) {
+  carry_out(**aut.create_group("workers", {}, window.last(), now));
+  carry_out(**aut.pause_group("workers", true));
+  EXPECT_TRUE(aut.group("workers")->paused);
+  EXPECT_FALSE(*aut.pause_group("workers", true)) << "it is so already";
+  group_options options;
+  options.max_unsettled = 7;
+  carry_out(**aut.set_group("workers", options));
+  EXPECT_TRUE(aut.group("workers")->paused) << "other options do not resume it";
+  carry_out(**aut.pause_group("workers", false));
+  EXPECT_FALSE(aut.group("workers")->paused);
+  EXPECT_EQ(aut.pause_group("missing", true).error().code, errc::not_found);
+}
+
 TEST_F(catalog_test, an_equal_subscription_changes_nothing_whatever_its_order) {
   make_topic("a");
   make_topic("b");

@@ -66,11 +66,9 @@ TEST(group_options, have_a_lease_of_1_second_to_12_hours) {
   EXPECT_TRUE(mentions(err, "12h") && mentions(err, "1s")) << to_string(err);
 }
 
-TEST(group_options, have_a_retry_delay_of_10_milliseconds_to_2_hours) {
-  EXPECT_FALSE(validate(group_options{.retry_delay = 10ms}));
-  EXPECT_FALSE(validate(group_options{.retry_delay = 2h}));
-  EXPECT_EQ(validate(group_options{.retry_delay = 9ms}).code, errc::invalid_argument);
-  EXPECT_EQ(validate(group_options{.retry_delay = 2h + 1ms}).code, errc::invalid_argument);
+TEST(group_options, have_a_retry_policy_that_is_within_its_limits) {
+  EXPECT_FALSE(validate(group_options{.retry = retry_schedule::fixed(10ms)}));
+  EXPECT_EQ(validate(group_options{.retry = retry_schedule::fixed(9ms)}).code, errc::invalid_argument);
 }
 
 TEST(group_options, let_a_member_hold_1_to_a_million_messages) {

@@ -1,7 +1,5 @@
 #include "troupe/router.hpp"
 
-#include "troupe/retry_policy.hpp"
-
 #include <gtest/gtest.h>
 
 #include <string>
@@ -40,12 +38,6 @@ TEST(router, deals_messages_without_a_key_in_turn) {
   for (int i = 0; i < 6; ++i)
     picks.push_back(r.pick({}, 4));
   EXPECT_EQ(picks, (std::vector<std::uint32_t>{3, 0, 1, 2, 3, 0}));
-}
-
-TEST(fixed_delay, gives_every_failure_the_same_pause_for_ever) {
-  fixed_delay policy{1500ms};
-  for (std::uint16_t failures : {1, 2, 16, 65535})
-    EXPECT_EQ(policy.decide(failures), (retry_decision{.again = true, .delay = 1500ms}));
 }
 
 } // namespace

@@ -36,7 +36,7 @@ public:
     limits_.lease = 10s;
     limits_.span = 400;
     limits_.retries = 150;
-    aut_.configure(limits_, std::make_shared<fixed_delay>(2s));
+    aut_.configure(limits_, std::make_shared<scheduled_retry>(retry_schedule::fixed(2s)));
     aut_.restore({gen_, queue_offset{0}, {}, {}});
   }
 

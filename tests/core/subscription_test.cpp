@@ -38,7 +38,7 @@ std::string trace(const std::vector<progress>& runs) {
 
 struct subscription_test : testing::Test {
   subscription_limits limits;
-  std::shared_ptr<const retry_policy> policy = std::make_shared<fixed_delay>(1s);
+  std::shared_ptr<const retry_policy> policy = std::make_shared<scheduled_retry>(retry_schedule::fixed(1s));
   subscription aut{limits, policy};
   timestamp now = start;
   lease_id lease;
@@ -67,6 +67,25 @@ struct subscription_test : testing::Test {
     return out;
   }
 };
+
+TEST_F(subscription_test, spreads_what_failed_together_when_the_policy_does) {
+  const retry_schedule jittery{.steps = {10s, 100s}, .jitter = 50};
+  aut = subscription{limits, std::make_shared<scheduled_retry>(jittery), queue_id{5}};
+  aut.restore({gen, queue_offset{0}, {}, {}});
+  aut.extent(queue_offset{0}, queue_offset{100}, now);
+  deliver(ann, 0, 8);
+  EXPECT_EQ(settle(settle_wish::retry, 0, 8), 0u);
+  const auto first = aut.take_progress(1000);
+  EXPECT_EQ(first.size(), 8u);
+  const scheduled_retry policy{jittery};
+  for (const auto& run : first)
+    EXPECT_EQ(run.due - now, policy.decide({queue_id{5}, run.first, 1}).delay);
+  EXPECT_EQ(aut.retrying(), 8u);
+  now += 15s;
+  EXPECT_EQ(deliver(bob, 0, 8), "0-8x1 ");
+  EXPECT_EQ(settle(settle_wish::retry, 0, 8, 7s), 0u);
+  EXPECT_EQ(written(), "0-8 retry2@22000; ") << "a delay that was asked for is one for all";
+}
 
 TEST_F(subscription_test, delivers_each_message_once_from_the_cursor_on) {
   EXPECT_EQ(aut.plan(now), queue_offset{0});

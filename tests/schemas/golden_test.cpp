@@ -43,6 +43,12 @@ std::string from_hex(const std::string& text) {
   return out;
 }
 
+/// The bytes that an older program wrote: this one only reads them.
+std::string written_before(const std::string& name) {
+  std::ifstream in(path_of(name));
+  return from_hex({std::istreambuf_iterator<char>(in), {}});
+}
+
 /// The stored bytes of a golden file, after a comparison with what this program writes.
 std::string golden(const std::string& name, std::string_view written) {
   std::ifstream in(path_of(name));
@@ -105,7 +111,7 @@ group_definition group() {
   return {.id = group_id{9},
           .name = "inventory",
           .options = {.lease = std::chrono::seconds{30},
-                      .retry_delay = std::chrono::seconds{2},
+                      .retry = retry_schedule::fixed(std::chrono::seconds{2}),
                       .max_unsettled = 500},
           .subscriptions = {{topic_id{7},
                              "install || remove",
@@ -113,6 +119,22 @@ group_definition group() {
                             {topic_id{8}, "*", {}}},
           .created = from_unix_ms(1'714'566'600'001),
           .version = 1};
+}
+
+group_definition group_with_steps() {
+  auto g = group();
+  g.options.retry = {.steps = {milliseconds{10}, std::chrono::seconds{30}, std::chrono::hours{2}},
+                     .jitter = 20};
+  g.paused = true;
+  return g;
+}
+
+group_definition group_with_growing_pauses() {
+  auto g = group();
+  g.id = group_id{10};
+  g.options.retry = {
+      .steps = {}, .initial = milliseconds{250}, .factor = 150, .maximum = std::chrono::minutes{10}};
+  return g;
 }
 
 /// Reads a golden entry and writes it again: nothing may be lost on the way.
@@ -162,7 +184,21 @@ TEST(golden_bytes, of_a_settle) {
 }
 
 TEST(golden_bytes, of_a_define) {
-  expect_entry("entry_define", define_entry{{topic()}, {group()}, {topic_id{1}, topic_id{2}}, {group_id{3}}});
+  expect_entry("entry_define_with_retry", define_entry{{topic()},
+                                                       {group_with_steps(), group_with_growing_pauses()},
+                                                       {topic_id{1}, topic_id{2}},
+                                                       {group_id{3}}});
+}
+
+TEST(golden_bytes, of_a_define_from_before_there_were_retry_policies_mean_a_fixed_pause) {
+  auto stored = written_before("entry_define");
+  auto bytes = test::writable_copy(stored).as_block();
+  auto header = decode_header(bytes.bytes());
+  ASSERT_TRUE(header) << to_string(header.error());
+  auto body = decode_body(*header, bytes);
+  ASSERT_TRUE(body) << to_string(body.error());
+  EXPECT_EQ(std::get<define_entry>(*body),
+            (define_entry{{topic()}, {group()}, {topic_id{1}, topic_id{2}}, {group_id{3}}}));
 }
 
 TEST(golden_bytes, of_a_trim) { expect_entry("entry_trim", trim_entry{queue_id{5}, queue_offset{1000}}); }
@@ -182,11 +218,18 @@ TEST(golden_bytes, of_a_topic) {
 }
 
 TEST(golden_bytes, of_a_group) {
-  auto bytes = encode(group());
-  auto stored = golden("group", {bytes.data(), bytes.size()});
+  auto bytes = encode(group_with_steps());
+  auto stored = golden("group_with_retry", {bytes.data(), bytes.size()});
   auto again = decode_group(stored);
   ASSERT_TRUE(again) << to_string(again.error());
+  EXPECT_EQ(*again, group_with_steps());
+}
+
+TEST(golden_bytes, of_a_group_from_before_there_were_retry_policies_mean_a_fixed_pause) {
+  auto again = decode_group(written_before("group"));
+  ASSERT_TRUE(again) << to_string(again.error());
   EXPECT_EQ(*again, group());
+  EXPECT_EQ(pauses_of(again->options.retry), std::vector<milliseconds>{std::chrono::seconds{2}});
 }
 
 } // namespace

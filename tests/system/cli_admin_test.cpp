@@ -110,6 +110,37 @@ TEST_F(cli_admin, a_group_shows_members_progress_and_lag) {
   refused(1, {"group", "describe", "followers"}, "followers");
 }
 
+TEST_F(cli_admin, a_group_has_a_retry_policy_which_can_be_changed) {
+  auto made = works_json({"group", "create", "patient"}).at(0);
+  EXPECT_EQ(made["retry_ms"].size(), 16u) << "RocketMQ's by default";
+  EXPECT_EQ(made["retry_ms"].at(0), 10'000);
+  EXPECT_EQ(made["retry_ms"].at(15), 7'200'000);
+  auto changed =
+      works_json({"group", "set", "patient", "--retry", "exponential:1s,2,5s~20%", "--lease", "30s"}).at(0);
+  EXPECT_EQ(changed["retry_ms"], (json{1000, 2000, 4000, 5000}));
+  EXPECT_EQ(changed["retry"], "exponential:1s,2,5s~20%");
+  EXPECT_EQ(changed["lease_ms"], 30'000);
+  EXPECT_EQ(changed["max_unsettled"], 1000) << "what is not named stays";
+  works({"group", "set", "patient", "--max-unsettled", "7"});
+  auto now = works_json({"group", "describe", "patient"}).at(0);
+  EXPECT_EQ(now["retry"], "exponential:1s,2,5s~20%");
+  EXPECT_EQ(now["max_unsettled"], 7);
+  EXPECT_THAT(works({"group", "set", "patient", "--retry", "10s,1m"}), HasSubstr("retries after 10s,1m,"));
+  EXPECT_THAT(works({"group", "describe", "patient"}), HasSubstr("10s,1m\n"));
+}
+
+TEST_F(cli_admin, a_paused_group_gets_nothing_until_it_is_resumed) {
+  new_topic("halted");
+  works({"send", "halted", "a"});
+  works({"group", "create", "halted"});
+  EXPECT_EQ(works_json({"group", "pause", "halted"}).at(0)["paused"], true);
+  EXPECT_THAT(works({"group", "describe", "halted"}), HasSubstr("(paused)"));
+  EXPECT_EQ(works_json({"receive", "halted", "--group", "halted", "--max", "1", "--wait", "200ms"}).size(),
+            0u);
+  EXPECT_EQ(works_json({"group", "resume", "halted"}).at(0)["paused"], false);
+  EXPECT_EQ(works_json({"receive", "halted", "--group", "halted", "--max", "1"}).size(), 1u);
+}
+
 TEST_F(cli_admin, a_node_that_is_stopped_is_waited_for_as_long_as_the_timeout_says) {
   node_->signal(SIGSTOP);
   auto impatient = troupe({"--timeout", "1500ms", "topic", "list"});
@@ -124,12 +155,20 @@ TEST_F(cli_admin, a_node_that_is_stopped_is_waited_for_as_long_as_the_timeout_sa
 TEST_F(cli_admin, bad_groups_are_refused) {
   works({"group", "create", "once"});
   refused(1, {"group", "create", "once"}, "once");
-  EXPECT_THAT(troupe({"group", "create", "once"}).err, testing::Not(HasSubstr("group set")))
-      << "which this version has not";
+  EXPECT_THAT(troupe({"group", "create", "once"}).err, HasSubstr("group set once"));
   refused(1, {"group", "create", "bad name"}, "not allowed");
   refused(1, {"group", "create", std::string(121, 'x')}, "120");
   refused(1, {"group", "create", "g", "--lease", "1ms"}, "lease");
   refused(1, {"group", "create", "g", "--max-unsettled", "0"}, "unsettled");
+  refused(1, {"group", "create", "g", "--retry", "9ms"}, "9ms");
+  refused(1, {"group", "create", "g", "--retry", "10s,25h"}, "25h");
+  refused(1, {"group", "create", "g", "--retry", "10s~51%"}, "50%");
+  refused(1, {"group", "set", "once", "--retry", "exponential:1s,1,1m"}, "factor");
+  refused(1, {"group", "set", "once", "--lease", "1ms"}, "lease");
+  refused(1, {"group", "set", "once", "--max-unsettled", "0"}, "unsettled");
+  refused(1, {"group", "set", "missing", "--lease", "1s"}, "missing");
+  refused(1, {"group", "pause", "missing"}, "missing");
+  refused(1, {"group", "resume", "missing"}, "missing");
   refused(1, {"group", "describe", "missing"}, "missing");
   refused(1, {"group", "delete", "missing"}, "missing");
 }

@@ -12,6 +12,7 @@ const std::vector<std::vector<std::string>> verbs{
     {"topic", "set"},      {"topic", "delete"},  {"send"},
     {"receive"},           {"group", "create"},  {"group", "list"},
     {"group", "describe"}, {"group", "delete"},  {"message", "get"},
+    {"group", "set"},      {"group", "pause"},   {"group", "resume"},
     {"node", "status"},    {"node", "drain"},    {"config", "show"},
     {"config", "check"},   {"bench", "raw"},     {"bench", "publish"},
     {"bench", "consume"},  {"bench", "latency"}, {"bench", "topics"}};
@@ -90,6 +91,12 @@ TEST_F(cli_usage, what_excludes_each_other_is_wrong_usage) {
   refused(2, {"send", "t", "b", "--one-way", "--durability", "buffered"}, "--one-way");
   refused(2, {"receive", "t", "--group", "g", "--exec", "true", "--settle", "none"}, "--exec");
   refused(2, {"receive", "t", "--group", "g", "--retry-delay", "1s"}, "--retry-delay");
+  for (const auto* verb : {"create", "set"})
+    for (const auto* policy : {"soon", "10s,", "10s~20", "exponential:1s,2", "exponential:1s,two,1m"})
+      refused(2, {"group", verb, "g", "--retry", policy}, policy);
+  refused(2, {"group", "set", "g"}, "nothing to change");
+  refused(2, {"group", "set", "g", "--lease", "long"}, "long");
+  refused(2, {"group", "set", "g", "--max-unsettled", "-1"}, "-1");
   refused(2, {"--tls-cert", "/dev/null", "node", "status"}, "--tls-key");
 }
 
@@ -107,9 +114,6 @@ TEST_F(cli_usage, verbs_that_are_not_built_yet_are_refused_by_name) {
   const std::vector<std::vector<std::string>> later{
       {"group", "reset", "g", "--topic", "t", "--to", "earliest"},
       {"group", "subscribe", "g", "--topic", "t", "--filter", "x"},
-      {"group", "set", "g", "--lease", "10s"},
-      {"group", "pause", "g"},
-      {"group", "resume", "g"},
       {"dlq", "list", "g"},
       {"dlq", "redrive", "g", "--all"},
       {"message", "find", "t", "--key", "k"},
@@ -129,6 +133,7 @@ TEST_F(cli_usage, options_that_are_not_built_yet_are_refused_by_name) {
   const std::vector<std::string> receive{"receive", "t", "--group", "g"};
   const std::vector<std::string> create{"topic", "create", "t"};
   const std::vector<std::string> group{"group", "create", "g"};
+  const std::vector<std::string> group_set{"group", "set", "g"};
   struct option {
     const std::vector<std::string>& verb;
     std::vector<std::string> rest;
@@ -141,7 +146,7 @@ TEST_F(cli_usage, options_that_are_not_built_yet_are_refused_by_name) {
         option{receive, {"--settle", "reject"}}, option{create, {"--priorities", "3"}},
         option{create, {"--cleanup", "compact"}}, option{create, {"--key-index", "on"}},
         option{create, {"--dedupe-key-window", "1h"}}, option{group, {"--mode", "ordered"}},
-        option{group, {"--retry", "10s,30s"}}, option{group, {"--max-attempts", "3"}},
+        option{group, {"--max-attempts", "3"}}, option{group_set, {"--max-attempts", "3"}},
         option{group, {"--order-by", "key"}}, option{group, {"--on-exhausted", "drop"}},
         option{group, {"--dead-letter-retention", "30d"}}}) {
     refused(2, joined(verb, rest), "not built yet");

@@ -136,7 +136,7 @@ protected:
 
 TEST_F(kill_consumer_test, what_a_killed_consumer_held_comes_at_once_to_another_with_the_next_attempt) {
   // The lease is far longer than any wait here: what comes, comes because the consumer died.
-  start(2, {.lease = std::chrono::hours{1}, .retry_delay = 50ms});
+  start(2, {.lease = std::chrono::hours{1}, .retry = retry_schedule::fixed(50ms)});
   publish(20);
   receiving_process victim{node_, {"--settle", "none"}};
   const auto held = victim.take(20);
@@ -154,7 +154,7 @@ TEST_F(kill_consumer_test, what_a_killed_consumer_held_comes_at_once_to_another_
 }
 
 TEST_F(kill_consumer_test, what_a_hung_consumer_held_comes_to_another_when_its_lease_ends) {
-  start(2, {.lease = 2s, .retry_delay = 50ms});
+  start(2, {.lease = 2s, .retry = retry_schedule::fixed(50ms)});
   publish(20);
   // It renews what it holds for as long as it runs.
   receiving_process hung{node_, {"--settle", "none"}};
@@ -175,7 +175,7 @@ TEST_F(kill_consumer_test, what_a_hung_consumer_held_comes_to_another_when_its_l
 }
 
 TEST_F(kill_consumer_test, an_acknowledgement_after_the_lease_counts_when_nobody_else_got_the_message) {
-  start(1, {.lease = 1s, .retry_delay = std::chrono::hours{1}});
+  start(1, {.lease = 1s, .retry = retry_schedule::fixed(std::chrono::hours{1})});
   publish(1);
   gate work{dir_ / "gate"};
   receiving_process late{node_, {"--exec", work.command(), "--max", "1"}};
@@ -193,7 +193,7 @@ TEST_F(kill_consumer_test, an_acknowledgement_after_the_lease_counts_when_nobody
 }
 
 TEST_F(kill_consumer_test, more_members_than_queues_all_get_their_share) {
-  start(1, {.lease = 60s, .retry_delay = 50ms, .max_unsettled = 4});
+  start(1, {.lease = 60s, .retry = retry_schedule::fixed(50ms), .max_unsettled = 4});
   publish(20);
   std::vector<receiving_process> members;
   for (int i = 0; i < 5; ++i)
@@ -208,7 +208,7 @@ TEST_F(kill_consumer_test, while_members_are_killed_and_stopped_every_message_is
   random_source random{std::random_device{}()};
   SCOPED_TRACE(random.describe());
   std::cout << "members killed and stopped, " << random.describe() << std::endl;
-  start(2, {.lease = 2s, .retry_delay = 50ms, .max_unsettled = 50});
+  start(2, {.lease = 2s, .retry = retry_schedule::fixed(50ms), .max_unsettled = 50});
   std::vector<receiving_process> members;
   std::vector<receiving_process> hung;
   std::set<label> seen;

@@ -96,9 +96,14 @@ struct member_gone {
   std::uint64_t member = 0;
   bool failed = false;
 };
+/// What a SUBSCRIPTION needs of its group's options. The policy is one object for all of them.
+struct subscription_rules {
+  milliseconds lease{0};
+  std::shared_ptr<const retry_policy> retry;
+};
 /// GROUP -> SUBSCRIPTION: other options or another filter from now on.
 struct subscription_changed {
-  group_options options;
+  subscription_rules rules;
   std::string filter;
 };
 /// GROUP -> SUBSCRIPTION: the QUEUE to read from.

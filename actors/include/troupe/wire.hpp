@@ -220,6 +220,46 @@ struct create_group {
 struct group_name {
   std::string name;
 };
+struct set_group {
+  std::string name;
+  group_options options;
+};
+/// From now on nothing is delivered, or everything again.
+struct pause_group {
+  std::string name;
+  bool paused = true;
+};
+
+/// Where a reset moves a group's progress to.
+enum class reset_target : std::uint8_t { earliest = 0, latest = 1, time = 2, offset = 3 };
+/// A new generation of the group's progress on a topic begins. Everything that is leased is void, and
+/// delivered again where it lies at or above the target. The answer is `group_reset`.
+struct reset_group {
+  std::string name;
+  std::string topic;
+  reset_target to = reset_target::earliest;
+  /// The first message stored at or after it.
+  std::int64_t time = 0;
+  queue_offset offset;
+  /// The queue's number; below 0: all of them.
+  std::int32_t queue = -1;
+  /// Says what would be done.
+  bool dry_run = false;
+};
+struct queue_reset {
+  std::uint32_t number = 0;
+  /// The floor before and after.
+  queue_offset from;
+  queue_offset to;
+  /// Messages that were leased at that moment.
+  std::uint64_t leased = 0;
+  /// No message has the offset that was asked for: it was trimmed, or does not exist yet.
+  bool moved = false;
+};
+struct group_reset {
+  /// By number.
+  std::vector<queue_reset> queues;
+};
 
 struct queue_status {
   std::uint32_t number = 0;
@@ -256,6 +296,7 @@ struct group_status {
   std::vector<topic_filter> topics;
   std::vector<member_status> members;
   std::vector<subscription_status> queues;
+  bool paused = false;
 };
 struct names {
   std::vector<std::string> values;
@@ -334,6 +375,10 @@ template <class Inspector, class Tag, class Rep> auto inspect(Inspector& f, stro
 caf::error inspect(caf::serializer& f, block& x);
 caf::error inspect(caf::deserializer& f, block& x);
 std::string to_string(const block& x);
+/// More steps than a schedule may have are refused before anything is allocated.
+caf::error inspect(caf::serializer& f, retry_schedule& x);
+caf::error inspect(caf::deserializer& f, retry_schedule& x);
+std::string to_string(const retry_schedule& x);
 
 template <class Inspector> auto inspect(Inspector& f, message_id& x) {
   return f(caf::meta::type_name("message_id"), x.shard, x.index, x.ordinal);
@@ -347,7 +392,7 @@ template <class Inspector> auto inspect(Inspector& f, topic_options& x) {
            x.max_message);
 }
 template <class Inspector> auto inspect(Inspector& f, group_options& x) {
-  return f(caf::meta::type_name("group_options"), x.mode, x.lease, x.retry_delay, x.max_unsettled);
+  return f(caf::meta::type_name("group_options"), x.mode, x.lease, x.retry, x.max_unsettled);
 }
 template <class Inspector> auto inspect(Inspector& f, hello& x) {
   return f(caf::meta::type_name("hello"), x.version, x.client);
@@ -418,6 +463,21 @@ template <class Inspector> auto inspect(Inspector& f, create_group& x) {
 template <class Inspector> auto inspect(Inspector& f, group_name& x) {
   return f(caf::meta::type_name("group_name"), x.name);
 }
+template <class Inspector> auto inspect(Inspector& f, set_group& x) {
+  return f(caf::meta::type_name("set_group"), x.name, x.options);
+}
+template <class Inspector> auto inspect(Inspector& f, pause_group& x) {
+  return f(caf::meta::type_name("pause_group"), x.name, x.paused);
+}
+template <class Inspector> auto inspect(Inspector& f, reset_group& x) {
+  return f(caf::meta::type_name("reset_group"), x.name, x.topic, x.to, x.time, x.offset, x.queue, x.dry_run);
+}
+template <class Inspector> auto inspect(Inspector& f, queue_reset& x) {
+  return f(caf::meta::type_name("queue_reset"), x.number, x.from, x.to, x.leased, x.moved);
+}
+template <class Inspector> auto inspect(Inspector& f, group_reset& x) {
+  return f(caf::meta::type_name("group_reset"), x.queues);
+}
 template <class Inspector> auto inspect(Inspector& f, queue_status& x) {
   return f(caf::meta::type_name("queue_status"), x.number, x.id, x.first, x.next, x.bytes);
 }
@@ -432,7 +492,7 @@ template <class Inspector> auto inspect(Inspector& f, member_status& x) {
   return f(caf::meta::type_name("member_status"), x.name, x.node, x.since);
 }
 template <class Inspector> auto inspect(Inspector& f, group_status& x) {
-  return f(caf::meta::type_name("group_status"), x.name, x.options, x.topics, x.members, x.queues);
+  return f(caf::meta::type_name("group_status"), x.name, x.options, x.topics, x.members, x.queues, x.paused);
 }
 template <class Inspector> auto inspect(Inspector& f, names& x) {
   return f(caf::meta::type_name("names"), x.values);

@@ -75,6 +75,12 @@ public:
 
   /// already_exists, invalid_argument.
   result<group_info> create_group(const std::string& name, const group_options& options = {});
+  /// All options, also those that stay as they are; they hold for what is delivered, or fails, from then on.
+  /// not_found, invalid_argument.
+  result<group_info> set_group(const std::string& name, const group_options& options);
+  /// Paused: its members get nothing more (what is on its way to them, or buffered there, is theirs) until it
+  /// is resumed, also after a restart of the node. not_found.
+  result<group_info> pause_group(const std::string& name, bool paused);
   /// Options, members and progress per queue: offsets, and how long it is behind. not_found.
   result<group_info> describe_group(const std::string& name);
   result<std::vector<std::string>> list_groups();

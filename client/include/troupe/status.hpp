@@ -51,6 +51,8 @@ struct group_info {
   std::vector<filter_info> topics;
   std::vector<member_info> members;
   std::vector<subscription_info> queues;
+  /// Nothing is delivered.
+  bool paused = false;
 };
 
 struct shard_info {

@@ -77,6 +77,10 @@ public:
   catalog_proposal delete_topic(const std::string& name) const;
   catalog_proposal create_group(const std::string& name, const group_options& options,
                                 const catalog_ids& last, timestamp now) const;
+  /// not_found, invalid_argument. No change when it has these options already.
+  catalog_proposal set_group(const std::string& name, const group_options& options) const;
+  /// not_found. No change when it is so already.
+  catalog_proposal pause_group(const std::string& name, bool paused) const;
   catalog_proposal delete_group(const std::string& name) const;
   /// What must change so that a consumer with these subscriptions can be a member: nothing when the group has
   /// them; the group (with default options) when there is none, its subscriptions when it has none yet.

@@ -2,6 +2,7 @@
 
 #include "troupe/error.hpp"
 #include "troupe/ids.hpp"
+#include "troupe/retry_policy.hpp"
 
 #include <cstdint>
 #include <string>
@@ -55,8 +56,8 @@ struct group_options {
   group_mode mode = group_mode::shared;
   /// How long a consumer may hold a message without settling or renewing (RocketMQ: invisible time, 60 s).
   milliseconds lease = std::chrono::seconds{60};
-  /// Pause before a failed message is delivered again. A fixed one in this version.
-  milliseconds retry_delay = std::chrono::seconds{1};
+  /// Pauses before a failed message is delivered again, for ever: the last one repeats.
+  retry_schedule retry;
   /// Messages one member may hold unsettled.
   std::uint32_t max_unsettled = 1000;
   bool operator==(const group_options&) const = default;
@@ -87,6 +88,8 @@ struct group_definition {
   std::vector<group_subscription> subscriptions;
   timestamp created{};
   std::uint64_t version = 1;
+  /// Nothing is delivered; progress and members stay.
+  bool paused = false;
   bool operator==(const group_definition&) const = default;
 };
 

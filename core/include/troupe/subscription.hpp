@@ -89,7 +89,8 @@ struct leased_run {
 /// where `open_` begins, and a settled message cannot be delivered again: there is no state to do it from.
 class subscription {
 public:
-  subscription(subscription_limits limits, std::shared_ptr<const retry_policy> policy);
+  /// `queue`: what the policy hears of.
+  subscription(subscription_limits limits, std::shared_ptr<const retry_policy> policy, queue_id queue = {});
 
   /// What the store kept. Settled ranges are sorted and disjoint, above the floor.
   struct stored_state {
@@ -215,6 +216,7 @@ private:
   void done(const part& p, progress::outcome what, timestamp now);
   void wait(const part& p, std::uint16_t attempts, std::int64_t due);
   void fail(const part& p, milliseconds delay, timestamp now);
+  void fail_alike(const part& p, std::uint16_t attempts, milliseconds pause, timestamp now);
   void end_lease(std::uint64_t id, bool failed, timestamp now);
   void released(std::uint64_t lease, std::uint64_t messages);
   void push_due(std::uint64_t first, std::uint64_t next, std::int64_t due);
@@ -223,6 +225,7 @@ private:
 
   subscription_limits limits_;
   std::shared_ptr<const retry_policy> policy_;
+  queue_id queue_;
   generation gen_;
   std::uint64_t cursor_ = 0;
   std::uint64_t next_ = 0;

@@ -56,7 +56,8 @@ constexpr reader readers[] = {
     read_one<delivery>,      read_one<dismissed>,     read_one<create_topic>, read_one<set_topic>,
     read_one<create_group>,  read_one<topic_status>,  read_one<group_status>, read_one<get_message>,
     read_one<found_message>, read_one<node_status>,   read_one<names>,        read_one<join>,
-    read_one<route>,         read_one<block>,
+    read_one<route>,         read_one<block>,         read_one<set_group>,    read_one<pause_group>,
+    read_one<reset_group>,   read_one<group_reset>,
 };
 
 } // namespace

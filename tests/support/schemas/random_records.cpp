@@ -127,18 +127,39 @@ topic_definition random_topic(random_source& random) {
   return t;
 }
 
+namespace {
+
+milliseconds random_pause(random_source& random) {
+  return milliseconds{random.between(10, 24 * 3600 * 1000)};
+}
+
+retry_schedule random_retry(random_source& random) {
+  retry_schedule retry{.steps = {}, .jitter = static_cast<std::uint8_t>(random.below(51))};
+  for (auto n = random.below(65); n > 0; --n)
+    retry.steps.push_back(random_pause(random));
+  if (retry.steps.empty()) {
+    retry.initial = random_pause(random);
+    retry.maximum = std::max(retry.initial, random_pause(random));
+    retry.factor = static_cast<std::uint32_t>(random.between(110, 10'000));
+  }
+  return retry;
+}
+
+} // namespace
+
 group_definition random_group(random_source& random) {
   group_definition g;
   g.id = group_id{static_cast<std::uint32_t>(random.between(1, 1u << 30))};
   g.name = random.letters(random.between(1, 120));
   g.options = {.mode = static_cast<group_mode>(random.below(3)),
                .lease = milliseconds{random.below(1u << 31)},
-               .retry_delay = milliseconds{random.below(1u << 31)},
+               .retry = random_retry(random),
                .max_unsettled = static_cast<std::uint32_t>(random.next())};
   for (auto n = random.below(4); n > 0; --n)
     g.subscriptions.push_back({topic_id{static_cast<std::uint32_t>(random.between(1, 1u << 30))},
                                random.letters(random.below(40)),
                                {static_cast<start_position::kind>(random.below(3)), random_time(random)}});
+  g.paused = random.one_in(2);
   g.created = random_time(random);
   g.version = random.next();
   return g;
