@@ -158,6 +158,8 @@ void group_state::ready(const subscription_ready& r) {
 void group_state::used(const grant_used& u) {
   if (!queues_->from_place(u.queue))
     return;
+  if (u.barred)
+    credit_.bar(u.queue, u.member);
   credit_.used(u.queue, u.messages, u.bytes, u.available);
   distribute();
 }

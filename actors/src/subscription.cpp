@@ -160,9 +160,11 @@ void subscription_shell::serve(const grant& g) {
     return;
   }
   grant_ = g;
-  const auto from = ready ? core_.plan(at) : std::nullopt;
-  if (from)
-    read(*from, at);
+  const auto next = ready ? core_.plan(g.member, at) : std::nullopt;
+  if (next && next->alone)
+    grant_->messages = 1;
+  if (next)
+    read(next->from, at);
   else
     finish_grant(0, 0);
   react(at);
@@ -213,7 +215,8 @@ void subscription_shell::finish_grant(std::uint32_t messages, std::uint32_t byte
   grant_.reset();
   const auto at = now();
   announced_ = can_read(at) ? core_.available(at) : 0;
-  self_->send(cfg_.group, grant_used{cfg_.queue, member, messages, bytes, announced_});
+  self_->send(cfg_.group,
+              grant_used{cfg_.queue, member, messages, bytes, announced_, core_.holds_suspect(member)});
 }
 
 // -- settling

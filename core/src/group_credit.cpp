@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 namespace troupe {
 namespace {
@@ -18,8 +19,10 @@ void group_credit::add_member(std::uint64_t member, std::uint32_t max_unsettled)
 void group_credit::remove_member(std::uint64_t member) {
   members_.erase(member);
   std::erase(hungry_, member);
-  for (auto& [id, q] : queues_)
+  for (auto& [id, q] : queues_) {
     q.held.erase(member);
+    q.barred.erase(member);
+  }
 }
 
 void group_credit::set_max_unsettled(std::uint32_t max_unsettled) {
@@ -61,6 +64,12 @@ void group_credit::used(queue_id queue, std::uint32_t messages, std::uint32_t by
   line_up(queue, q);
 }
 
+void group_credit::bar(queue_id queue, std::uint64_t member) {
+  auto it = queues_.find(queue);
+  if (it != queues_.end() && has_member(member))
+    it->second.barred.insert(member);
+}
+
 void group_credit::released(queue_id queue, std::uint64_t member, std::uint64_t messages) {
   auto q = queues_.find(queue);
   auto m = members_.find(member);
@@ -74,6 +83,8 @@ void group_credit::released(queue_id queue, std::uint64_t member, std::uint64_t 
   if (held->second == 0)
     q->second.held.erase(held);
   m->second.unsettled -= n;
+  if (q->second.barred.erase(member) > 0)
+    line_up_stalled();
   line_up(member, m->second);
 }
 
@@ -84,6 +95,7 @@ void group_credit::remove_queue(queue_id queue) {
   const auto q = std::move(it->second);
   queues_.erase(it);
   std::erase(waiting_, queue);
+  stalled_.erase(queue);
   if (q.grant)
     give_back(*q.grant, 0, 0);
   for (const auto& [id, n] : q.held) {
@@ -103,29 +115,47 @@ std::optional<credit_grant> group_credit::next() {
       it->second.queued = false;
     hungry_.pop_front();
   }
-  while (!waiting_.empty()) {
-    auto it = queues_.find(waiting_.front());
-    if (it != queues_.end() && it->second.queued && it->second.available > 0 && !it->second.grant)
-      break;
-    if (it != queues_.end())
-      it->second.queued = false;
+  while (!hungry_.empty() && !waiting_.empty()) {
+    const auto id = waiting_.front();
+    auto it = queues_.find(id);
+    if (it == queues_.end() || !it->second.queued) {
+      waiting_.pop_front();
+      continue;
+    }
+    auto& q = it->second;
+    if (q.available > 0 && !q.grant) {
+      if (const auto member = taker(q); member != hungry_.end())
+        return grant_to(member, id);
+      stalled_.insert(id);
+    }
+    q.queued = false;
     waiting_.pop_front();
   }
-  if (hungry_.empty() || waiting_.empty())
-    return {};
+  return {};
+}
 
+std::deque<std::uint64_t>::iterator group_credit::taker(const queue_state& q) {
+  if (q.barred.empty())
+    return hungry_.begin();
+  return std::ranges::find_if(hungry_, [&](auto id) {
+    const auto it = members_.find(id);
+    return it != members_.end() && room(it->second) > 0 && !q.barred.contains(id);
+  });
+}
+
+credit_grant group_credit::grant_to(std::deque<std::uint64_t>::iterator place, queue_id queue) {
   const auto share = [&](std::uint64_t available) {
     const auto even = (available + hungry_.size() - 1) / hungry_.size();
     return std::max<std::uint64_t>(even, limits_.share);
   };
-  const auto id = hungry_.front();
+  const auto id = *place;
   auto& m = members_.at(id);
-  auto& q = queues_.at(waiting_.front());
-  credit_grant grant{id, waiting_.front(), 0, 0};
+  auto& q = queues_.at(queue);
+  credit_grant grant{id, queue, 0, 0};
   grant.messages = static_cast<std::uint32_t>(
       std::min({room(m), share(q.available), static_cast<std::uint64_t>(limits_.messages)}));
   grant.bytes = static_cast<std::uint32_t>(std::clamp<std::int64_t>(m.bytes, 1, limits_.bytes));
-  hungry_.pop_front();
+  hungry_.erase(place);
   waiting_.pop_front();
   m.queued = q.queued = false;
   m.messages -= grant.messages;
@@ -155,6 +185,12 @@ void group_credit::line_up(std::uint64_t id, member_state& m) {
     return;
   m.queued = true;
   hungry_.push_back(id);
+  line_up_stalled();
+}
+
+void group_credit::line_up_stalled() {
+  for (auto id : std::exchange(stalled_, {}))
+    line_up(id, queues_.at(id));
 }
 
 void group_credit::line_up(queue_id id, queue_state& q) {

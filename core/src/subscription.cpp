@@ -41,7 +41,7 @@ void subscription::restore(const stored_state& state) {
   settled.visit_gaps(floor, cursor_, [&](auto first, auto next) { open_.assign(first, next, {}); });
   for (const auto& r : state.retries)
     if (r.offset.value >= floor && !settled.contains(r.offset.value))
-      open_.assign(r.offset.value, r.offset.value + 1, {0, to_unix_ms(r.due), r.attempts});
+      open_.assign(r.offset.value, r.offset.value + 1, {0, to_unix_ms(r.due), r.attempts, false});
   for (const auto& [first, span] : open_) {
     count({first, span.next, span.value}, true);
     push_due(first, span.next, span.value.due);
@@ -67,11 +67,13 @@ bool subscription::bounded() const {
   return retrying_ >= limits_.retries || cursor_ - floor().value >= limits_.span;
 }
 
-std::optional<queue_offset> subscription::plan(timestamp now) {
+std::optional<delivery_plan> subscription::plan(std::uint64_t member, timestamp now) {
+  if (holds_suspect(member))
+    return {};
   if (const auto* e = earliest(); e && e->due <= to_unix_ms(now))
-    return queue_offset{e->first};
+    return delivery_plan{queue_offset{e->first}, open_.find(e->first)->second.value.suspect};
   if (fresh())
-    return queue_offset{cursor_};
+    return delivery_plan{queue_offset{cursor_}};
   return {};
 }
 
@@ -96,6 +98,9 @@ lease_id subscription::begin(std::uint64_t member, timestamp now) {
   commit();
   taking_ = ++last_lease_;
   taking_now_ = now;
+  taking_alone_.reset();
+  if (const auto next = plan(member, now); next && next->alone)
+    taking_alone_ = next->from.value;
   leases_[taking_] = {member, now + limits_.lease, std::numeric_limits<std::uint64_t>::max(), 0, 0};
   return lease_id{taking_};
 }
@@ -120,13 +125,28 @@ std::uint32_t subscription::take(queue_offset base, std::uint32_t count, std::ui
   std::uint64_t left = most;
   if (taking_ == 0)
     return 0;
+  if (taking_alone_)
+    return take_alone(first, next, most, pass, out);
+  if (holds_suspect(leases_.at(taking_).member))
+    return 0;
   const auto due = to_unix_ms(taking_now_);
   for (const auto& p : parts(first, std::min(next, cursor_)))
-    if (left > 0 && p.state.lease == 0 && p.state.due <= due)
+    if (left > 0 && p.state.lease == 0 && p.state.due <= due && !p.state.suspect)
       left -= take_part(p, first, left, pass, out);
   if (left > 0 && first <= cursor_ && cursor_ < next && fresh())
     left -= take_part({cursor_, next, {}}, first, left, pass, out);
   return static_cast<std::uint32_t>(most - left);
+}
+
+std::uint32_t subscription::take_alone(std::uint64_t first, std::uint64_t next, std::uint32_t most,
+                                       const wanted& pass, std::vector<leased_run>& out) {
+  const auto at = *taking_alone_;
+  if (at < first || at >= next || most == 0)
+    return 0;
+  const auto found = open_.find(at);
+  if (found == open_.end() || found->second.value.lease != 0)
+    return 0;
+  return static_cast<std::uint32_t>(take_part({at, at + 1, found->second.value}, first, 1, pass, out));
 }
 
 /// Leases the wanted offsets of one part and skips the others, until `left` are leased. The part is waiting,
@@ -142,7 +162,7 @@ std::uint64_t subscription::take_part(const part& p, std::uint64_t base, std::ui
   if (!pass) {
     const auto next = std::min(p.next, p.first + left);
     leave(p.first, next);
-    lease_out(p.first, next, p.state.attempts, out);
+    lease_out(p.first, next, p.state, out);
     return next - p.first;
   }
   std::uint64_t taken = 0;
@@ -157,7 +177,7 @@ std::uint64_t subscription::take_part(const part& p, std::uint64_t base, std::ui
       other = judge(++end);
     leave(at, end);
     if (want) {
-      lease_out(at, end, p.state.attempts, out);
+      lease_out(at, end, p.state, out);
       taken += end - at;
     } else {
       open_.erase(at, end);
@@ -169,11 +189,15 @@ std::uint64_t subscription::take_part(const part& p, std::uint64_t base, std::ui
   return taken;
 }
 
-void subscription::lease_out(std::uint64_t first, std::uint64_t next, std::uint16_t attempts,
+void subscription::lease_out(std::uint64_t first, std::uint64_t next, const open_state& before,
                              std::vector<leased_run>& out) {
-  open_.assign(first, next, {taking_, 0, attempts});
-  count({first, next, {taking_, 0, attempts}}, true);
+  const auto attempts = before.attempts;
+  const open_state state{taking_, 0, attempts, before.suspect};
+  open_.assign(first, next, state);
+  count({first, next, state}, true);
   auto& lease = leases_[taking_];
+  if (before.suspect)
+    suspects_[lease.member] = taking_;
   lease.low = std::min(lease.low, first);
   lease.high = std::max(lease.high, next);
   lease.messages += next - first;
@@ -214,9 +238,9 @@ settle_outcome subscription::settle(const settle_claim& claim, timestamp now) {
       continue;
     result.refused -= p.next - p.first;
     if (claim.wish == settle_wish::retry)
-      fail(p, claim.delay, now);
+      fail(p, claim.delay, false, now);
     else
-      wait(p, p.state.attempts, 0);
+      wait(p, {0, 0, p.state.attempts, p.state.suspect});
   }
   return result;
 }
@@ -236,24 +260,28 @@ void subscription::member_gone(std::uint64_t member, bool failed, timestamp now)
   for (const auto& [id, lease] : leases_)
     if (lease.member == member)
       ids.push_back(id);
-  for (auto id : ids)
-    end_lease(id, failed, now);
+  const auto suspect = suspects_.find(member);
+  const auto cause = suspect == suspects_.end() ? 0 : suspect->second;
+  for (auto id : ids) {
+    const auto lost = cause == 0 || id == cause ? lease_end::failed : lease_end::innocent;
+    end_lease(id, failed ? lost : lease_end::given_back, now);
+  }
 }
 
 void subscription::expire(timestamp now) {
   while (!ends_.empty() && ends_.begin()->first <= now)
-    end_lease(ends_.begin()->second, true, now);
+    end_lease(ends_.begin()->second, lease_end::failed, now);
 }
 
-void subscription::end_lease(std::uint64_t id, bool failed, timestamp now) {
+void subscription::end_lease(std::uint64_t id, lease_end how, timestamp now) {
   const auto lease = leases_.at(id);
   for (const auto& p : parts(lease.low, lease.high)) {
     if (p.state.lease != id)
       continue;
-    if (failed)
-      fail(p, milliseconds{0}, now);
+    if (how == lease_end::failed)
+      fail(p, milliseconds{0}, true, now);
     else
-      wait(p, p.state.attempts, 0);
+      wait(p, {0, 0, p.state.attempts, p.state.suspect || how == lease_end::innocent});
   }
 }
 
@@ -264,31 +292,31 @@ void subscription::done(const part& p, progress::outcome what, timestamp now) {
   write(p.first, p.next, {what, 0, 0}, now);
 }
 
-void subscription::fail(const part& p, milliseconds delay, timestamp now) {
+void subscription::fail(const part& p, milliseconds delay, bool suspect, timestamp now) {
   const auto most = std::numeric_limits<std::uint16_t>::max();
   const auto attempts = static_cast<std::uint16_t>(p.state.attempts < most ? p.state.attempts + 1 : most);
-  const auto pause = [&](std::uint64_t offset) {
-    return policy_->decide({queue_, queue_offset{offset}, attempts}).delay;
+  const auto state = [&](std::uint64_t offset) {
+    const auto pause =
+        delay > milliseconds{0} ? delay : policy_->decide({queue_, queue_offset{offset}, attempts}).delay;
+    return open_state{0, to_unix_ms(now + pause), attempts, suspect};
   };
   if (delay > milliseconds{0} || !policy_->spreads())
-    return fail_alike(p, attempts, delay > milliseconds{0} ? delay : pause(p.first), now);
+    return fail_alike(p, state(p.first), now);
   for (auto at = p.first; at < p.next; ++at)
-    fail_alike({at, at + 1, p.state}, attempts, pause(at), now);
+    fail_alike({at, at + 1, p.state}, state(at), now);
 }
 
-void subscription::fail_alike(const part& p, std::uint16_t attempts, milliseconds pause, timestamp now) {
-  const auto due = to_unix_ms(now + pause);
-  wait(p, attempts, due);
-  write(p.first, p.next, {progress::outcome::retry, attempts, due}, now);
+void subscription::fail_alike(const part& p, const open_state& state, timestamp now) {
+  wait(p, state);
+  write(p.first, p.next, {progress::outcome::retry, state.attempts, state.due}, now);
 }
 
-void subscription::wait(const part& p, std::uint16_t attempts, std::int64_t due) {
-  const open_state state{0, due, attempts};
+void subscription::wait(const part& p, const open_state& state) {
   count(p, false);
   open_.assign(p.first, p.next, state);
   count({p.first, p.next, state}, true);
   released(p.state.lease, p.next - p.first);
-  push_due(p.first, p.next, due);
+  push_due(p.first, p.next, state.due);
 }
 
 void subscription::released(std::uint64_t lease, std::uint64_t messages) {
@@ -305,6 +333,8 @@ void subscription::released(std::uint64_t lease, std::uint64_t messages) {
   it->second.messages -= messages;
   if (it->second.messages == 0) {
     ends_.erase({it->second.deadline, it->first});
+    if (const auto held = suspects_.find(member); held != suspects_.end() && held->second == lease)
+      suspects_.erase(held);
     leases_.erase(it);
   }
 }

@@ -169,6 +169,30 @@ TEST_F(group, a_lease_that_ends_brings_the_messages_to_somebody_else) {
   EXPECT_EQ(received(ann) + received(bob), "0@1=bx1");
 }
 
+TEST_F(group, what_was_held_when_a_lease_ended_comes_one_at_a_time_to_each_member) {
+  start(1);
+  publish_to(0, {"a", "b", "c", "d"});
+  const auto m = join_as(ann);
+  credit(ann, m, 100);
+  EXPECT_EQ(received(ann), "0@0=a 0@1=b 0@2=c 0@3=d");
+  advance(60s);
+  advance(1s);
+  EXPECT_EQ(received(ann), "0@0=ax1");
+  const auto held_by_ann = last.at(0);
+  const auto n = join_as(bob);
+  credit(bob, n, 100);
+  EXPECT_EQ(received(bob), "0@1=bx1");
+  publish_to(0, {"e"});
+  EXPECT_EQ(received(ann) + received(bob), "") << "nothing else while they hold these";
+  ack_all(ann, m, held_by_ann);
+  EXPECT_EQ(received(ann), "0@2=cx1");
+  ack_all(ann, m, last.at(0));
+  EXPECT_EQ(received(ann), "0@3=dx1");
+  ack_all(ann, m, last.at(0));
+  EXPECT_EQ(received(ann), "0@4=e");
+  EXPECT_EQ(received(bob), "");
+}
+
 TEST_F(group, renewed_leases_live_on) {
   start(1);
   publish_to(0, {"a"});

@@ -60,6 +60,44 @@ TEST_F(group_credit_test, serves_queues_and_members_in_turn) {
   EXPECT_EQ(grants(aut), "2:1:100 ");
 }
 
+TEST_F(group_credit_test,
+       passes_over_a_member_that_is_barred_from_a_queue_until_it_releases_something_of_it) {
+  aut.add_credit(1, 1000, plenty);
+  aut.ready(q1, 5000);
+  EXPECT_EQ(grants(aut), "1:1:100 ");
+  aut.bar(q1, 1);
+  aut.used(q1, 1, 10, 4999);
+  EXPECT_EQ(grants(aut), "") << "nobody else has credit";
+  aut.ready(q2, 50);
+  EXPECT_EQ(grants(aut), "1:2:50 ") << "other queues go on";
+  aut.add_credit(2, 1000, plenty);
+  EXPECT_EQ(grants(aut), "2:1:100 ") << "the queue has waited for somebody else";
+  aut.used(q1, 100, 1000, 4899);
+  EXPECT_EQ(grants(aut), "2:1:100 ");
+  aut.released(q1, 1, 1);
+  aut.used(q1, 100, 1000, 4799);
+  EXPECT_EQ(grants(aut), "1:1:100 ");
+}
+
+TEST_F(group_credit_test, serves_a_queue_again_when_the_only_member_is_barred_no_longer) {
+  aut.add_credit(1, 1000, plenty);
+  aut.ready(q1, 5000);
+  grants(aut);
+  aut.bar(q1, 1);
+  aut.used(q1, 1, 10, 4999);
+  EXPECT_EQ(grants(aut), "");
+  aut.ready(q1, 4998);
+  EXPECT_EQ(grants(aut), "");
+  aut.released(q1, 1, 1);
+  EXPECT_EQ(grants(aut), "1:1:100 ");
+  aut.bar(q1, 1);
+  aut.used(q1, 1, 10, 4999);
+  EXPECT_EQ(grants(aut), "");
+  aut.remove_queue(q1);
+  aut.add_credit(1, 10, plenty);
+  EXPECT_EQ(grants(aut), "") << "a queue that is gone waits no longer";
+}
+
 TEST_F(group_credit_test, splits_a_small_backlog_between_the_members_that_wait) {
   aut.add_credit(1, 1000, plenty);
   aut.add_credit(2, 1000, plenty);

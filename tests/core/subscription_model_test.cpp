@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -20,6 +21,7 @@ struct offset_model {
   std::uint64_t lease = 0;
   std::uint16_t attempts = 0;
   timestamp due{};
+  bool suspect = false;
   /// What the store knows: settled, or attempts and due time.
   bool stored_settled = false;
   std::uint16_t stored_attempts = 0;
@@ -85,6 +87,8 @@ private:
     case 12:
       if (below(40) == 0)
         restart();
+      else if (below(80) == 0)
+        reset();
       break;
     default:
       if (below(10) == 0)
@@ -122,10 +126,14 @@ private:
   }
 
   void deliver(std::uint64_t member, std::uint64_t most) {
-    const auto from = aut_.plan(now_);
-    ASSERT_EQ(from.has_value(), deliverable());
-    if (!from)
+    const auto plan = aut_.plan(member, now_);
+    ASSERT_EQ(aut_.holds_suspect(member), suspect_lease(member) != 0);
+    ASSERT_EQ(plan.has_value(), suspect_lease(member) == 0 && deliverable());
+    if (!plan)
       return;
+    expect_first_due(*plan);
+    const auto from = std::optional{plan->from};
+    alone_ = plan->alone ? from : std::nullopt;
     const auto lease = aut_.begin(member, now_);
     std::vector<leased_run> runs;
     std::vector<std::uint64_t> expected;
@@ -159,7 +167,31 @@ private:
     if (!seen.empty())
       leases_[lease.value] = {member, now_ + limits_.lease};
     // One plan always makes progress, or a broker would turn in circles.
-    ASSERT_TRUE(!seen.empty() || aut_.plan(now_) != from);
+    ASSERT_TRUE(!seen.empty() || aut_.plan(member, now_) != plan);
+    if (alone_) {
+      ASSERT_LE(seen.size(), 1u);
+    }
+  }
+  /// What is due first comes first, before what was never delivered; a suspect one alone.
+  void expect_first_due(const delivery_plan& plan) {
+    std::optional<timestamp> first;
+    for (const auto& m : model_)
+      if (m.state == kind::waiting && m.due <= now_ && (!first || m.due < *first))
+        first = m.due;
+    const auto at = plan.from.value;
+    ASSERT_EQ(first.has_value(), at < model_cursor()) << "offset " << at;
+    if (first) {
+      ASSERT_EQ(model_[at].due, *first) << "offset " << at;
+      ASSERT_EQ(model_[at].state, kind::waiting) << "offset " << at;
+    }
+    ASSERT_EQ(plan.alone, first && model_[at].suspect) << "offset " << at;
+  }
+  /// The lease by which the member holds a suspect message; 0: it holds none.
+  std::uint64_t suspect_lease(std::uint64_t member) const {
+    for (const auto& m : model_)
+      if (m.state == kind::leased && m.suspect && leases_.at(m.lease).member == member)
+        return m.lease;
+    return 0;
   }
   subscription::wanted pass_or_all(subscription::wanted pass) const {
     return filtered_ ? std::move(pass) : subscription::wanted{};
@@ -179,8 +211,13 @@ private:
       out.push_back(i);
       --left;
     };
+    if (alone_) {
+      if (base <= alone_->value && alone_->value < next && left > 0)
+        judge(alone_->value);
+      return;
+    }
     for (auto i = base; i < next && left > 0; ++i)
-      if (model_[i].state == kind::waiting && model_[i].due <= now_)
+      if (model_[i].state == kind::waiting && model_[i].due <= now_ && !model_[i].suspect)
         judge(i);
     const auto cursor = model_cursor();
     if (cursor < base || bounded())
@@ -224,7 +261,7 @@ private:
       } else if (m.state != kind::leased || m.lease != lease) {
         ++refused;
       } else if (wish == settle_wish::retry) {
-        fail(m, delay);
+        fail(m, delay, false);
       } else {
         m.state = kind::waiting;
         m.due = {};
@@ -237,8 +274,9 @@ private:
               refused);
   }
 
-  void fail(offset_model& m, milliseconds delay) {
+  void fail(offset_model& m, milliseconds delay, bool suspect) {
     m.state = kind::waiting;
+    m.suspect = suspect;
     ++m.attempts;
     m.due = now_ + (delay > 0ms ? delay : 2s);
   }
@@ -256,12 +294,13 @@ private:
       it->second.deadline = now_ + limits_.lease;
   }
 
-  void end(std::uint64_t lease, bool failed) {
+  void end(std::uint64_t lease, bool failed, bool innocent = false) {
     for (auto& m : model_)
       if (m.state == kind::leased && m.lease == lease) {
         if (failed) {
-          fail(m, 0ms);
+          fail(m, 0ms, true);
         } else {
+          m.suspect = m.suspect || innocent;
           m.state = kind::waiting;
           m.due = {};
         }
@@ -274,10 +313,11 @@ private:
         end(id, true);
   }
   void member_gone(std::uint64_t member, bool failed) {
+    const auto cause = suspect_lease(member);
     aut_.member_gone(member, failed, now_);
     for (auto& [id, lease] : leases_)
       if (lease.member == member)
-        end(id, failed);
+        end(id, failed && (cause == 0 || id == cause), failed && cause != 0 && id != cause);
   }
 
   void write() {
@@ -327,6 +367,8 @@ private:
       m.due = m.stored_attempts > 0 ? m.stored_due : timestamp{};
       m.state = m.stored_settled ? kind::settled : m.stored_attempts > 0 ? kind::waiting : kind::undelivered;
     }
+    for (auto& m : model_)
+      m.suspect = false;
     leases_.clear();
     aut_.restore(state);
     aut_.extent(queue_offset{first_}, queue_offset{model_.size()}, now_);
@@ -335,6 +377,22 @@ private:
     for (std::uint64_t i = 0; i < aut_.cursor().value; ++i)
       if (model_[i].state == kind::undelivered)
         model_[i].state = kind::waiting;
+  }
+
+  /// A new generation begins anywhere.
+  void reset() {
+    gen_ = generation{gen_.value + 1};
+    const auto to = first_ + below(model_.size() - first_ + 1);
+    for (std::uint64_t i = 0; i < model_.size(); ++i) {
+      model_[i] = {};
+      if (i < to) {
+        model_[i].state = kind::settled;
+        model_[i].stored_settled = true;
+      }
+    }
+    leases_.clear();
+    aut_.restore({gen_, queue_offset{to}, {}, {}});
+    aut_.extent(queue_offset{first_}, queue_offset{model_.size()}, now_);
   }
 
   bool bounded() const {
@@ -406,6 +464,8 @@ private:
   std::uint64_t first_ = 0;
   std::map<std::uint64_t, lease_model> leases_;
   bool filtered_ = false;
+  /// The suspect message that the delivery under way is for.
+  std::optional<queue_offset> alone_;
 };
 
 TEST(subscription_model, nothing_is_lost_and_nothing_settled_comes_again_whatever_happens) {

@@ -56,6 +56,10 @@ struct subscription_test : testing::Test {
     EXPECT_EQ(aut.commit(), !runs.empty());
     return trace(runs);
   }
+  std::optional<queue_offset> plan(std::uint64_t member = ann) {
+    const auto p = aut.plan(member, now);
+    return p ? std::optional{p->from} : std::nullopt;
+  }
   std::uint64_t settle(settle_wish wish, std::uint64_t first, std::uint32_t count, milliseconds delay = 0ms) {
     return aut.settle({wish, gen, lease, queue_offset{first}, count, delay}, now).refused;
   }
@@ -88,13 +92,13 @@ TEST_F(subscription_test, spreads_what_failed_together_when_the_policy_does) {
 }
 
 TEST_F(subscription_test, delivers_each_message_once_from_the_cursor_on) {
-  EXPECT_EQ(aut.plan(now), queue_offset{0});
+  EXPECT_EQ(plan(), queue_offset{0});
   EXPECT_EQ(aut.available(now), 100u);
   EXPECT_EQ(deliver(ann, 0, 60), "0-60x0 ");
-  EXPECT_EQ(aut.plan(now), queue_offset{60});
+  EXPECT_EQ(plan(), queue_offset{60});
   EXPECT_EQ(deliver(bob, 60, 40, 30), "60-90x0 ");
   EXPECT_EQ(deliver(bob, 60, 40), "90-100x0 ");
-  EXPECT_EQ(aut.plan(now), std::nullopt);
+  EXPECT_EQ(plan(), std::nullopt);
   EXPECT_EQ(aut.leased(), 100u);
   EXPECT_FALSE(aut.has_progress()) << "a lease is not progress";
 }
@@ -128,10 +132,10 @@ TEST_F(subscription_test, a_lease_that_ends_is_a_failure_and_comes_again_after_t
   EXPECT_EQ(written(), "0-5 done; 5-10 retry1@61000; ");
   EXPECT_EQ(released(), "1:10 ");
   EXPECT_EQ(aut.next_deadline(now), start + 61s);
-  EXPECT_EQ(aut.plan(now), queue_offset{10}) << "not due yet";
+  EXPECT_EQ(plan(), queue_offset{10}) << "not due yet";
   now = start + 61s;
-  EXPECT_EQ(aut.plan(now), queue_offset{5});
-  EXPECT_EQ(deliver(bob, 0, 10), "5-10x1 ");
+  EXPECT_EQ(plan(), queue_offset{5});
+  EXPECT_EQ(deliver(bob, 0, 10), "5-6x1 ");
 }
 
 TEST_F(subscription_test, a_renewed_lease_lives_on_and_only_for_its_member) {
@@ -164,7 +168,7 @@ TEST_F(subscription_test, what_is_given_back_is_available_at_once_without_a_fail
   EXPECT_EQ(settle(settle_wish::give_back, 4, 6), 0u);
   EXPECT_FALSE(aut.has_progress());
   EXPECT_EQ(released(), "1:6 ");
-  EXPECT_EQ(aut.plan(now), queue_offset{4});
+  EXPECT_EQ(plan(), queue_offset{4});
   EXPECT_EQ(deliver(bob, 0, 10), "4-10x0 ");
 }
 
@@ -177,7 +181,7 @@ TEST_F(subscription_test, a_lost_member_fails_what_it_held_and_one_that_left_doe
   EXPECT_EQ(deliver(3, 10, 10), "10-20x0 ");
   EXPECT_EQ(deliver(3, 0, 10), "");
   now += 1s;
-  EXPECT_EQ(deliver(3, 0, 10), "0-10x1 ");
+  EXPECT_EQ(deliver(3, 0, 10), "0-1x1 ");
 }
 
 TEST_F(subscription_test, attempts_survive_giving_back_after_a_failure) {
@@ -197,10 +201,10 @@ TEST_F(subscription_test, a_late_ack_counts_even_when_another_member_holds_the_m
   EXPECT_EQ(aut.settle({settle_wish::ack, gen, old, queue_offset{0}, 3}, now).refused, 0u)
       << "it waits for a retry";
   now += 1s;
-  EXPECT_EQ(deliver(bob, 0, 10), "3-10x1 ");
+  EXPECT_EQ(deliver(bob, 0, 10), "3-4x1 ");
   released();
   EXPECT_EQ(aut.settle({settle_wish::ack, gen, old, queue_offset{3}, 4}, now).refused, 0u) << "bob has it";
-  EXPECT_EQ(released(), "2:4 ");
+  EXPECT_EQ(released(), "2:1 ");
   EXPECT_EQ(settle(settle_wish::ack, 3, 4), 0u) << "settled twice is settled";
   settle(settle_wish::ack, 7, 3);
   EXPECT_EQ(aut.floor(), queue_offset{10});
@@ -284,7 +288,7 @@ TEST_F(subscription_test, damaged_messages_count_as_settled_wherever_they_lie) {
   EXPECT_EQ(aut.cursor(), queue_offset{10}) << "messages before the hole are still to come";
   EXPECT_EQ(deliver(ann, 0, 20), "0-3x0 5-20x0 ");
   aut.hole(queue_offset{20}, queue_offset{30}, now);
-  EXPECT_EQ(aut.plan(now), queue_offset{30});
+  EXPECT_EQ(plan(), queue_offset{30});
 }
 
 TEST_F(subscription_test, restores_progress_and_delivers_what_was_leased_again_with_its_attempts) {
@@ -309,7 +313,7 @@ TEST_F(subscription_test, beyond_the_span_only_retries_are_served) {
   deliver(ann, 0, 100, 50);
   const auto old = lease;
   EXPECT_TRUE(aut.bounded());
-  EXPECT_EQ(aut.plan(now), std::nullopt);
+  EXPECT_EQ(plan(), std::nullopt);
   settle(settle_wish::ack, 10, 40);
   EXPECT_TRUE(aut.bounded()) << "the floor counts, not the number";
   settle(settle_wish::retry, 5, 5);
@@ -317,7 +321,7 @@ TEST_F(subscription_test, beyond_the_span_only_retries_are_served) {
   EXPECT_EQ(deliver(bob, 0, 100), "5-10x1 ");
   EXPECT_EQ(aut.settle({settle_wish::ack, gen, old, queue_offset{0}, 5}, now).refused, 0u);
   EXPECT_FALSE(aut.bounded());
-  EXPECT_EQ(aut.plan(now), queue_offset{50});
+  EXPECT_EQ(plan(), queue_offset{50});
 }
 
 TEST_F(subscription_test, beyond_the_number_of_retries_only_retries_are_served) {
@@ -326,12 +330,12 @@ TEST_F(subscription_test, beyond_the_number_of_retries_only_retries_are_served) 
   deliver(ann, 0, 10);
   settle(settle_wish::retry, 0, 5);
   EXPECT_TRUE(aut.bounded());
-  EXPECT_EQ(aut.plan(now), std::nullopt);
+  EXPECT_EQ(plan(), std::nullopt);
   now += 1s;
-  EXPECT_EQ(aut.plan(now), queue_offset{0});
+  EXPECT_EQ(plan(), queue_offset{0});
   EXPECT_EQ(deliver(bob, 0, 10), "0-5x1 ");
   EXPECT_FALSE(aut.bounded());
-  EXPECT_EQ(aut.plan(now), queue_offset{10});
+  EXPECT_EQ(plan(), queue_offset{10});
 }
 
 TEST_F(subscription_test, progress_that_could_not_be_written_is_written_later_and_newer_outcomes_win) {
@@ -356,9 +360,9 @@ TEST_F(subscription_test, hands_out_progress_in_pieces) {
 
 TEST_F(subscription_test, a_queue_that_has_less_than_it_seemed_is_not_asked_again) {
   aut.exhausted(queue_offset{0});
-  EXPECT_EQ(aut.plan(now), std::nullopt);
+  EXPECT_EQ(plan(), std::nullopt);
   aut.extent(queue_offset{0}, queue_offset{101}, now);
-  EXPECT_EQ(aut.plan(now), queue_offset{0});
+  EXPECT_EQ(plan(), queue_offset{0});
 }
 
 TEST_F(subscription_test, attempts_stop_counting_at_their_largest_value) {
@@ -392,6 +396,75 @@ TEST_F(subscription_test, counts_as_unsettled_what_is_neither_acknowledged_nor_s
   EXPECT_EQ(aut.unsettled(), 80u);
   settle(settle_wish::ack, 5, 5);
   EXPECT_EQ(aut.unsettled(), 75u);
+}
+
+TEST_F(subscription_test, leases_alone_what_was_held_by_a_consumer_that_was_lost) {
+  deliver(ann, 0, 4);
+  aut.member_gone(ann, true, now);
+  EXPECT_EQ(written(), "0-4 retry1@1000; ");
+  now += 1s;
+  EXPECT_EQ(aut.plan(ann, now), (delivery_plan{queue_offset{0}, true}));
+  EXPECT_EQ(deliver(ann, 0, 100), "0-1x1 ") << "one, and nothing else of the batch with it";
+  EXPECT_EQ(aut.plan(ann, now), std::nullopt) << "until that one is settled";
+  EXPECT_EQ(deliver(ann, 0, 100), "");
+  EXPECT_EQ(deliver(bob, 0, 100), "1-2x1 ") << "one per member";
+  EXPECT_EQ(settle(settle_wish::ack, 0, 1), 0u);
+  EXPECT_EQ(deliver(ann, 0, 100), "2-3x1 ");
+  EXPECT_EQ(settle(settle_wish::ack, 2, 1), 0u);
+  EXPECT_EQ(deliver(ann, 0, 100), "3-4x1 ");
+  EXPECT_EQ(settle(settle_wish::ack, 1, 3), 0u);
+  EXPECT_EQ(deliver(ann, 0, 100), "4-100x0 ") << "what was never in doubt goes on in one delivery";
+}
+
+TEST_F(subscription_test, leases_alone_what_was_held_by_a_lease_that_ended) {
+  deliver(ann, 0, 3);
+  now += limits.lease;
+  aut.expire(now);
+  now += 1s;
+  EXPECT_EQ(deliver(bob, 0, 100), "0-1x1 ");
+}
+
+TEST_F(subscription_test, blames_the_message_that_was_leased_alone_and_not_its_neighbours) {
+  deliver(ann, 0, 2);
+  aut.member_gone(ann, true, now);
+  written();
+  EXPECT_EQ(deliver(bob, 0, 100, 3), "2-5x0 ") << "the suspects wait for their retry";
+  now += 1s;
+  EXPECT_EQ(deliver(bob, 0, 100), "0-1x1 ");
+  aut.member_gone(bob, true, now);
+  EXPECT_EQ(written(), "0-1 retry2@2000; ") << "what bob held besides has not failed";
+  EXPECT_EQ(deliver(ann, 0, 100), "2-3x0 ") << "but is leased alone from now on";
+  EXPECT_EQ(settle(settle_wish::ack, 2, 3), 0u);
+  EXPECT_EQ(deliver(ann, 0, 100), "1-2x1 ");
+}
+
+TEST_F(subscription_test, trusts_a_message_again_whose_consumer_said_itself_that_it_failed) {
+  deliver(ann, 0, 2);
+  aut.member_gone(ann, true, now);
+  for (std::uint64_t offset : {0, 1}) {
+    now += 1s;
+    EXPECT_EQ(deliver(ann, 0, 100), trace({{queue_offset{offset}, queue_offset{offset + 1}, 1}}));
+    EXPECT_EQ(settle(settle_wish::retry, offset, 1, 10s), 0u);
+  }
+  now += 10s;
+  EXPECT_EQ(deliver(ann, 0, 2), "0-2x2 ");
+}
+
+TEST_F(subscription_test, keeps_suspecting_a_message_that_was_given_back) {
+  deliver(ann, 0, 2);
+  aut.member_gone(ann, true, now);
+  now += 1s;
+  EXPECT_EQ(deliver(bob, 0, 100), "0-1x1 ");
+  EXPECT_EQ(settle(settle_wish::give_back, 0, 1), 0u);
+  EXPECT_EQ(deliver(bob, 0, 100), "0-1x1 ");
+}
+
+TEST_F(subscription_test, passes_over_a_suspect_message_that_the_filter_does_not_want_any_more) {
+  deliver(ann, 0, 2);
+  aut.member_gone(ann, true, now);
+  now += 1s;
+  EXPECT_EQ(deliver(ann, 0, 100, 1000, [](std::uint32_t i) { return i != 0; }), "");
+  EXPECT_EQ(deliver(ann, 0, 100, 1000, [](std::uint32_t i) { return i != 0; }), "1-2x1 ");
 }
 
 } // namespace

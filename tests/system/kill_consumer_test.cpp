@@ -153,6 +153,37 @@ TEST_F(kill_consumer_test, what_a_killed_consumer_held_comes_at_once_to_another_
   EXPECT_TRUE(eventually([&] { return done(); }));
 }
 
+TEST_F(kill_consumer_test,
+       a_message_that_kills_its_consumers_takes_its_neighbours_along_once_and_never_again) {
+  start(1, {.lease = std::chrono::hours{1}, .retry = retry_schedule::fixed(50ms)});
+  publish(10);
+  receiving_process first{node_, {"--settle", "none"}};
+  expect_attempt(first.take(10), 1);
+  first.handle().signal(SIGKILL);
+  ASSERT_TRUE(first.handle().wait());
+  // The first message is the poison: whoever gets it dies of it.
+  const auto dies_of_it = [&](int attempt) {
+    receiving_process next{node_, {"--settle", "none"}};
+    const auto alone = next.take(1);
+    expect_attempt(alone, attempt);
+    EXPECT_EQ(labels_of(alone), std::set<label>{label{}});
+    EXPECT_EQ(leased(*client_, "crew"), 1u) << "whoever may hold a thousand holds this one only";
+    next.handle().signal(SIGKILL);
+    EXPECT_TRUE(next.handle().wait());
+  };
+  dies_of_it(2);
+  receiving_process heir{node_, {"--max", "9"}};
+  const auto others = heir.take(9);
+  expect_attempt(others, 2);
+  EXPECT_FALSE(labels_of(others).contains(label{})) << "it waits for its retry, they are due";
+  EXPECT_EQ(heir.handle().wait(), 0) << heir.handle().errors();
+  dies_of_it(3);
+  receiving_process immune{node_, {"--max", "1"}};
+  expect_attempt(immune.take(1), 4);
+  EXPECT_EQ(immune.handle().wait(), 0) << immune.handle().errors();
+  EXPECT_TRUE(eventually([&] { return done(); }));
+}
+
 TEST_F(kill_consumer_test, what_a_hung_consumer_held_comes_to_another_when_its_lease_ends) {
   start(2, {.lease = 2s, .retry = retry_schedule::fixed(50ms)});
   publish(20);

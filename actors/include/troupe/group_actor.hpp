@@ -40,6 +40,8 @@ struct grant_used {
   std::uint32_t messages = 0;
   std::uint32_t bytes = 0;
   std::uint64_t available = 0;
+  /// The member gets nothing more of this queue until it has released something of it.
+  bool barred = false;
 };
 /// SUBSCRIPTION -> GROUP: messages that members hold no longer.
 struct messages_released {

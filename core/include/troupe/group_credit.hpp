@@ -6,6 +6,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <vector>
 
 namespace troupe {
@@ -54,6 +55,8 @@ public:
   /// The queue is done with its grant: it delivered so much (maybe a little more bytes than granted) and has
   /// about `available` messages left.
   void used(queue_id queue, std::uint32_t messages, std::uint32_t bytes, std::uint64_t available);
+  /// The member gets nothing more of the queue until something of it is released by the member.
+  void bar(queue_id queue, std::uint64_t member);
   /// The member holds so many messages of the queue no longer.
   void released(queue_id queue, std::uint64_t member, std::uint64_t messages);
   /// The queue is gone: its grant is given back, and members hold nothing of it.
@@ -82,12 +85,18 @@ private:
     std::optional<credit_grant> grant;
     /// What members hold of it.
     std::map<std::uint64_t, std::uint64_t> held;
+    /// Members that get nothing of it at present.
+    std::set<std::uint64_t> barred;
   };
 
   /// Messages that can be granted to the member now.
   static std::uint64_t room(const member_state& m);
   void line_up(std::uint64_t id, member_state& m);
   void line_up(queue_id id, queue_state& q);
+  void line_up_stalled();
+  /// Of the members with room, the one whose turn it is to get something of the queue.
+  std::deque<std::uint64_t>::iterator taker(const queue_state& q);
+  credit_grant grant_to(std::deque<std::uint64_t>::iterator place, queue_id queue);
   void give_back(const credit_grant& g, std::uint32_t messages, std::uint32_t bytes);
 
   grant_limits limits_;
@@ -97,6 +106,8 @@ private:
   /// are gone or have nothing any more.
   std::deque<std::uint64_t> hungry_;
   std::deque<queue_id> waiting_;
+  /// Queues with messages that no member with room may have at present.
+  std::set<queue_id> stalled_;
 };
 
 } // namespace troupe

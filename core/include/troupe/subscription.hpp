@@ -73,6 +73,15 @@ struct release {
   bool operator==(const release&) const = default;
 };
 
+/// Where to read for the next delivery to a member.
+struct delivery_plan {
+  queue_offset from;
+  /// One message, and nothing else with it: its last consumer was lost, or did not settle it in time, and
+  /// what else it held then must not suffer if this one is the cause.
+  bool alone = false;
+  bool operator==(const delivery_plan&) const = default;
+};
+
 /// Consecutive offsets that were leased together, with the failures recorded for each of them.
 struct leased_run {
   queue_offset first;
@@ -87,6 +96,11 @@ struct leased_run {
 /// Invariant: every offset is in exactly one state. At or above the cursor: undelivered. Below it, what
 /// `open_` holds is leased or waits for (another) delivery, and all the rest is settled. So the floor is
 /// where `open_` begins, and a settled message cannot be delivered again: there is no state to do it from.
+///
+/// Poison: what a consumer held when it was lost, or when its lease ended, is suspect, until it is settled or
+/// fails by a consumer's own word. A suspect message is leased alone, one per member, and a member that holds
+/// one gets nothing else. When that member is lost, only the suspect message has failed: what it held besides
+/// becomes suspect without a failure. A restart forgets who was suspect.
 class subscription {
 public:
   /// `queue`: what the policy hears of.
@@ -114,9 +128,11 @@ public:
   /// Nothing is at or above `next` for now, whatever was said before.
   void exhausted(queue_offset next);
 
-  /// Where to read for the next delivery: due retries first, then the cursor. Empty when nothing can be
-  /// delivered now.
-  std::optional<queue_offset> plan(timestamp now);
+  /// Where to read for the next delivery to the member: due retries first, then the cursor. Empty when
+  /// nothing can be delivered to it now.
+  std::optional<delivery_plan> plan(std::uint64_t member, timestamp now);
+  /// True when the member holds a suspect message: it gets nothing else until that is settled.
+  bool holds_suspect(std::uint64_t member) const { return suspects_.count(member) != 0; }
   /// About how many messages could be delivered now.
   std::uint64_t available(timestamp now);
 
@@ -177,6 +193,7 @@ private:
     std::uint64_t lease = 0;
     std::int64_t due = 0;
     std::uint16_t attempts = 0;
+    bool suspect = false;
     bool operator==(const open_state&) const = default;
   };
   struct outcome_state {
@@ -211,13 +228,16 @@ private:
                           std::vector<leased_run>& out);
   void count(const part& p, bool add);
   void write(std::uint64_t first, std::uint64_t next, const outcome_state& what, timestamp now);
-  void lease_out(std::uint64_t first, std::uint64_t next, std::uint16_t attempts,
+  std::uint32_t take_alone(std::uint64_t first, std::uint64_t next, std::uint32_t most, const wanted& pass,
+                           std::vector<leased_run>& out);
+  void lease_out(std::uint64_t first, std::uint64_t next, const open_state& before,
                  std::vector<leased_run>& out);
   void done(const part& p, progress::outcome what, timestamp now);
-  void wait(const part& p, std::uint16_t attempts, std::int64_t due);
-  void fail(const part& p, milliseconds delay, timestamp now);
-  void fail_alike(const part& p, std::uint16_t attempts, milliseconds pause, timestamp now);
-  void end_lease(std::uint64_t id, bool failed, timestamp now);
+  void wait(const part& p, const open_state& state);
+  void fail(const part& p, milliseconds delay, bool suspect, timestamp now);
+  void fail_alike(const part& p, const open_state& state, timestamp now);
+  enum class lease_end { given_back, failed, innocent };
+  void end_lease(std::uint64_t id, lease_end how, timestamp now);
   void released(std::uint64_t lease, std::uint64_t messages);
   void push_due(std::uint64_t first, std::uint64_t next, std::int64_t due);
   /// The earliest waiting run, or nothing; forgets entries that are no longer true.
@@ -240,6 +260,10 @@ private:
   bool urgent_ = false;
   std::uint64_t last_lease_ = 0;
   std::uint64_t taking_ = 0;
+  /// The suspect message that the open lease is for.
+  std::optional<std::uint64_t> taking_alone_;
+  /// Members that hold a suspect message, by which lease.
+  std::map<std::uint64_t, std::uint64_t> suspects_;
   timestamp taking_now_{};
   std::uint64_t leased_ = 0;
   std::uint64_t waiting_ = 0;
