@@ -150,6 +150,15 @@ caf::result<group_status> catalog_state::pause(pause_group r) {
       r.name, [r](const catalog& has, const catalog_ids&) { return has.pause_group(r.name, r.paused); });
 }
 
+caf::result<group_reset> catalog_state::reset(reset_group r) {
+  auto found = definitions().expect_group(r.name);
+  if (!found)
+    return to_caf(found.error());
+  if (auto topic = definitions().expect_topic(r.topic); !topic)
+    return to_caf(topic.error());
+  return self->delegate(children->group(**found), std::move(r));
+}
+
 caf::result<group_status> catalog_state::change_group(std::string name,
                                                       catalog_pipeline::propose_function propose) {
   auto promise = self->make_response_promise<group_status>();
@@ -400,6 +409,7 @@ catalog_self::behavior_type catalog_behavior(catalog_self::stateful_pointer<cata
       [self](create_group& r) { return self->state.create(std::move(r)); },
       [self](set_group& r) { return self->state.set(std::move(r)); },
       [self](pause_group& r) { return self->state.pause(std::move(r)); },
+      [self](reset_group& r) { return self->state.reset(std::move(r)); },
       [self](describe_atom, const group_name& r) { return self->state.describe(r); },
       [self](delete_atom, group_name& r) { return self->state.remove(std::move(r)); },
       [self](list_groups_atom) { return self->state.group_names(); },

@@ -2,6 +2,7 @@
 
 #include "join_check.hpp"
 #include "messaging.hpp"
+#include "reset_round.hpp"
 #include "status_round.hpp"
 
 #include <caf/actor_system.hpp>
@@ -201,6 +202,7 @@ void group_state::open_joins() {
     return;
   for (auto& j : std::exchange(joins_, {}))
     j.promise.deliver(answer_for(j.member));
+  begin_resets();
   look();
 }
 
@@ -209,7 +211,7 @@ void group_state::open_joins() {
 
 /// Runs only while something waits.
 void group_state::arm() {
-  if (joins_.empty() && asking_.empty() && !queues_->waits())
+  if (joins_.empty() && asking_.empty() && resets_.empty() && !queues_->waits())
     return;
   if (!std::exchange(armed_, true))
     self_->delayed_send(self_, pause, group_tick_atom::value);
@@ -229,6 +231,14 @@ void group_state::tick() {
                 std::to_string(queues_->not_started()) + " queues of group " + definition_.name +
                     " have no place yet",
                 "try again; the node's log says what holds them up", std::chrono::seconds{1}});
+  for (auto& r : resets_)
+    if (r.deadline <= now)
+      r.promise.deliver(
+          to_caf({errc::overloaded,
+                  std::to_string(queues_->not_started()) + " queues of group " + definition_.name +
+                      " have no place yet; nothing was reset",
+                  "try again; the node's log says what holds them up", std::chrono::seconds{1}}));
+  std::erase_if(resets_, [now](const auto& r) { return r.deadline <= now; });
   look();
   arm();
 }
@@ -283,6 +293,43 @@ void group_state::look() {
   });
 }
 
+// -- reset
+// ----------------------------------------------------------------------------------------------------------
+
+caf::result<group_reset> group_state::reset(const reset_group& r) {
+  const auto topic = std::ranges::find_if(queues_->topics(),
+                                          [&](const auto& t) { return t.second.definition.name == r.topic; });
+  if (topic == queues_->topics().end())
+    return to_caf({errc::not_found, "group " + definition_.name + " does not follow topic " + r.topic,
+                   "see what it follows with: troupe group describe " + definition_.name});
+  const auto queues = topic->second.definition.options.queues;
+  if (r.queue >= 0 && static_cast<std::uint32_t>(r.queue) >= queues)
+    return to_caf({errc::not_found,
+                   "topic " + r.topic + " has no queue " + std::to_string(r.queue) + ", only 0 to " +
+                       std::to_string(queues - 1),
+                   "name one of these, or none to reset all"});
+  if (resets_.size() >= most_resets)
+    return to_caf({errc::overloaded, std::to_string(most_resets) + " resets of the group wait", "try again",
+                   std::chrono::seconds{1}});
+  auto promise = self_->make_response_promise<group_reset>();
+  resets_.push_back({self_->clock().now() + join_limit, r, promise});
+  if (queues_->not_started() == 0)
+    begin_resets();
+  arm();
+  return promise;
+}
+
+void group_state::begin_resets() {
+  for (auto& r : std::exchange(resets_, {})) {
+    const auto topic = std::ranges::find_if(
+        queues_->topics(), [&](const auto& t) { return t.second.definition.name == r.what.topic; });
+    if (topic == queues_->topics().end())
+      r.promise.deliver(to_caf({errc::not_found, "topic " + r.what.topic + " was deleted"}));
+    else
+      reset_all(self_, queues_->subscriptions(topic->first, r.what.queue), r.what, std::move(r.promise));
+  }
+}
+
 group_status group_state::describe(std::vector<subscription_status> queues) const {
   group_status s{.name = definition_.name, .options = definition_.options};
   s.queues = std::move(queues);
@@ -309,6 +356,7 @@ group_impl::behavior_type group(group_impl::stateful_pointer<group_state> self, 
       [self](const renew& r) { self->state.prolong(r); },
       [self](const leave& l) { return self->state.remove(l); },
       [self](status_atom) { return self->state.status(); },
+      [self](const reset_group& r) { return self->state.reset(r); },
       [=](const group_changed& c) { inside([&](auto& s) { s.change(c); }); },
       [=](const subscription_started& m) { inside([&](auto& s) { s.started(m); }); },
       [=](const subscription_ready& m) { inside([&](auto& s) { s.ready(m); }); },

@@ -29,6 +29,8 @@ public:
   /// them wait at a time; they are answered a round at a time, each by one that began after it came.
   static constexpr auto status_limit = std::chrono::seconds{5};
   static constexpr std::size_t most_asking = 1024;
+  /// Resets that wait for the subscriptions to have their place.
+  static constexpr std::size_t most_resets = 64;
 
   explicit group_state(group_impl::pointer self) : self_(self) {}
   void init(context_ptr ctx, group_changed start);
@@ -38,6 +40,7 @@ public:
   void prolong(const renew& r);
   bool remove(const leave& l);
   caf::result<group_status> status();
+  caf::result<group_reset> reset(const reset_group& r);
   void change(const group_changed& c);
   void drain();
   void started(const subscription_started& s);
@@ -64,7 +67,14 @@ private:
     caf::typed_response_promise<group_status> promise;
   };
 
+  struct waiting_reset {
+    caf::actor_clock::time_point deadline;
+    reset_group what;
+    caf::typed_response_promise<group_reset> promise;
+  };
+
   joined answer_for(std::uint64_t member) const;
+  void begin_resets();
   void end_member(std::uint64_t id, bool failed, const error& tell);
   void distribute();
 
@@ -81,6 +91,7 @@ private:
   std::uint64_t last_member_ = 0;
   std::vector<waiting_join> joins_;
   std::vector<waiting_status> asking_;
+  std::vector<waiting_reset> resets_;
   /// A round of questions to the SUBSCRIPTIONs is under way.
   bool looking_ = false;
   bool draining_ = false;

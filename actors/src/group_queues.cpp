@@ -205,6 +205,18 @@ std::vector<subscription_actor> group_queues::subscriptions() const {
   return all;
 }
 
+std::vector<subscription_actor> group_queues::subscriptions(topic_id topic, std::int32_t number) const {
+  std::map<std::uint32_t, subscription_actor> found;
+  for (const auto& [id, place] : places_)
+    if (place.topic == topic && place.subscription &&
+        (number < 0 || place.number == static_cast<std::uint32_t>(number)))
+      found[place.number] = place.subscription;
+  std::vector<subscription_actor> all;
+  for (const auto& [n, s] : found)
+    all.push_back(s);
+  return all;
+}
+
 void group_queues::report(log_level level, std::string_view event, std::string text) const {
   log(ctx_->log, {level, self_->name(), event, std::move(text), {{"group", of_.name}}});
 }

@@ -61,6 +61,8 @@ public:
   /// No handle when there is none at present.
   subscription_actor subscription(queue_id id) const;
   std::vector<subscription_actor> subscriptions() const;
+  /// Of one topic, by number; with the queue's number when it is not below 0.
+  std::vector<subscription_actor> subscriptions(topic_id topic, std::int32_t number) const;
   const std::map<topic_id, group_topic>& topics() const { return topics_; }
   /// Places that have no durable start yet.
   std::size_t not_started() const { return not_started_; }

@@ -259,14 +259,76 @@ void subscription_shell::committed(const settle_committed& c) {
     return;
   if (c.failed)
     report(log_level::warning, "settle_failed", "settles are not durable yet: " + to_string(c.failed));
+  tell_settlers(news);
   if (other) {
-    settles_.abandon(errc::lease_lost, news);
-    running_ = false;
-    restarting_ = true;
+    stop();
     restore();
   }
-  tell_settlers(news);
   react(at);
+}
+
+/// Until restore() has found the place again, nothing is delivered or settled.
+void subscription_shell::stop() {
+  std::vector<settle_window::news> news;
+  settles_.abandon(errc::lease_lost, news);
+  tell_settlers(news);
+  running_ = false;
+  restarting_ = true;
+  if (grant_) {
+    reads_.give_up();
+    finish_grant(0, 0);
+  }
+}
+
+// -- reset
+// ----------------------------------------------------------------------------------------------------------
+
+result<queue_reset> subscription_shell::plan_reset(const reset_group& r) const {
+  auto extent = data_->extent(cfg_.queue);
+  if (!extent)
+    return extent.error();
+  auto to = r.to == reset_target::earliest ? extent->first : extent->next;
+  if (r.to == reset_target::offset)
+    to = std::clamp(r.offset, extent->first, extent->next);
+  if (r.to == reset_target::time) {
+    auto at = data_->offset_at(cfg_.queue, from_unix_ms(r.time));
+    if (!at)
+      return at.error();
+    to = *at;
+  }
+  return queue_reset{cfg_.number, core_.floor(), to, core_.leased(),
+                     r.to == reset_target::offset && to != r.offset};
+}
+
+/// The new generation is durable before anything is delivered from it. What comes of the old one meanwhile is
+/// too late.
+caf::result<queue_reset> subscription_shell::reset(const reset_group& r) {
+  if (!from_here(self_))
+    return to_caf({errc::invalid_argument, "a subscription is reset by its own node", "ask the GROUP"});
+  if (!running_)
+    return to_caf({errc::overloaded,
+                   "queue " + std::to_string(cfg_.number) + " of topic " + cfg_.topic + " has no place yet",
+                   "try again", std::chrono::seconds{1}});
+  auto planned = plan_reset(r);
+  if (!planned)
+    return to_caf(planned.error());
+  if (r.dry_run)
+    return *planned;
+  stop();
+  auto promise = self_->make_response_promise<queue_reset>();
+  self_
+      ->request(store_, store_timeout,
+                propose_request{reset_entry{cfg_.group_number, cfg_.queue, 0, planned->to}})
+      .then(
+          [this, promise, done = *planned](const applied&) mutable {
+            restore();
+            promise.deliver(done);
+          },
+          [this, promise](caf::error& err) mutable {
+            restore();
+            promise.deliver(std::move(err));
+          });
+  return promise;
 }
 
 void subscription_shell::tell_settlers(std::vector<settle_window::news>& all) {
@@ -391,6 +453,7 @@ subscription_behavior(subscription_impl::stateful_pointer<subscription_shell> se
       [=](const tail_moved& t) { inside([&](auto& s) { s.tail(t); }); },
       [=](fetched& f) { inside([&](auto& s) { s.arrived(f); }); },
       [=](const settle_committed& c) { inside([&](auto& s) { s.committed(c); }); },
+      [self](const reset_group& r) { return self->state.reset(r); },
       [self](status_atom) { return self->state.status(); },
       [=](subscription_tick_atom, std::uint64_t timer) { inside([&](auto& s) { s.tick(timer); }); },
   };

@@ -60,6 +60,7 @@ public:
   void committed(const settle_committed& c);
   void tick(std::uint64_t timer);
   caf::result<subscription_status> status() const;
+  caf::result<queue_reset> reset(const reset_group& r);
   void lost(const caf::down_msg& down);
 
 private:
@@ -68,6 +69,8 @@ private:
   void restore();
   void find_place();
   result<queue_offset> start_offset() const;
+  result<queue_reset> plan_reset(const reset_group& r) const;
+  void stop();
   void begin(const subscription_state& stored);
   void restart_later(const error& why);
   void watch_queue();

@@ -2,9 +2,14 @@
 #include "json.hpp"
 #include "text.hpp"
 
+#include <charconv>
+
 namespace troupe::cli {
 
 namespace {
+
+/// `--to` takes offsets and times, and both may be numbers: from here on (3 March 1973) it is a time.
+constexpr std::int64_t first_time_in_ms = 100'000'000'000;
 
 /// The options of create and set: what was not given stays as it is.
 struct group_settings {
@@ -155,6 +160,91 @@ int remove(context& ctx, const group_name_only& s) {
   });
 }
 
+struct reset_settings {
+  std::string name;
+  std::string topic;
+  std::string to;
+  std::optional<std::uint32_t> queue;
+  bool dry_run = false;
+};
+
+result<reset_options> reset_of(const reset_settings& s) {
+  reset_options options{.topic = s.topic, .to = {}, .offset = {}, .queue = s.queue, .dry_run = s.dry_run};
+  if (s.to == "earliest")
+    return options;
+  options.to.from = start_position::kind::latest;
+  if (s.to == "latest")
+    return options;
+  const bool digits = !s.to.empty() && s.to.find_first_not_of("0123456789") == std::string::npos;
+  auto at = parse_time(s.to);
+  if (digits && (!at || to_unix_ms(*at) < first_time_in_ms)) {
+    std::uint64_t offset = 0;
+    const auto [end, failed] = std::from_chars(s.to.data(), s.to.data() + s.to.size(), offset);
+    if (failed == std::errc{} && end == s.to.data() + s.to.size()) {
+      options.offset = queue_offset{offset};
+      return options;
+    }
+  }
+  if (!at)
+    return error{errc::invalid_argument,
+                 "--to " + escape(s.to, 80) + " is neither earliest, latest, an offset nor a time",
+                 "write a time as RFC 3339 (2024-05-01T12:30:00Z) or Unix milliseconds"};
+  options.to = {start_position::kind::time, *at};
+  return options;
+}
+
+int reset(context& ctx, const reset_settings& s) {
+  auto options = reset_of(s);
+  if (!options)
+    return ctx.misuse("group reset", options.error().reason, options.error().hint);
+  return ctx.with_client([&](client& c) {
+    auto queues = c.reset_group(s.name, *options);
+    if (!queues)
+      return ctx.fail("resetting group '" + s.name + "'", queues.error());
+    table rows({">QUEUE", ">FROM", ">TO", ">LEASED"});
+    for (const auto& q : *queues) {
+      if (q.moved)
+        ctx.out.note(
+            "queue " + std::to_string(q.queue) + " has no offset " + std::to_string(options->offset->value) +
+            (options->offset->value < q.to.value ? " any more: the first it has is " : " yet: it ends at ") +
+            std::to_string(q.to.value));
+      if (ctx.out.json_lines)
+        ctx.out.line({{"topic", s.topic},
+                      {"queue", q.queue},
+                      {"from", q.from.value},
+                      {"to", q.to.value},
+                      {"leased", q.leased},
+                      {"moved", q.moved},
+                      {"dry_run", s.dry_run}});
+      else
+        rows.row({std::to_string(q.queue), std::to_string(q.from.value), std::to_string(q.to.value),
+                  grouped(q.leased)});
+    }
+    ctx.out.text("group " + escape(s.name) + " on topic " + escape(s.topic) +
+                 (s.dry_run ? ", if it were reset:\n" : " was reset:\n") + rows.text(ctx.out.colour()));
+    return static_cast<int>(done);
+  });
+}
+
+void add_reset(CLI::App& group, context& ctx) {
+  auto [verb, s] = add_verb(group, ctx, "reset", "Moves a group's progress on a topic", reset);
+  verb->add_option("NAME", s->name, "The group")->required();
+  verb->add_option("--topic", s->topic, "A topic that it follows")->required();
+  verb->add_option(
+          "--to", s->to,
+          "earliest, latest, an offset, or a time (the first message stored at or after it): RFC 3339 "
+          "or Unix milliseconds; a number below 100000000000 is an offset")
+      ->required();
+  verb->add_option("--queue", s->queue, "Only this queue of the topic")->check(whole_number(0x7fffffff));
+  verb->add_flag("--dry-run", s->dry_run, "Say what would be done, and do nothing");
+  examples(*verb,
+           {"troupe group reset billing --topic orders --to 2024-05-01T12:30:00Z --dry-run",
+            "troupe group reset billing --topic orders --to earliest",
+            "troupe group reset billing --topic orders --to 1234 --queue 3",
+            "Members may stay connected. What they hold at that moment (LEASED) is delivered again where",
+            "it lies at or after TO; what they say of it comes too late. Attempts are forgotten."});
+}
+
 void add_retry(CLI::App& verb, std::optional<retry_schedule>& value) {
   verb.add_option_function<std::string>(
           "--retry",
@@ -215,9 +305,10 @@ void add_changes(CLI::App& group, context& ctx) {
 
 void add_group_verbs(CLI::App& app, context& ctx) {
   auto* group =
-      app.add_subcommand("group", "Create, list, describe, change, pause and delete consumer groups");
+      app.add_subcommand("group", "Create, list, describe, change, pause, reset and delete consumer groups");
   group->require_subcommand(1);
   add_changes(*group, ctx);
+  add_reset(*group, ctx);
 
   auto [list_verb, unused] = add_verb(*group, ctx, "list", "Lists all groups with members and lag", list);
   examples(*list_verb, {"troupe group list", "troupe group list --json"});
@@ -231,7 +322,6 @@ void add_group_verbs(CLI::App& app, context& ctx) {
   delete_verb->add_option("NAME", deleted->name, "The group")->required();
   examples(*delete_verb, {"troupe group delete billing"});
 
-  add_later_verb(*group, "reset", "resetting a group's progress is");
   add_later_verb(*group, "subscribe", "changing a subscription for all members is");
 }
 

@@ -4,6 +4,8 @@
 #include "troupe/client.hpp"
 #include "troupe/message.hpp"
 
+#include <algorithm>
+#include <cstdint>
 #include <deque>
 
 /// Administration: one request each, and the wire's structs made into what programs see.
@@ -153,6 +155,22 @@ result<group_info> client::set_group(const std::string& name, const group_option
 
 result<group_info> client::pause_group(const std::string& name, bool paused) {
   return converted<group_info>(impl_->ask<group_status>(troupe::pause_group{name, paused}));
+}
+
+result<std::vector<reset_info>> client::reset_group(const std::string& name, const reset_options& options) {
+  troupe::reset_group r{.name = name, .topic = options.topic, .dry_run = options.dry_run};
+  r.to = options.offset ? reset_target::offset : static_cast<reset_target>(options.to.from);
+  r.time = to_unix_ms(options.to.at);
+  r.offset = options.offset.value_or(queue_offset{});
+  if (options.queue)
+    r.queue = static_cast<std::int32_t>(std::min<std::uint32_t>(*options.queue, INT32_MAX));
+  auto answer = impl_->ask<group_reset>(std::move(r));
+  if (!answer)
+    return std::move(answer).error();
+  std::vector<reset_info> queues;
+  for (const auto& q : answer->queues)
+    queues.push_back({q.number, q.from, q.to, q.leased, q.moved});
+  return queues;
 }
 
 result<group_info> client::describe_group(const std::string& name) {

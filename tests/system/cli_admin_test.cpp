@@ -129,6 +129,57 @@ TEST_F(cli_admin, a_group_has_a_retry_policy_which_can_be_changed) {
   EXPECT_THAT(works({"group", "describe", "patient"}), HasSubstr("10s,1m\n"));
 }
 
+TEST_F(cli_admin, a_group_is_reset_to_an_offset_a_time_and_the_ends) {
+  new_topic("replayed", {"--queues", "2"});
+  std::vector<json> sent;
+  for (int i = 0; i < 12; ++i)
+    sent.push_back(works_json({"send", "replayed", std::to_string(i)}).at(0));
+  EXPECT_EQ(works_json({"receive", "replayed", "--group", "replayer", "--max", "12"}).size(), 12u);
+  const auto lag = [] { return works_json({"group", "describe", "replayer"}).at(0)["lag"].get<int>(); };
+  EXPECT_EQ(lag(), 0);
+  const auto reset = [](const std::string& to, std::vector<std::string> rest = {}) {
+    rest.insert(rest.begin(), {"group", "reset", "replayer", "--topic", "replayed", "--to", to});
+    return works_json(std::move(rest));
+  };
+  const auto dry = reset("earliest", {"--dry-run"});
+  ASSERT_EQ(dry.size(), 2u);
+  EXPECT_EQ(dry.at(0)["topic"], "replayed");
+  EXPECT_EQ(dry.at(1)["queue"], 1);
+  EXPECT_EQ(dry.at(0)["to"], 0);
+  EXPECT_EQ(dry.at(0)["from"].get<int>() + dry.at(1)["from"].get<int>(), 12);
+  EXPECT_EQ(lag(), 0) << "a dry run does nothing";
+  reset("earliest");
+  EXPECT_EQ(lag(), 12);
+  EXPECT_EQ(works_json({"receive", "replayed", "--group", "replayer", "--max", "12"}).size(), 12u);
+  const auto one = reset("1", {"--queue", "1"});
+  ASSERT_EQ(one.size(), 1u);
+  EXPECT_EQ(one.at(0)["queue"], 1);
+  EXPECT_EQ(one.at(0)["to"], 1);
+  reset("latest");
+  EXPECT_EQ(lag(), 0);
+  const auto id = sent.at(7).value("id", "");
+  const auto stored = works_json({"message", "get", id}).at(0)["stored"].get<std::int64_t>();
+  reset(std::to_string(stored));
+  int at_or_after = 0;
+  for (const auto& s : sent)
+    at_or_after +=
+        works_json({"message", "get", s.value("id", "")}).at(0)["stored"].get<std::int64_t>() >= stored ? 1
+                                                                                                        : 0;
+  EXPECT_EQ(lag(), at_or_after);
+  const auto beyond = troupe({"--json", "group", "reset", "replayer", "--topic", "replayed", "--to", "1000"});
+  EXPECT_EQ(beyond.status, 0);
+  EXPECT_THAT(beyond.err, HasSubstr("no offset 1000 yet"));
+  EXPECT_EQ(lag(), 0);
+  EXPECT_THAT(works({"group", "reset", "replayer", "--topic", "replayed", "--to", "0"}),
+              HasSubstr("was reset"));
+  refused(1, {"group", "reset", "missing", "--topic", "replayed", "--to", "0"}, "missing");
+  refused(1, {"group", "reset", "replayer", "--topic", "missing", "--to", "0"}, "missing");
+  refused(1, {"group", "reset", "replayer", "--topic", "replayed", "--to", "0", "--queue", "2"},
+          "no queue 2");
+  new_topic("unfollowed");
+  refused(1, {"group", "reset", "replayer", "--topic", "unfollowed", "--to", "0"}, "does not follow");
+}
+
 TEST_F(cli_admin, a_paused_group_gets_nothing_until_it_is_resumed) {
   new_topic("halted");
   works({"send", "halted", "a"});

@@ -136,4 +136,39 @@ TEST_F(kill_retry_test,
   EXPECT_EQ(retrying(), 15u);
 }
 
+TEST_F(kill_retry_test, a_reset_with_a_member_connected_survives_a_kill) {
+  start(retry_schedule::fixed(std::chrono::hours{1}), 20);
+  auto from = join();
+  const auto take_all = [&](bool settle) {
+    std::set<label> all;
+    while (all.size() < 20) {
+      const auto got = must(from.fetch(20, 30s));
+      if (got.empty())
+        throw std::runtime_error("only " + std::to_string(all.size()) + " of 20 came");
+      for (const auto& m : got) {
+        EXPECT_EQ(m.attempt(), 1u);
+        EXPECT_TRUE(all.insert(label_of(m.body())).second) << "twice";
+      }
+      if (settle)
+        must(from.ack(got));
+    }
+  };
+  take_all(true);
+  must(from.flush());
+  const auto moved = must(client_->reset_group("crew", {.topic = "work"}));
+  ASSERT_EQ(moved.size(), 2u);
+  EXPECT_EQ(moved[0].from.value + moved[1].from.value, 20u);
+  EXPECT_EQ(moved[0].to.value + moved[1].to.value, 0u);
+  EXPECT_EQ(moved[0].leased + moved[1].leased, 0u);
+  take_all(false);
+  const auto held = must(client_->reset_group("crew", {.topic = "work"}));
+  EXPECT_EQ(held[0].leased + held[1].leased, 20u) << "it says what was leased";
+  restart();
+  take_all(true);
+  must(from.close());
+  EXPECT_TRUE(eventually([&] { return all_settled(*client_, "crew"); }));
+  restart();
+  EXPECT_TRUE(all_settled(*client_, "crew"));
+}
+
 } // namespace troupe::test

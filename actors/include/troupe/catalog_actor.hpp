@@ -25,6 +25,8 @@ using catalog_actor = caf::typed_actor<
     caf::replies_to<route_request>::with<route>, caf::replies_to<create_group>::with<group_status>,
     // The GROUP, when it runs, hears of the change before the answer comes.
     caf::replies_to<set_group>::with<group_status>, caf::replies_to<pause_group>::with<group_status>,
+    // Delegates to the GROUP.
+    caf::replies_to<reset_group>::with<group_reset>,
     caf::replies_to<describe_atom, group_name>::with<group_status>,
     caf::replies_to<delete_atom, group_name>::with<bool>, caf::replies_to<list_groups_atom>::with<names>,
     // Creates the group and its subscriptions when needed, checks consistency, delegates to the GROUP.

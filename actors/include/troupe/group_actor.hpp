@@ -65,6 +65,9 @@ using group_actor = caf::typed_actor<
     caf::replies_to<leave>::with<bool>,
     // Members, floors, lags. `overloaded` when 1024 questions wait.
     caf::replies_to<status_atom>::with<group_status>,
+    // From the CATALOG: a new generation of the progress on a topic, queue by queue: when one fails, others
+    // may be done. not_found when the group does not follow the topic or it has no such queue.
+    caf::replies_to<reset_group>::with<group_reset>,
     // INTERNAL
     caf::reacts_to<group_changed>,
     // INTERNAL: the node drains: members are dismissed, and joins refused, with shutting_down.
@@ -115,13 +118,13 @@ struct queue_found {
 
 /// SUBSCRIPTION: one group's progress on one queue. Owned and started by its GROUP, and ends with it. All
 /// INTERNAL.
-using subscription_actor =
-    caf::typed_actor<caf::reacts_to<grant>, caf::reacts_to<settle_part>, caf::reacts_to<renew_part>,
-                     caf::reacts_to<member_gone>, caf::reacts_to<subscription_changed>,
-                     caf::reacts_to<queue_found>,
-                     // From the QUEUE, the READER and the STORE.
-                     caf::reacts_to<tail_moved>, caf::reacts_to<fetched>, caf::reacts_to<settle_committed>,
-                     caf::replies_to<status_atom>::with<subscription_status>>;
+using subscription_actor = caf::typed_actor<
+    caf::reacts_to<grant>, caf::reacts_to<settle_part>, caf::reacts_to<renew_part>,
+    caf::reacts_to<member_gone>, caf::reacts_to<subscription_changed>, caf::reacts_to<queue_found>,
+    // From the QUEUE, the READER and the STORE.
+    caf::reacts_to<tail_moved>, caf::reacts_to<fetched>, caf::reacts_to<settle_committed>,
+    // Answered when the new generation is durable. `overloaded` while the place is not known.
+    caf::replies_to<reset_group>::with<queue_reset>, caf::replies_to<status_atom>::with<subscription_status>>;
 
 } // namespace troupe
 

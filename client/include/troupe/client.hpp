@@ -81,6 +81,11 @@ public:
   /// Paused: its members get nothing more (what is on its way to them, or buffered there, is theirs) until it
   /// is resumed, also after a restart of the node. not_found.
   result<group_info> pause_group(const std::string& name, bool paused);
+  /// Moves the group's progress, also with members connected: a new generation begins, in which what is
+  /// settled, and how often what failed, is forgotten. One result per queue, by number. Each queue is durable
+  /// on its own: after an error some may have been moved, and the same reset may be asked for again.
+  /// not_found (group, topic, a queue of this number, or the group does not follow the topic).
+  result<std::vector<reset_info>> reset_group(const std::string& name, const reset_options& options);
   /// Options, members and progress per queue: offsets, and how long it is behind. not_found.
   result<group_info> describe_group(const std::string& name);
   result<std::vector<std::string>> list_groups();

@@ -5,6 +5,7 @@
 #include "troupe/message.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -53,6 +54,28 @@ struct group_info {
   std::vector<subscription_info> queues;
   /// Nothing is delivered.
   bool paused = false;
+};
+
+/// Where a group's progress on a topic is moved to.
+struct reset_options {
+  std::string topic;
+  start_position to;
+  /// Instead of `to`: this offset, or the nearest that a queue has.
+  std::optional<queue_offset> offset;
+  /// The queue's number; empty: all of them.
+  std::optional<std::uint32_t> queue;
+  /// Nothing is changed.
+  bool dry_run = false;
+};
+struct reset_info {
+  std::uint32_t queue = 0;
+  /// The floor before and after.
+  queue_offset from;
+  queue_offset to;
+  /// Messages that members held at that moment; what they say of these comes too late.
+  std::uint64_t leased = 0;
+  /// The queue does not have the offset that was asked for: it was trimmed, or does not exist yet.
+  bool moved = false;
 };
 
 struct shard_info {
