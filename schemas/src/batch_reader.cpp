@@ -204,6 +204,31 @@ std::string_view batch_reader::tag(std::uint32_t i) const {
   return {blob_ + m.blob_begin, m.tag_length};
 }
 
+std::optional<std::string_view> batch_reader::property(std::uint32_t i, std::string_view name) const {
+  const auto m = raw(i);
+  cursor in(blob_ + m.blob_begin + m.tag_length + m.order_key_length + m.keys_length);
+  for (const auto* end = in.position() + m.properties_length; in.position() != end;) {
+    const auto name_length = in.length();
+    const auto value_length = in.length();
+    const bool found = in.bytes(name_length) == name;
+    const auto value = in.bytes(value_length);
+    if (found)
+      return value;
+  }
+  return {};
+}
+
+std::optional<std::string_view> batch_reader::next_key(std::uint32_t i, std::uint32_t& at) const {
+  const auto m = raw(i);
+  if (at >= m.keys_length)
+    return {};
+  const auto* keys = blob_ + m.blob_begin + m.tag_length + m.order_key_length;
+  cursor in(keys + at);
+  const auto key = in.bytes(in.length());
+  at = static_cast<std::uint32_t>(in.position() - keys);
+  return key;
+}
+
 std::string_view batch_reader::body(std::uint32_t i) const {
   auto m = raw(i);
   auto begin = m.blob_begin + m.attributes();

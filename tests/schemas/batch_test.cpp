@@ -133,6 +133,31 @@ TEST(batch, tells_what_the_broker_looks_at) {
   EXPECT_EQ(reader.tag(1), "created");
 }
 
+TEST(batch, tells_properties_and_keys_without_a_view_of_the_message) {
+  message m = simple("body");
+  m.tag = "tag";
+  m.order_key = "key";
+  m.keys = {"a", "bc", "d"};
+  m.properties = {{"price", "10"}, {"empty", ""}, {"region", "eu"}};
+  const std::vector<message> messages{simple("first"), m, simple("last")};
+  auto reader = open(build(messages));
+  EXPECT_EQ(reader.property(1, "price"), "10");
+  EXPECT_EQ(reader.property(1, "empty"), "");
+  EXPECT_EQ(reader.property(1, "region"), "eu");
+  for (const auto* absent : {"", "pric", "prices", "10", "Price"})
+    EXPECT_EQ(reader.property(1, absent), std::nullopt) << absent;
+  std::uint32_t cursor = 0;
+  for (const auto* key : {"a", "bc", "d"})
+    EXPECT_EQ(reader.next_key(1, cursor), key);
+  EXPECT_EQ(reader.next_key(1, cursor), std::nullopt);
+  EXPECT_EQ(reader.next_key(1, cursor), std::nullopt);
+  for (std::uint32_t other : {0u, 2u}) {
+    cursor = 0;
+    EXPECT_EQ(reader.next_key(other, cursor), std::nullopt);
+    EXPECT_EQ(reader.property(other, "price"), std::nullopt);
+  }
+}
+
 TEST(batch, keeps_births_that_lie_far_apart) {
   std::vector<message> messages{simple("a"), simple("b"), simple("c")};
   messages[1].born = from_unix_ms(0);

@@ -7,7 +7,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 namespace troupe {
@@ -94,6 +96,10 @@ public:
   message_meta meta(std::uint32_t i) const;
   /// The tag's bytes, for filters that need more than the hash.
   std::string_view tag(std::uint32_t i) const;
+  /// The value of a property, or nothing. Allocates nothing, as next_key().
+  std::optional<std::string_view> property(std::uint32_t i, std::string_view name) const;
+  /// One key after the other, nothing behind the last; `cursor` is 0 for the first and then ours.
+  std::optional<std::string_view> next_key(std::uint32_t i, std::uint32_t& cursor) const;
   /// The whole message; views stay valid as long as the block of this batch.
   message_view at(std::uint32_t i) const;
   /// Only the body (cheaper than at()).

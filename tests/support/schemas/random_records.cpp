@@ -1,5 +1,6 @@
 #include "schemas/random_records.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <stdexcept>
 
@@ -248,6 +249,16 @@ void walk(const batch_reader& reader) {
     for (auto [name, value] : view.properties) {
       inside(name);
       inside(value);
+    }
+    std::uint32_t cursor = 0;
+    for (auto key : view.keys)
+      check(reader.next_key(i, cursor) == key, "two ways to read a key differ");
+    check(!reader.next_key(i, cursor), "there is a key too many");
+    for (const auto& [name, value] : view.properties) {
+      // Of two with one name, which validate() refuses, the first one.
+      const auto first = std::find_if(view.properties.begin(), view.properties.end(),
+                                      [&, &n = name](const auto& p) { return p.first == n; });
+      check(reader.property(i, name) == first->second, "two ways to read a property differ");
     }
     check(reader.tag(i) == view.tag && reader.body(i) == view.body && meta.born == view.born &&
               meta.priority == view.priority,
