@@ -20,10 +20,55 @@ struct consume_settings : bench_settings {
   std::uint32_t groups = 1;
   std::uint32_t window = 65'536;
   std::string filter = "*";
+  /// How many of the messages the filter wants.
+  std::uint64_t wanted = 0;
 };
 
+/// Message number i. With a filter each has a number from 0 to 99 to ask for.
+message bench_message(const consume_settings& s, std::uint64_t i, timestamp born) {
+  message m;
+  m.body.assign(s.size, 'x');
+  m.tag = "bench";
+  m.born = born;
+  if (s.filter != "*")
+    m.properties.emplace_back("n", std::to_string(i % 100));
+  return m;
+}
+
+class message_subject final : public filter_subject {
+public:
+  explicit message_subject(const message& m) : message_(m) {}
+  std::uint32_t tag_hash() const override { return short_hash(message_.tag); }
+  std::string_view tag() const override { return message_.tag; }
+  std::optional<std::string_view> property(std::string_view name) const override {
+    for (const auto& [key, value] : message_.properties)
+      if (key == name)
+        return value;
+    return {};
+  }
+  std::optional<std::string_view> next_key(std::uint32_t&) const override { return {}; }
+  std::uint8_t priority() const override { return message_.priority; }
+  timestamp born() const override { return message_.born; }
+  std::uint32_t attempt() const override { return 1; }
+
+private:
+  const message& message_;
+};
+
+/// Of messages 0 to n - 1, how many the filter wants.
+std::uint64_t count_wanted(const consume_settings& s, const filter& f, timestamp born) {
+  std::uint64_t of_each[100] = {};
+  for (std::uint64_t i = 0; i < 100; ++i)
+    of_each[i] = f.matches(message_subject{bench_message(s, i, born)}) ? 1 : 0;
+  const auto n = s.messages_or_default();
+  std::uint64_t all = 0;
+  for (std::uint64_t i = 0; i < 100; ++i)
+    all += of_each[i] * (n / 100 + (i < n % 100 ? 1 : 0));
+  return all;
+}
+
 /// Fills a topic, not measured.
-result<std::string> fill(bench_node& node, const consume_settings& s) {
+result<std::string> fill(bench_node& node, const consume_settings& s, timestamp born) {
   topic_options options;
   options.queues = s.queues;
   auto topic = node.make_topic(options);
@@ -38,11 +83,11 @@ result<std::string> fill(bench_node& node, const consume_settings& s) {
   auto to = producer::open(node.connection(), std::move(producing));
   if (!to)
     return to.error();
-  message m;
-  m.body.assign(s.size, 'x');
-  m.tag = "bench";
+  std::vector<message> messages;
+  for (std::uint64_t i = 0; i < 100; ++i)
+    messages.push_back(bench_message(s, i, born));
   for (std::uint64_t i = 0; i < s.messages_or_default() && !node.stop().requested(); ++i)
-    to->send_async(m, [&](const result<receipt>& r) {
+    to->send_async(messages[i % messages.size()], [&](const result<receipt>& r) {
       std::lock_guard lock(mutex);
       if (!r)
         failed = r.error();
@@ -119,8 +164,7 @@ result<bench_figures> consume_once(bench_node& node, const consume_settings& s, 
   std::vector<std::thread> threads;
   for (std::size_t i = 0; i < members->size(); ++i)
     threads.emplace_back([&, i] {
-      failures[i] =
-          consume_share((*members)[i], groups[i / s.consumers], s.messages_or_default(), failed, node.stop());
+      failures[i] = consume_share((*members)[i], groups[i / s.consumers], s.wanted, failed, node.stop());
       if (failures[i])
         failed = true;
     });
@@ -130,6 +174,8 @@ result<bench_figures> consume_once(bench_node& node, const consume_settings& s, 
   f.seconds = std::chrono::duration<double>(clock::now() - begin).count();
   f.messages = s.messages_or_default() * s.groups;
   f.more["node_rss"] = node.memory();
+  if (s.filter != "*")
+    f.more["delivered"] = s.wanted * s.groups;
   for (const auto& failed : failures)
     if (failed)
       return failed;
@@ -142,16 +188,22 @@ result<bench_figures> consume_once(bench_node& node, const consume_settings& s, 
   return f;
 }
 
-int consume(context& ctx, const consume_settings& s) {
-  if (auto parsed = parse_filter(s.filter); !parsed)
-    return parsed.error().code == errc::not_supported
-               ? ctx.fail("bench consume", parsed.error())
-               : ctx.misuse("bench consume", parsed.error().reason, parsed.error().hint);
+int consume(context& ctx, const consume_settings& asked) {
+  auto s = asked;
+  const auto parsed = parse_filter(s.filter);
+  if (!parsed)
+    return ctx.misuse("bench consume", parsed.error().reason, parsed.error().hint);
+  const auto born = std::chrono::floor<milliseconds>(std::chrono::system_clock::now());
+  s.filter = (*parsed)->text();
+  s.wanted = count_wanted(s, **parsed, born);
+  if (s.wanted == 0)
+    return ctx.misuse("bench consume", "--filter wants none of the messages",
+                      "each has the tag 'bench' and a property n from 0 to 99, as in: --filter 'n = 7'");
   auto node = bench_node::open(ctx, s);
   if (!node)
     return ctx.fail("bench consume", node.error());
   ctx.out.progress("filling a topic with " + grouped(s.messages_or_default()) + " messages");
-  auto topic = fill(*node, s);
+  auto topic = fill(*node, s, born);
   if (!topic)
     return ctx.fail("bench consume: filling the topic", topic.error());
   return report_runs(ctx, {"consume", s.size}, s.runs, [&] { return consume_once(*node, s, *topic); });
@@ -173,11 +225,14 @@ void add_bench_consume(CLI::App& bench, context& ctx) {
   verb->add_option("--window", s->window, "Messages that a member may hold unsettled")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
-  verb->add_option("--filter", s->filter, "'*', or tags joined by '||'; the messages have the tag 'bench'")
+  verb->add_option(
+          "--filter", s->filter,
+          "Which messages: '*', tags, or SQL92; each has the tag 'bench' and a property n from 0 to 99, so "
+          "that 'n = 7' wants 1 %. Rates count what was looked at")
       ->capture_default_str();
   add_later_except(*verb, "--mode", {"shared"}, "ordered and broadcast groups are");
   examples(*verb, {"troupe bench consume", "troupe bench consume --size 1024 --messages 500000",
-                   "troupe bench consume --groups 8"});
+                   "troupe bench consume --filter 'n = 7'", "troupe bench consume --groups 8"});
 }
 
 } // namespace troupe::cli

@@ -235,9 +235,7 @@ int receive(context& ctx, const receive_settings& s) {
                       "the exit code of the command settles: 0 acknowledges, anything else retries");
   auto options = consumer_of(s);
   if (!options)
-    return options.error().code == errc::not_supported
-               ? ctx.fail("receive", options.error())
-               : ctx.misuse("receive", options.error().reason, options.error().hint);
+    return ctx.misuse("receive", options.error().reason, options.error().hint);
   return ctx.with_client([&](client& c) {
     auto from = pull_consumer::open(c, *options);
     if (!from)
@@ -257,7 +255,11 @@ void add_receive_verb(CLI::App& app, context& ctx) {
   verb->add_option("TOPIC", s->topics, "One topic or several")->required();
   verb->add_option("--group", s->group, "The consumer group; made when it does not exist")->required();
   verb->add_option("--member", s->member, "Our name in the group (made of host and process by default)");
-  verb->add_option("--filter", s->filter, "'*', or tags joined by '||'")->capture_default_str();
+  verb->add_option(
+          "--filter", s->filter,
+          "Which messages: '*', tags joined by '||', or SQL92 over properties, tag, keys, priority, born and "
+          "attempt; the broker passes over the others")
+      ->capture_default_str();
   verb->add_option("--from", s->from, "Where a new group begins: earliest, latest or a time")
       ->capture_default_str();
   verb->add_option("--max", s->max, "End after so many messages")->check(whole_number());
@@ -283,6 +285,7 @@ void add_receive_verb(CLI::App& app, context& ctx) {
   add_later_except(*verb, "--mode", {"shared"}, "ordered and broadcast groups are");
   examples(*verb, {"troupe receive orders --group billing",
                    "troupe receive orders --group audit --filter 'paid || refunded' --from latest",
+                   "troupe receive orders --group big --filter \"price > 100 AND region IN ('eu', 'us')\"",
                    "troupe receive orders --group peek --max 10 --wait 1s --settle none",
                    "troupe receive orders --group mail --exec 'sendmail \"$TROUPE_PROPERTY_to\"'",
                    "troupe --json receive orders --group copy --wait 5s | jq .body",

@@ -20,10 +20,11 @@ constexpr std::size_t longest_share = 1024;
 
 /// What the handler threads share. Outlives the consumer when a handler does not come back in time.
 struct handler_pool {
-  handler_pool(consumer::handler h, std::shared_ptr<inbox> m, std::size_t n)
-      : handle(std::move(h)), messages(std::move(m)), threads(n) {}
+  handler_pool(consumer::handler h, message_predicate w, std::shared_ptr<inbox> m, std::size_t n)
+      : handle(std::move(h)), wanted(std::move(w)), messages(std::move(m)), threads(n) {}
 
   const consumer::handler handle;
+  const message_predicate wanted;
   const std::shared_ptr<inbox> messages;
   const std::size_t threads;
 
@@ -33,15 +34,18 @@ struct handler_pool {
 
   void work();
   std::chrono::steady_clock::duration turn(const std::vector<leased_message>& batch);
-  outcome judge(const leased_message& m) const;
+  outcome judge(const leased_message& m, std::uint64_t& skipped) const;
   bool wait_done(milliseconds limit, std::size_t but);
 };
 
 thread_local const handler_pool* my_pool = nullptr;
 
-outcome handler_pool::judge(const leased_message& m) const {
+outcome handler_pool::judge(const leased_message& m, std::uint64_t& skipped) const {
   try {
-    return handle(m);
+    if (!wanted || wanted(m))
+      return handle(m);
+    ++skipped;
+    return outcome::ack();
   } catch (...) {
     return outcome::retry();
   }
@@ -73,16 +77,17 @@ std::chrono::steady_clock::duration handler_pool::turn(const std::vector<leased_
   const auto began = clock::now();
   clock::duration took{0};
   settle_runs runs;
+  std::uint64_t skipped = 0;
   auto m = batch.begin();
   for (; m != batch.end() && took < too_long_turn; ++m, took = clock::now() - began) {
     if (!messages->wanted(*m))
       continue;
-    const auto said = judge(*m);
+    const auto said = judge(*m, skipped);
     runs.add(said.what == outcome::kind::ack ? settle_of(*m, settle_action::ack)
                                              : settle_of(*m, settle_action::retry, said.delay));
     --m->delivery->unhandled;
   }
-  messages->settle(runs.take());
+  messages->settle(runs.take(), skipped);
   if (m != batch.end())
     messages->put_back(m, batch.end());
   return took;
@@ -158,12 +163,13 @@ result<consumer> consumer::start(const client& c, consumer_options options, std:
                  "choose 1 to 1024"};
   if (!h)
     return error{errc::invalid_argument, "the consumer has no handler", "give it a function"};
+  auto wanted = std::exchange(options.wanted, nullptr);
   auto member = membership::begin(c, std::move(options), true);
   if (!member)
     return member.error();
   auto i = std::make_unique<impl>();
   i->member = std::move(*member);
-  i->pool = std::make_shared<handler_pool>(std::move(h), i->member->messages(), threads);
+  i->pool = std::make_shared<handler_pool>(std::move(h), std::move(wanted), i->member->messages(), threads);
   try {
     i->start(threads);
   } catch (const std::system_error& e) {

@@ -68,8 +68,9 @@ void inbox::wake(std::unique_lock<std::mutex>& lock) {
   wake_(how);
 }
 
-void inbox::settle(const std::vector<settle_item>& items) {
+void inbox::settle(const std::vector<settle_item>& items, std::uint64_t skipped) {
   std::unique_lock lock{mutex_};
+  stats_.skipped += skipped;
   for (const auto& item : items) {
     settles_.add(item);
     if (item.action == settle_action::ack)

@@ -82,7 +82,8 @@ public:
     return m.delivery->session == session_.load(std::memory_order_relaxed) &&
            taking_.load(std::memory_order_relaxed);
   }
-  void settle(const std::vector<settle_item>& items);
+  /// `skipped`: how many of the acknowledged messages the program never saw.
+  void settle(const std::vector<settle_item>& items, std::uint64_t skipped = 0);
   /// Waits until all settles so far are durable. What was refused or lost since the last flush that could
   /// tell is told, once.
   error flush(milliseconds limit);

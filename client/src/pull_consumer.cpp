@@ -1,15 +1,18 @@
 #include "membership.hpp"
+#include "outbox.hpp"
 
 #include <mutex>
+#include <utility>
 
 namespace troupe {
 
 struct pull_consumer::impl {
   std::unique_ptr<membership> member;
+  message_predicate wanted;
   std::once_flag closed;
   error outcome;
 
-  explicit impl(std::unique_ptr<membership> m) : member(std::move(m)) {}
+  impl(std::unique_ptr<membership> m, message_predicate w) : member(std::move(m)), wanted(std::move(w)) {}
   ~impl() { close(); }
 
   inbox& messages() { return *member->messages(); }
@@ -31,6 +34,26 @@ struct pull_consumer::impl {
     return state();
   }
 
+  /// Settles what the predicate refuses, and leaves the rest.
+  void keep_wanted(std::vector<leased_message>& fetched) {
+    settle_runs runs;
+    std::uint64_t skipped = 0;
+    const auto refused = [&](const leased_message& m) {
+      try {
+        if (wanted(m))
+          return false;
+        ++skipped;
+        runs.add(settle_of(m, settle_action::ack));
+      } catch (...) {
+        runs.add(settle_of(m, settle_action::retry));
+      }
+      return true;
+    };
+    std::erase_if(fetched, refused);
+    if (!runs.empty())
+      messages().settle(runs.take(), skipped);
+  }
+
   error close() {
     std::call_once(closed, [this] { outcome = member->leave(milliseconds{10'000}); });
     return outcome;
@@ -43,14 +66,22 @@ pull_consumer& pull_consumer::operator=(pull_consumer&&) noexcept = default;
 pull_consumer::~pull_consumer() = default;
 
 result<pull_consumer> pull_consumer::open(const client& c, consumer_options options) {
+  auto wanted = std::exchange(options.wanted, nullptr);
   auto member = membership::begin(c, std::move(options), false);
   if (!member)
     return member.error();
-  return pull_consumer{std::make_unique<impl>(std::move(*member))};
+  return pull_consumer{std::make_unique<impl>(std::move(*member), std::move(wanted))};
 }
 
 result<std::vector<leased_message>> pull_consumer::fetch(std::size_t max, milliseconds wait) {
+  const auto end = steady_now() + wait;
   auto fetched = impl_->messages().take(max, wait);
+  while (impl_->wanted && !fetched.empty()) {
+    impl_->keep_wanted(fetched);
+    if (!fetched.empty() || steady_now() >= end)
+      return fetched;
+    fetched = impl_->messages().take(max, end - steady_now());
+  }
   if (fetched.empty())
     if (auto why = impl_->state())
       return why;

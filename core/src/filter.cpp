@@ -1,5 +1,7 @@
 #include "troupe/filter.hpp"
 
+#include "sql_parser.hpp"
+
 #include "troupe/message.hpp"
 
 #include <algorithm>
@@ -49,6 +51,20 @@ private:
   std::vector<std::pair<std::uint32_t, std::string>> tags_;
 };
 
+class sql_filter final : public filter {
+public:
+  sql_filter(const sql::expr& e, std::string text) : program_(e), text_(std::move(text)) {}
+  bool everything() const override { return false; }
+  bool matches(const filter_subject& message) const override {
+    return program_.test(message) == sql::tri::yes;
+  }
+  const std::string& text() const override { return text_; }
+
+private:
+  sql::program program_;
+  std::string text_;
+};
+
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v'; }
 
 std::string_view trim(std::string_view text) {
@@ -81,12 +97,8 @@ error check_tag(std::string_view expression, std::string_view tag, std::size_t n
     return bad(expression, "* stands alone: it already means every tag");
   if (tag.find('|') != std::string_view::npos)
     return bad(expression, which + " holds a single |: tags are joined by ||");
-  if (tag.find_first_of("=<>'\"()") != std::string_view::npos ||
-      std::any_of(tag.begin(), tag.end(), is_space))
-    return {errc::not_supported,
-            "filter " + quoted(expression) + ": " + quoted(tag) +
-                " is not a tag, and filters over properties (SQL92) belong to a later version",
-            std::string{how_to} + "; a tag has no white space and none of = < > ' \" ( )"};
+  if (std::any_of(tag.begin(), tag.end(), is_space))
+    return bad(expression, which + " has white space inside: " + quoted(tag));
   if (tag.size() > limits{}.tag)
     return {errc::too_large,
             "filter " + quoted(expression) + ": " + which + " has " + std::to_string(tag.size()) +
@@ -95,18 +107,42 @@ error check_tag(std::string_view expression, std::string_view tag, std::size_t n
   return {};
 }
 
-} // namespace
+/// The rule that tells the two languages apart. Tags with these characters are reached by SQL92: tag =
+/// 'a(b)'.
+bool is_sql(std::string_view text) {
+  if (text.find_first_of("=<>'\"()") != std::string_view::npos)
+    return true;
+  return text.find('|') == std::string_view::npos && std::any_of(text.begin(), text.end(), is_space);
+}
 
-result<std::shared_ptr<const filter>> parse_filter(std::string_view expression) {
-  constexpr std::size_t max_expression = 64u << 10;
-  const auto text = trim(expression);
-  if (text.empty() || text == "*")
-    return std::shared_ptr<const filter>(std::make_shared<match_all>());
-  if (text.size() > max_expression)
-    return error{errc::too_large,
-                 "the filter has " + std::to_string(text.size()) + " bytes; the limit is " +
-                     std::to_string(max_expression),
-                 "use fewer tags"};
+error too_long(std::size_t size, std::size_t limit, const char* unit) {
+  return {errc::too_large,
+          "the filter has " + std::to_string(size) + unit + "; the limit is " + std::to_string(limit),
+          "ask for less, or give messages a property that says what you ask for"};
+}
+
+result<std::shared_ptr<const filter>> parse_sql(std::string_view text) {
+  auto parsed = sql::parse(text);
+  if (!parsed)
+    return std::move(parsed).error();
+  const auto& root = **parsed;
+  if (const auto parts = sql::size_of(root); parts > max_sql_parts)
+    return too_long(parts, max_sql_parts, " operands and operators");
+  auto canonical = sql::print(root);
+  if (root.what == sql::op::constant) {
+    if (canonical == "TRUE")
+      return std::shared_ptr<const filter>(std::make_shared<match_all>());
+    canonical = "(FALSE)"; // NULL accepts as little; without parentheses it would be a tag
+  }
+  // Who keeps the canonical form must be able to read it again.
+  if (canonical.size() > max_sql_filter)
+    return too_long(canonical.size(), max_sql_filter, " bytes in its canonical form");
+  return std::shared_ptr<const filter>(std::make_shared<sql_filter>(root, std::move(canonical)));
+}
+
+result<std::shared_ptr<const filter>> parse_tags(std::string_view text) {
+  if (text.size() > max_tag_filter)
+    return too_long(text.size(), max_tag_filter, " bytes");
   std::set<std::string> tags;
   std::size_t number = 0;
   for (std::size_t at = 0; at <= text.size();) {
@@ -120,6 +156,16 @@ result<std::shared_ptr<const filter>> parse_filter(std::string_view expression) 
       break;
   }
   return std::shared_ptr<const filter>(std::make_shared<tag_filter>(tags));
+}
+
+} // namespace
+
+result<std::shared_ptr<const filter>> parse_filter(std::string_view expression) {
+  const auto text = trim(expression);
+  if (text.empty() || text == "*")
+    return std::shared_ptr<const filter>(std::make_shared<match_all>());
+  // With the white space around it, so that columns are those that its author counts.
+  return is_sql(text) ? parse_sql(expression) : parse_tags(text);
 }
 
 } // namespace troupe

@@ -167,7 +167,7 @@ std::uint64_t subscription::take_part(const part& p, std::uint64_t base, std::ui
   }
   std::uint64_t taken = 0;
   const auto judge = [&](std::uint64_t at) {
-    return at < p.next && pass(static_cast<std::uint32_t>(at - base));
+    return at < p.next && pass(static_cast<std::uint32_t>(at - base), p.state.attempts);
   };
   bool want = judge(p.first);
   for (auto at = p.first; at < p.next && taken < left;) {

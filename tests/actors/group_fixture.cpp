@@ -47,15 +47,22 @@ void group_fixture::redefine() {
 }
 
 void group_fixture::publish_to(std::uint32_t number, const std::vector<std::string>& texts) {
-  batch_builder builder;
+  std::vector<message> messages;
   for (const auto& text : texts) {
     message m{.body = text};
     if (const auto colon = text.find(':'); colon != std::string::npos) {
       m.tag = text.substr(0, colon);
       m.body = text.substr(colon + 1);
     }
-    builder.add(m);
+    messages.push_back(std::move(m));
   }
+  publish_messages(number, messages);
+}
+
+void group_fixture::publish_messages(std::uint32_t number, const std::vector<message>& messages) {
+  batch_builder builder;
+  for (const auto& m : messages)
+    builder.add(m);
   auto b = builder.finish();
   b.header.producer = producer_id{7};
   b.header.epoch = producer_epoch{1};

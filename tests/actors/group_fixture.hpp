@@ -38,6 +38,7 @@ protected:
 
   /// Publishes one batch to queue number `number`; an entry "tag:body" gives the message a tag.
   void publish_to(std::uint32_t number, const std::vector<std::string>& texts);
+  void publish_messages(std::uint32_t number, const std::vector<message>& messages);
   /// 0 when the join was refused.
   std::uint64_t join_as(const consumer_probe& who, const std::string& name = {});
   void credit(consumer_probe& who, std::uint64_t member, std::uint32_t messages,

@@ -192,6 +192,85 @@ TEST_P(Client, DeliversOnlyTheTagsOfTheSubscription) {
   EXPECT_FALSE(from.close());
 }
 
+TEST_P(Client, DeliversOnlyWhatMatchesAFilterInSql) {
+  topic("orders");
+  auto p = open("orders");
+  for (int i = 0; i < 300; ++i) {
+    auto m = text(std::to_string(i));
+    m.properties = {{"n", m.body}};
+    EXPECT_FALSE(p.send_one_way(m));
+  }
+  filter = "n >= 100 AND n < 200 AND n NOT LIKE '%7'";
+  auto from = pull("audit", "orders");
+  for (const auto& m : fetch(from, 90)) {
+    const auto n = std::stoi(std::string{m.body()});
+    EXPECT_TRUE(n >= 100 && n < 200 && n % 10 != 7) << n;
+    EXPECT_FALSE(from.ack(m));
+  }
+  EXPECT_FALSE(from.close());
+  auto wrong = pull_consumer::open(*c, {.group = "other", .topics = {{"orders", "n >= AND"}}});
+  ASSERT_FALSE(wrong);
+  EXPECT_EQ(wrong.error().code, errc::invalid_argument);
+  EXPECT_THAT(wrong.error().reason, HasSubstr("column 6"));
+}
+
+TEST_P(Client, SkipsBeforeTheHandlerWhatTheProgramDoesNotWant) {
+  topic("orders", 1);
+  ASSERT_TRUE(c->create_group("audit", {.retry = retry_schedule::fixed(20ms)}));
+  auto p = open("orders");
+  for (int i = 0; i < 100; ++i)
+    ASSERT_TRUE(p.send(text(std::to_string(i))));
+  counter asked;
+  std::mutex mutex;
+  std::set<std::string> seen;
+  std::atomic<int> threw{0};
+  consumer_options options{.group = "audit", .topics = {{"orders"}}};
+  options.wanted = [&](const leased_message& m) {
+    asked.add();
+    if (m.body() == "50" && m.attempt() == 1) {
+      ++threw;
+      throw std::runtime_error("cannot tell");
+    }
+    return m.body().ends_with('0');
+  };
+  auto consuming = consumer::start(*c, options, 3, [&](const leased_message& m) {
+    std::lock_guard lock{mutex};
+    seen.emplace(m.body());
+    return outcome::ack();
+  });
+  ASSERT_TRUE(consuming) << to_string(consuming.error());
+  ASSERT_TRUE(asked.reaches(101)) << "the one it could not tell of comes again";
+  EXPECT_FALSE(consuming->stop());
+  EXPECT_EQ(seen, (std::set<std::string>{"0", "10", "20", "30", "40", "50", "60", "70", "80", "90"}));
+  EXPECT_EQ(threw, 1);
+  const auto stats = consuming->statistics();
+  EXPECT_EQ(stats.skipped, 90u);
+  EXPECT_EQ(stats.acked, 100u);
+  EXPECT_EQ(stats.retried, 1u);
+  EXPECT_EQ(c->describe_group("audit")->queues.at(0).floor, queue_offset{100})
+      << "the skipped ones are settled";
+}
+
+TEST_P(Client, FetchesOnlyWhatTheProgramWants) {
+  topic("orders", 1);
+  auto p = open("orders");
+  for (int i = 0; i < 100; ++i)
+    ASSERT_TRUE(p.send(text(std::to_string(i))));
+  // Ten messages at a time are in this process, so nearly every fetch finds only what is not wanted.
+  auto from = pull("audit", "orders",
+                   {.max_messages = 10, .wanted = [](const leased_message& m) { return m.body() == "99"; }});
+  auto got = fetch(from, 1);
+  ASSERT_EQ(got.size(), 1u);
+  EXPECT_EQ(got[0].body(), "99");
+  EXPECT_EQ(from.statistics().skipped, 99u);
+  EXPECT_FALSE(from.ack(got));
+  auto nothing = from.fetch(1, 10ms);
+  ASSERT_TRUE(nothing);
+  EXPECT_TRUE(nothing->empty());
+  EXPECT_FALSE(from.flush());
+  EXPECT_EQ(c->describe_group("audit")->queues.at(0).floor, queue_offset{100});
+}
+
 TEST_P(Client, BeginsAtTheLatestMessageOrAtATime) {
   topic("orders", 1);
   auto p = open("orders");

@@ -149,7 +149,7 @@ private:
         settle_hole(at, base);
       }
       const auto left = most - expected.size();
-      const auto pass = [&, start = base](std::uint32_t i) { return wanted(start + i); };
+      const auto pass = [&, start = base](std::uint32_t i, std::uint16_t) { return wanted(start + i); };
       const auto taken = aut_.take(queue_offset{base}, static_cast<std::uint32_t>(count),
                                    static_cast<std::uint32_t>(left), pass_or_all(pass), runs);
       expect_taken(base, base + count, left, lease.value, expected);

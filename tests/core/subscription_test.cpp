@@ -241,7 +241,7 @@ TEST_F(subscription_test, what_was_never_delivered_cannot_be_settled) {
 }
 
 TEST_F(subscription_test, skips_travel_with_the_next_settle_as_one_run) {
-  const auto even = [](std::uint32_t i) { return i % 2 == 0; };
+  const auto even = [](std::uint32_t i, std::uint16_t) { return i % 2 == 0; };
   EXPECT_EQ(deliver(ann, 0, 10, 1000, even), "0-1x0 2-3x0 4-5x0 6-7x0 8-9x0 ");
   EXPECT_EQ(aut.write_at(), start + 1s) << "alone they may wait";
   for (std::uint64_t i = 0; i < 10; i += 2)
@@ -254,19 +254,35 @@ TEST_F(subscription_test, skips_travel_with_the_next_settle_as_one_run) {
 TEST_F(subscription_test, skips_alone_are_written_after_a_while_or_when_they_are_many) {
   limits.skip_ranges = 3;
   aut.configure(limits, policy);
-  EXPECT_EQ(deliver(ann, 0, 10, 1000, [](std::uint32_t) { return false; }), "");
+  EXPECT_EQ(deliver(ann, 0, 10, 1000, [](std::uint32_t, std::uint16_t) { return false; }), "");
   EXPECT_EQ(aut.floor(), queue_offset{10});
   EXPECT_EQ(aut.write_at(), start + 1s);
-  deliver(ann, 10, 10, 1000, [](std::uint32_t i) { return i % 4 == 0; });
+  deliver(ann, 10, 10, 1000, [](std::uint32_t i, std::uint16_t) { return i % 4 == 0; });
   EXPECT_EQ(aut.write_at(), start);
   EXPECT_EQ(written(), "0-10 skipped; 11-14 skipped; 15-18 skipped; 19-20 skipped; ");
 }
 
 TEST_F(subscription_test, a_filter_stops_at_the_granted_number_and_goes_on_behind_it) {
-  const auto odd = [](std::uint32_t i) { return i % 2 == 1; };
+  const auto odd = [](std::uint32_t i, std::uint16_t) { return i % 2 == 1; };
   EXPECT_EQ(deliver(ann, 0, 10, 2, odd), "1-2x0 3-4x0 ");
   EXPECT_EQ(aut.cursor(), queue_offset{4});
   EXPECT_EQ(deliver(ann, 0, 10, 1000, odd), "5-6x0 7-8x0 9-10x0 ");
+}
+
+TEST_F(subscription_test, a_filter_is_told_of_the_failures_of_each_message) {
+  deliver(ann, 0, 4);
+  settle(settle_wish::retry, 1, 2, 10ms);
+  settle(settle_wish::give_back, 3, 1);
+  now += 10ms;
+  std::string seen;
+  const auto note = [&](std::uint32_t i, std::uint16_t attempts) {
+    seen += std::to_string(i) + "x" + std::to_string(attempts) + " ";
+    return attempts == 0;
+  };
+  EXPECT_EQ(deliver(ann, 0, 6, 1000, note), "3-6x0 ");
+  EXPECT_EQ(seen, "1x1 2x1 3x0 4x0 5x0 ");
+  settle(settle_wish::ack, 0, 1);
+  EXPECT_EQ(aut.floor(), queue_offset{3}) << "what it refuses is settled, also after a failure";
 }
 
 TEST_F(subscription_test, trimmed_messages_count_as_settled_so_that_the_floor_moves) {
@@ -463,8 +479,8 @@ TEST_F(subscription_test, passes_over_a_suspect_message_that_the_filter_does_not
   deliver(ann, 0, 2);
   aut.member_gone(ann, true, now);
   now += 1s;
-  EXPECT_EQ(deliver(ann, 0, 100, 1000, [](std::uint32_t i) { return i != 0; }), "");
-  EXPECT_EQ(deliver(ann, 0, 100, 1000, [](std::uint32_t i) { return i != 0; }), "1-2x1 ");
+  EXPECT_EQ(deliver(ann, 0, 100, 1000, [](std::uint32_t i, std::uint16_t) { return i != 0; }), "");
+  EXPECT_EQ(deliver(ann, 0, 100, 1000, [](std::uint32_t i, std::uint16_t) { return i != 0; }), "1-2x1 ");
 }
 
 } // namespace

@@ -217,6 +217,40 @@ TEST_F(cli_messages, a_tag_filter_leaves_out_the_rest) {
   refused(1, {"receive", "tagged", "--group", "tagged", "--filter", "b", "--wait", "100ms"}, "");
 }
 
+TEST_F(cli_messages, a_filter_in_sql_is_judged_on_the_broker_by_properties_and_system_fields) {
+  new_topic("offers", {"--queues", "1"});
+  works({"send", "offers", "cheap", "--property", "price=9", "--property", "region=eu"});
+  works({"send", "offers", "far", "--property", "price=30", "--property", "region=us"});
+  works({"send", "offers", "good", "--property", "price=20.5", "--property", "region=eu", "--key", "k-1"});
+  works({"send", "offers", "plain", "--tag", "paid"});
+  works({"send", "offers", "odd", "--property", "price=many", "--property", "region=eu"});
+  works({"send", "offers", "last", "--property", "price=15", "--property", "region=eu", "--tag", "paid"});
+  const auto receive = [](const std::string& group, const std::string& filter, const std::string& max) {
+    return bodies(works_json(
+        {"receive", "offers", "--group", group, "--filter", filter, "--max", max, "--wait", "20s"}));
+  };
+  EXPECT_THAT(receive("a", "price BETWEEN 10 AND 21 AND region IN ('eu', 'uk')", "2"),
+              ElementsAre("good", "last"));
+  EXPECT_THAT(receive("b", "keys = 'k-1' OR TAGS = 'paid' AND price IS NULL", "2"),
+              ElementsAre("good", "plain"));
+  EXPECT_THAT(receive("c", "NOT (region = 'eu') /* unknown without a region */", "1"), ElementsAre("far"));
+  // The group says what it follows, in canonical form, and what was passed over is no lag.
+  const auto group = works_json({"group", "describe", "a"}).at(0);
+  EXPECT_EQ(group["subscriptions"].at(0)["filter"], "price BETWEEN 10 AND 21 AND region IN ('eu', 'uk')");
+  EXPECT_EQ(group["lag"], 0);
+  // Written otherwise it is the same filter; another one is refused with both spelled out.
+  works({"receive", "offers", "--group", "a", "--filter",
+         "region in ('uk','eu') and price between 5 * 2 and 21", "--wait", "10ms"});
+  refused(1, {"receive", "offers", "--group", "a", "--filter", "price > 10", "--wait", "100ms"},
+          "price > 10");
+}
+
+TEST_F(cli_messages, the_benchmark_of_a_filter_counts_what_was_looked_at_and_what_was_delivered) {
+  const auto run = works_json({"bench", "consume", "--filter", "n = 7", "--messages", "2050"}).back();
+  EXPECT_EQ(run["messages"], 2050);
+  EXPECT_EQ(run["delivered"], 21);
+}
+
 TEST_F(cli_messages, a_group_starts_where_it_is_told) {
   new_topic("start", {"--queues", "1"});
   works({"send", "start", "old"});

@@ -15,9 +15,13 @@ namespace troupe {
 
 struct topic_subscription {
   std::string topic;
-  /// "*" or tags joined by "||".
+  /// "*", tags joined by "||", or SQL92 over properties and system fields (docs/filters.md).
   std::string filter = "*";
 };
+
+class leased_message;
+/// Whether this program wants a message.
+using message_predicate = std::function<bool(const leased_message&)>;
 
 struct consumer_options {
   std::string group;
@@ -29,6 +33,11 @@ struct consumer_options {
   /// Messages and body bytes held in this process, handled or waiting.
   std::uint32_t max_messages = 1000;
   std::uint32_t max_bytes = 8u << 20;
+  /// This process's own filter, behind the broker's: what it refuses is acknowledged and neither a handler
+  /// nor fetch() sees it. For what filters on the broker cannot say, such as what the body holds. Empty:
+  /// everything is wanted. An exception in it counts as a failure: the message comes again. A consumer's
+  /// threads call it at the same time.
+  message_predicate wanted;
 };
 
 /// A delivered message in place: views into the delivery's block, which it keeps alive. Cheap to copy.
@@ -92,6 +101,8 @@ public:
     std::uint64_t retried = 0;
     std::uint64_t refused_settles = 0;
     std::uint64_t rejoins = 0;
+    /// Of the acknowledged: what `consumer_options::wanted` refused.
+    std::uint64_t skipped = 0;
   };
   stats statistics() const;
   /// Why it ended by itself (group deleted, subscription refused on rejoin, client closed); no error while it

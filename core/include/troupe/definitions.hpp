@@ -72,7 +72,7 @@ struct start_position {
   bool operator==(const start_position&) const = default;
 };
 
-/// One topic that a group follows, with its filter ("*" or tags "A || B").
+/// One topic that a group follows, with its filter in canonical form.
 struct group_subscription {
   topic_id topic;
   std::string filter = "*";

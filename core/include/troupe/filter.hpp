@@ -1,7 +1,9 @@
 #pragma once
 
 #include "troupe/error.hpp"
+#include "troupe/ids.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -18,6 +20,14 @@ public:
   virtual std::uint32_t tag_hash() const = 0;
   virtual std::string_view tag() const = 0;
   virtual std::optional<std::string_view> property(std::string_view name) const = 0;
+  /// One key after the other, nothing behind the last; `cursor` is 0 for the first and then the subject's
+  /// own.
+  virtual std::optional<std::string_view> next_key(std::uint32_t& cursor) const = 0;
+  virtual std::uint8_t priority() const = 0;
+  /// When the program made it.
+  virtual timestamp born() const = 0;
+  /// 1 when it was never delivered before.
+  virtual std::uint32_t attempt() const = 0;
 };
 
 /// Which messages of a topic a group wants. Immutable, safe from every thread.
@@ -27,13 +37,21 @@ public:
   /// True when it wants every message: then nobody has to open a batch for it.
   virtual bool everything() const = 0;
   virtual bool matches(const filter_subject& message) const = 0;
-  /// The expression in its one canonical form: equal texts mean equal filters (tags are sorted, each once).
+  /// The expression in its one canonical form: equal texts mean equal filters. Tags, what AND and OR join and
+  /// the items of an IN are sorted, each once; what is constant is computed. Reading it gives the same text
+  /// again.
   virtual const std::string& text() const = 0;
 };
 
-/// Reads an expression: `*` or an empty one (everything), or tags joined by `||`.
-/// `invalid_argument` says where the expression breaks the rules and how to write it; `not_supported` for
-/// SQL92 over properties (a later version).
+/// Bytes of a filter of tags, and of one in SQL92.
+inline constexpr std::size_t max_tag_filter = 64u << 10;
+inline constexpr std::size_t max_sql_filter = 8u << 10;
+/// Operands and operators of a filter in SQL92; the items of an IN count.
+inline constexpr std::size_t max_sql_parts = 1024;
+
+/// Reads an expression: `*` or an empty one (everything), names joined by `||` (tags), anything else SQL92
+/// over properties and system fields (docs/filters.md has the language). `invalid_argument` says at which
+/// column it breaks the rules and what was expected there; `too_large`, which limit is exceeded.
 result<std::shared_ptr<const filter>> parse_filter(std::string_view expression);
 
 } // namespace troupe

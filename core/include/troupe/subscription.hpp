@@ -138,8 +138,8 @@ public:
 
   /// Begins a delivery to a member. Only one lease is open for taking at a time.
   lease_id begin(std::uint64_t member, timestamp now);
-  /// Judges a message by its position in the batch; empty: all are wanted.
-  using wanted = std::function<bool(std::uint32_t)>;
+  /// Judges a message by its position in the batch and the failures recorded for it; empty: all are wanted.
+  using wanted = std::function<bool(std::uint32_t position, std::uint16_t attempts)>;
   /// Leases up to `most` deliverable messages of the batch [base, base + count) and passes over what the
   /// filter does not want. Runs are appended to `out`. Says how many were leased.
   std::uint32_t take(queue_offset base, std::uint32_t count, std::uint32_t most, const wanted& pass,
