@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <system_error>
@@ -289,7 +290,12 @@ std::uint64_t environment::available() const {
   struct statvfs s {};
   if (::fstatvfs(fd_, &s) != 0)
     return 0;
-  return static_cast<std::uint64_t>(s.f_bavail) * s.f_frsize;
+  const auto free = static_cast<std::uint64_t>(s.f_bavail) * s.f_frsize;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+    return free;
+  const auto size = file_size();
+  return std::min<std::uint64_t>(free, limit.rlim_cur > size ? limit.rlim_cur - size : 0);
 }
 
 } // namespace troupe

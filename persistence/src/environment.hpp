@@ -55,7 +55,7 @@ public:
   /// commit of 1 MiB and more half of what writing zeros first would (measured). Where it cannot, zeros are
   /// written. no_space when the file system is full. Only while no write transaction is open.
   error allocate(std::uint64_t bytes);
-  /// Bytes that the file system would still give.
+  /// Bytes that the file system, and the limit on the size of files, would still give.
   std::uint64_t available() const;
 
   /// Shard time of the last applied entry, for any thread.

@@ -9,12 +9,14 @@ namespace {
 constexpr std::uint64_t page = 4096;
 /// What a transaction copies besides its entries: a path of pages in each table, and the free list.
 constexpr std::uint64_t transaction_pages = 32;
+/// A chunk of settled offsets all of which wait for another attempt.
+constexpr std::uint64_t retry_pages = 4;
 /// Below this much room nothing is admitted: a transaction and a small entry.
 constexpr std::uint64_t admission_pages = 64;
 /// Room that must come back before a disk that was full is tried again.
 constexpr std::uint64_t retry_room = 1u << 20;
-/// Asked of the file system beyond the need of the moment when the file must grow.
-constexpr std::uint64_t growth_step = 8u << 20;
+/// A file that must grow takes this part of the reserve beyond the need of the moment (8 MiB of 64).
+constexpr std::uint64_t growth_divisor = 8;
 
 /// What may stand in a log but not yet in this version's, or not in any.
 error check_append(const append_entry& e) {
@@ -32,8 +34,11 @@ std::uint64_t pages_of(const entry_body& body) {
   if (const auto* e = std::get_if<settle_entry>(&body)) {
     std::uint64_t pages = e->sections.size();
     for (const auto& section : e->sections)
-      for (const auto& range : section.ranges)
-        pages += 1 + range.count / settled_row::chunk / 16;
+      for (const auto& range : section.ranges) {
+        // Of what is done a bit is kept, of a retry a row.
+        const auto chunks = 1 + range.count / settled_row::chunk;
+        pages += range.action == settle_action::retry ? 1 + chunks * retry_pages : 1 + chunks / 16;
+      }
     return pages;
   }
   return 4;
@@ -128,12 +133,14 @@ error log_writer::make_room(std::uint64_t bytes) {
   const std::uint64_t wanted = std::max(least, usage_.high + bytes);
   if (wanted <= file_)
     return {};
-  const std::uint64_t ahead = wanted + growth_step;
-  auto err = env_.allocate(o.budget ? std::max(std::min(ahead, o.budget), least) : ahead);
+  const std::uint64_t ahead = wanted + o.reserve / growth_divisor;
+  // A file system may give all of a step or nothing: what admission() counted on must not fail for its sake.
+  error err;
+  for (auto size : {o.budget ? std::max(std::min(ahead, o.budget), least) : ahead, wanted, least})
+    if (err = env_.allocate(size); err.code != errc::no_space)
+      break;
   file_ = env_.file_size();
-  if (err.code == errc::no_space)
-    return file_ < least ? refuse("the file system is full at a file", file_) : error{};
-  return err;
+  return err.code == errc::no_space ? refuse("the file system is full at a file", file_) : err;
 }
 
 void log_writer::fail(error& err) {
@@ -151,7 +158,7 @@ error log_writer::commit(const std::function<void(lmdb_txn&)>& work) {
     return {};
   });
   if (err.code == errc::storage_failed && disk_is_full())
-    err.code = errc::no_space;
+    err = refuse("the file system is full at a file", env_.file_size());
   // A commit whose very last write failed, the meta page's, ends the environment, for whatever reason it
   // failed.
   if (err.code == errc::no_space)

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace troupe {
@@ -312,12 +313,19 @@ void page_checker::check_all_accounted() {
       return complain(page_name(page) + " is neither used nor free");
 }
 
+bool page_checker::is_cut() const {
+  struct stat s {};
+  return ::fstat(fd_, &s) == 0 && static_cast<std::uint64_t>(s.st_size) < (last_page_ + 1) * page_size_;
+}
+
 std::vector<std::string> page_checker::run(bool deep) {
   complaints_.clear();
   found_.clear();
   table free_list, tables;
   if (!read_meta(free_list, tables))
     return complaints_;
+  // A file may end before the last page it ever used, but not before one that is in use.
+  deep = deep || is_cut();
   claimed_.assign(last_page_ + 1, false);
   walk(free_list, role::free_list);
   walk(tables, role::tables);

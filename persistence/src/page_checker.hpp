@@ -17,7 +17,8 @@ public:
 
   /// What is wrong, at most a few dozen findings; empty for a sound file. `deep` looks at every page of every
   /// table, else only at those that LMDB needs to open them: the meta pages, the table of tables, the list of
-  /// free pages.
+  /// free pages. A file that ends before its last page is always looked at deeply: LMDB would die of a read
+  /// behind the end.
   std::vector<std::string> run(bool deep);
 
 private:
@@ -63,6 +64,7 @@ private:
   bool read_value(const table& t, const node& n, std::vector<char>& out, bool whole, census& seen);
   void check_all_accounted();
 
+  bool is_cut() const;
   bool read_page(std::uint64_t page, std::vector<char>& out);
   bool read_at(std::uint64_t offset, std::span<char> out);
   /// Notes that a page belongs to somebody; false when it cannot.

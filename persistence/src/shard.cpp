@@ -105,6 +105,13 @@ result<std::optional<subscription_state>> shard::subscription(group_id group, qu
   });
 }
 
+result<bool> shard::has_subscription(group_id group, queue_id queue) const {
+  return guarded([&]() -> result<bool> {
+    const lmdb_txn txn(impl_->env->handle(), MDB_RDONLY);
+    return txn.get(impl_->env->db().subscriptions, key_of(queue, group, 0)).has_value();
+  });
+}
+
 result<std::vector<std::pair<group_id, subscription_row>>> shard::subscriptions(queue_id queue) const {
   return guarded([&]() -> result<std::vector<std::pair<group_id, subscription_row>>> {
     const lmdb_txn txn(impl_->env->handle(), MDB_RDONLY);

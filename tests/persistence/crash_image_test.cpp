@@ -218,6 +218,7 @@ TEST_P(crash_images, open_with_everything_acknowledged_wherever_the_power_went) 
   run(random, 60);
   EXPECT_THAT(operations, testing::Contains(testing::Field(&file_operation::what, kind::sync)));
   EXPECT_THAT(operations, testing::Contains(testing::Field(&file_operation::what, kind::durable_write)));
+  EXPECT_THAT(operations, testing::Contains(testing::Field(&file_operation::what, kind::resize)));
 
   volatile_disk disk(start);
   std::size_t in_flight = 0;

@@ -52,9 +52,9 @@ struct probe {
   }
 
   /// True when this call is to fail.
-  bool fails(int fd, bool write) {
+  bool fails(int fd, file_fault::call what) {
     const std::lock_guard guard(lock);
-    if (!failing || plan.writes != write || identity(fd) != failing || calls++ < plan.after)
+    if (!failing || plan.what != what || identity(fd) != failing || calls++ < plan.after)
       return false;
     ++hits;
     return true;
@@ -137,6 +137,7 @@ std::uint64_t file_fault::hits() const {
 
 namespace {
 
+using troupe::test::file_fault;
 using troupe::test::file_operation;
 using troupe::test::probe;
 using troupe::test::real;
@@ -144,7 +145,7 @@ using troupe::test::real;
 /// How much of a write of `size` bytes may happen; nothing when it fails outright (errno is set).
 std::optional<std::size_t> allowed(int fd, std::size_t size) {
   auto& p = probe::instance();
-  if (!p.fails(fd, true))
+  if (!p.fails(fd, file_fault::call::write))
     return size;
   if (p.plan.error == 0)
     return troupe::test::cut(size);
@@ -154,7 +155,7 @@ std::optional<std::size_t> allowed(int fd, std::size_t size) {
 
 bool sync_allowed(int fd) {
   auto& p = probe::instance();
-  if (!p.fails(fd, false))
+  if (!p.fails(fd, file_fault::call::sync))
     return true;
   errno = p.plan.error;
   return false;
@@ -200,8 +201,7 @@ ssize_t writev(int fd, const iovec* parts, int count) {
 int fallocate(int fd, int mode, off_t offset, off_t size) {
   static auto* const call = real<int(int, int, off_t, off_t)>("fallocate");
   auto& p = probe::instance();
-  if (p.fails(fd, true)) {
-    // There is no half of it: where a write would be cut short, the file system has no blocks.
+  if (p.fails(fd, file_fault::call::allocate) || p.fails(fd, file_fault::call::write)) {
     errno = p.plan.error == 0 ? ENOSPC : p.plan.error;
     return -1;
   }

@@ -43,9 +43,11 @@ public:
 /// While it lives, calls on the file fail. One at a time.
 class file_fault {
 public:
+  enum class call { write, sync, allocate };
   struct plan {
-    /// Fails writes (else syncs) with `error`; 0: writes are cut short by half.
-    bool writes = true;
+    /// Which calls fail, with `error`; 0: writes are cut short by half. A write that fails takes fallocate
+    /// along: there is no half of it, so where a write would be cut short it finds no blocks.
+    call what = call::write;
     int error = 0;
     /// Calls that still succeed.
     std::uint64_t after = 0;

@@ -97,6 +97,20 @@ TEST_F(damaged_pages, are_none_in_a_sound_file) {
   EXPECT_EQ(open_in_child(), 0);
 }
 
+TEST_F(damaged_pages, that_a_cut_file_lost_are_found_before_lmdb_reads_behind_its_end) {
+  int refused = 0;
+  for (std::size_t pages = 3; pages * page < whole.size() && !HasFailure(); pages += 3) {
+    SCOPED_TRACE("cut to " + std::to_string(pages) + " pages");
+    std::filesystem::resize_file(file, pages * page);
+    const auto outcome = open_in_child();
+    EXPECT_NE(outcome, -1);
+    refused += outcome == 1 ? 1 : 0;
+    std::ofstream(file, std::ios::binary) << whole;
+  }
+  EXPECT_GT(refused, 5);
+  EXPECT_EQ(open_in_child(), 0);
+}
+
 TEST_F(damaged_pages, never_bring_the_program_down) {
   random_source random(17);
   SCOPED_TRACE(random.describe());

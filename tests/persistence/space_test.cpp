@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <fstream>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace troupe::test {
@@ -182,6 +183,27 @@ TEST(failing_writes, cut_short_by_a_full_disk_are_no_storage_failure) {
   expect_all_there(h.store(), p.accepted());
 }
 
+TEST(growth, writes_zeros_where_the_file_system_sets_no_blocks_aside) {
+  shard_harness h(log_kind::local);
+  publisher p(h);
+  const file_fault fault(h.data_file(), {.what = file_fault::call::allocate, .error = EOPNOTSUPP});
+  EXPECT_EQ(p.until_refused(100'000, 20), error{});
+  EXPECT_GT(fault.hits(), 0u);
+  struct stat s {};
+  ASSERT_EQ(::stat(h.data_file().c_str(), &s), 0);
+  EXPECT_GE(s.st_blocks * 512, s.st_size) << "a hole is no reserve";
+  expect_all_there(h.store(), p.accepted());
+}
+
+TEST(growth, sets_real_blocks_aside) {
+  shard_harness h(log_kind::local);
+  publisher p(h);
+  EXPECT_EQ(p.until_refused(100'000, 20), error{});
+  struct stat s {};
+  ASSERT_EQ(::stat(h.data_file().c_str(), &s), 0);
+  EXPECT_GE(s.st_blocks * 512, s.st_size);
+}
+
 class broken_disk : public testing::TestWithParam<bool> {};
 INSTANTIATE_TEST_SUITE_P(calls, broken_disk, testing::Bool(),
                          [](const auto& info) { return info.param ? "writes" : "syncs"; });
@@ -192,7 +214,8 @@ TEST_P(broken_disk, ends_the_log_for_good_and_loses_nothing_acknowledged) {
   p.until_refused(3000, 20);
   const auto hash = h.store().table_hash().value();
   {
-    file_fault fault(h.data_file(), {.writes = GetParam(), .error = EIO});
+    file_fault fault(h.data_file(),
+                     {.what = GetParam() ? file_fault::call::write : file_fault::call::sync, .error = EIO});
     const auto err = p.once(3000);
     EXPECT_EQ(err.code, errc::storage_failed) << to_string(err);
     EXPECT_GT(fault.hits(), 0u);
@@ -261,6 +284,21 @@ TEST(full_disk, refuses_messages_only_and_takes_them_again_after_trimming) {
   expect_consumers_go_on(h, 10);
   expect_all_there(h.store(), p.accepted());
   h.reopen();
+  expect_all_there(h.store(), p.accepted());
+}
+
+TEST(full_disk, is_used_up_to_what_admission_counts_on_however_large_the_steps_of_growth) {
+  small_disk disk("size=24m");
+  NEEDS_DISK(disk);
+  shard_options o = small_shard();
+  o.reserve = 8u << 20; // steps of 1 MiB
+  shard_harness h(log_kind::local, disk.path(), o);
+  publisher p(h);
+  const auto err = p.until_refused(20'000);
+  EXPECT_EQ(err.code, errc::no_space) << to_string(err);
+  // Else a batch that admission() let in, and that was acknowledged for it, would be refused by append().
+  EXPECT_EQ(h.log().admission().code, errc::no_space);
+  EXPECT_GT(h.store().stats().file, 23u << 20);
   expect_all_there(h.store(), p.accepted());
 }
 

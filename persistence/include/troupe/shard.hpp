@@ -23,7 +23,7 @@ struct shard_options {
   /// with no_space. The file itself may grow up to a third longer than its live data: of free pages between
   /// records of very different sizes not all can be used again.
   std::uint64_t budget = 0;
-  /// Room kept in already written, free pages for settles, deletes and trims.
+  /// Room kept for settles, deletes and trims: free pages, and blocks that the file system has set aside.
   std::uint64_t reserve = 64u << 20;
 };
 
@@ -171,6 +171,8 @@ public:
   };
   result<std::vector<index_row>> oldest_rows(queue_id queue, std::size_t max) const;
   result<std::optional<subscription_state>> subscription(group_id group, queue_id queue) const;
+  /// Whether there is any. One lookup, however much is kept of it.
+  result<bool> has_subscription(group_id group, queue_id queue) const;
   /// Subscriptions of a queue, for listing.
   result<std::vector<std::pair<group_id, subscription_row>>> subscriptions(queue_id queue) const;
 
