@@ -100,10 +100,8 @@ error outbox::put(const message& m, completion&& done, bool may_block) {
       !g.builder.empty() && (g.cost + cost > cfg_.options.batch_bytes || is_old(g, now)))
     seal(number);
   auto& g = gathering_[number];
-  if (g.builder.empty()) {
-    g.deadline = now + cfg_.options.timeout;
-    dirty_.push_back(number);
-  }
+  if (g.builder.empty())
+    open(number, now);
   if (done.wanted()) {
     done.position = g.builder.count();
     g.completions.push_back(std::move(done));
@@ -121,6 +119,21 @@ error outbox::put(const message& m, completion&& done, bool may_block) {
   if (wake)
     wake_();
   return {};
+}
+
+/// The first message of a batch is about to come.
+void outbox::open(std::uint32_t number, milliseconds now) {
+  auto& g = gathering_[number];
+  if (!spare_.empty()) {
+    g.builder = std::move(spare_.back());
+    spare_.pop_back();
+  }
+  if (!spare_completions_.empty()) {
+    g.completions = std::move(spare_completions_.back());
+    spare_completions_.pop_back();
+  }
+  g.deadline = now + cfg_.options.timeout;
+  dirty_.push_back(number);
 }
 
 bool outbox::is_full(const gathering& g) const {
@@ -162,17 +175,9 @@ void outbox::seal(std::uint32_t number) {
   b.cost = std::exchange(g.cost, 0);
   b.deadline = g.deadline;
   b.builder = std::move(g.builder);
-  b.completions = std::move(g.completions);
-  g.completions.clear();
-  if (!spare_completions_.empty()) {
-    g.completions = std::move(spare_completions_.back());
-    spare_completions_.pop_back();
-  }
-  if (!spare_.empty()) {
-    g.builder = std::move(spare_.back());
-    spare_.pop_back();
-  } else
-    g.builder = batch_builder{};
+  b.completions = std::exchange(g.completions, {});
+  // Its memory comes with its next batch: a queue that idles must not keep any.
+  g.builder = batch_builder{};
   g.keyed = false;
   open_.insert(open_.end(), b.ticket);
   sealed_.push_back(std::move(b));

@@ -68,7 +68,7 @@ struct outbox_config {
   producer_options options;
   /// Starts with this queue, so that many producers don't march in step.
   std::uint32_t first_queue = 0;
-  /// What batches' deadlines are told by; the PRODUCER's clock.
+  /// What batches' deadlines are told by: the PRODUCER's clock, or a tick ahead of it.
   std::function<milliseconds()> now = next_tick_now;
 };
 
@@ -128,6 +128,7 @@ private:
 
   std::uint32_t pick(const message& m);
   bool make_room(std::unique_lock<std::mutex>& lock, std::uint64_t cost, bool may_block);
+  void open(std::uint32_t number, milliseconds now);
   void seal(std::uint32_t number);
   bool is_full(const gathering& g) const;
   bool is_old(const gathering& g, milliseconds now) const;
