@@ -114,7 +114,7 @@ void group_state::take(consume& c) {
     part.confirm = c.confirm;
     if (const auto to = queues_->subscription(queue))
       self_->send(to, std::move(part));
-    else if (c.confirm != 0)
+    else
       tell(self_, part.consumer,
            settled{queue, c.confirm, static_cast<std::uint32_t>(part.items.size()), errc::lease_lost});
   }
@@ -250,8 +250,12 @@ void group_state::lost(const caf::down_msg& down) {
       ended.push_back(id);
   for (auto id : ended)
     end_member(id, !clean_end(down.reason), {});
-  if (const auto died = queues_->lost(down.source))
+  if (const auto died = queues_->lost(down.source)) {
     credit_.remove_queue(*died);
+    // What it had not written is gone with it; nobody knows whose, and a flush must not call it durable.
+    for (const auto& [id, m] : members_)
+      tell(self_, m.consumer, settled{*died, 0, 1, errc::lease_lost});
+  }
   distribute();
 }
 

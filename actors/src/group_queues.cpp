@@ -68,7 +68,7 @@ start_position group_queues::start_of(const group_topic& t, bool known) const {
 bool group_queues::met_before(const group_topic& t) const {
   for (std::uint32_t i = 0; i < t.definition.options.queues; ++i) {
     const auto id = t.definition.queue(i);
-    auto place = ctx_->shards[ctx_->shard_of(id)]->subscription(of_.id, id);
+    auto place = ctx_->shards[ctx_->shard_of(id)]->has_subscription(of_.id, id);
     if (!place || *place)
       return true;
   }

@@ -94,7 +94,8 @@ void subscription_shell::begin(const subscription_state& stored) {
   state.retries.reserve(stored.retries.size());
   for (const auto& r : stored.retries)
     state.retries.push_back({r.offset, r.attempts, r.due});
-  core_.restore(state);
+  // Two to the 20th leases a millisecond: more than any subscription before this one has given.
+  core_.restore(state, lease_id{static_cast<std::uint64_t>(to_unix_ms(now())) << 20});
   running_ = true;
   restarting_ = false;
   self_->send(cfg_.group, subscription_started{cfg_.queue});

@@ -22,12 +22,14 @@ void subscription::configure(subscription_limits limits, std::shared_ptr<const r
   policy_ = std::move(policy);
 }
 
-void subscription::restore(const stored_state& state) {
+void subscription::restore(const stored_state& state, lease_id last) {
+  const auto last_lease = std::max(last_lease_, last.value);
   std::vector<release> releases = std::move(releases_);
   for (const auto& [id, lease] : leases_)
     releases.push_back({lease.member, lease.messages});
   *this = subscription{limits_, std::move(policy_), queue_};
   releases_ = std::move(releases);
+  last_lease_ = last_lease;
   gen_ = state.gen;
   const auto floor = state.floor.value;
   offset_set settled;

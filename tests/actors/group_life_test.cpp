@@ -12,6 +12,7 @@ namespace troupe::test {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::IsEmpty;
 using testing::SizeIs;
 
 class group_life : public group_fixture {
@@ -164,6 +165,31 @@ TEST_F(group_life, goes_on_when_a_queue_died) {
   advance(1s);
   publish_to(0, {"b"});
   EXPECT_EQ(received(ann), "0@1=b");
+}
+
+TEST_F(group_life, settles_that_a_dead_subscription_had_not_written_are_told_to_be_lost) {
+  start(1);
+  publish_to(0, {"a", "b", "c"});
+  const auto m = join_as(ann);
+  credit(ann, m, 100);
+  EXPECT_EQ(received(ann), "0@0=a 0@1=b 0@2=c");
+  const auto d = last.at(0);
+  const auto subscription = ann.sender();
+  settle(ann, m, d, 0, 1); // on its way to the disk
+  settle(ann, m, d, 1, 1); // waits for that
+  EXPECT_THAT(ann.take<settled>(), IsEmpty());
+  caf::anon_send_exit(subscription, caf::exit_reason::unhandled_exception);
+  run();
+  const auto told = [&] {
+    auto all = ann.take<settled>();
+    return all.size() == 1 && all[0].tag == 0 && all[0].queue == d.queue && all[0].code == errc::lease_lost;
+  };
+  EXPECT_TRUE(told()) << "what was in its memory";
+  settle(ann, m, d, 2, 1);
+  EXPECT_TRUE(told()) << "what came while there was none";
+  advance(1s);
+  EXPECT_EQ(received(ann), "0@1=b 0@2=c");
+  EXPECT_GT(last.back().lease, d.lease) << "a late settle of the old lease must not meet a new one";
 }
 
 TEST_F(group_life, goes_on_when_the_topic_died_and_came_back) {

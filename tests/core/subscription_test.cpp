@@ -323,6 +323,22 @@ TEST_F(subscription_test, restores_progress_and_delivers_what_was_leased_again_w
   EXPECT_EQ(deliver(ann, 0, 50), "16-17x2 ");
 }
 
+TEST_F(subscription_test, a_late_retry_of_a_lease_before_a_restart_does_not_meet_a_new_lease) {
+  deliver(ann, 0, 5);
+  const auto old = lease;
+  aut = subscription{limits, policy};
+  aut.restore({gen, queue_offset{0}, {}, {}}, lease_id{1000});
+  aut.extent(queue_offset{0}, queue_offset{100}, now);
+  EXPECT_EQ(deliver(bob, 0, 5), "0-5x0 ");
+  EXPECT_GT(aut.settle({settle_wish::retry, gen, old, queue_offset{0}, 5}, now).refused, 0u);
+  EXPECT_EQ(aut.leased(), 5u);
+  const auto bobs = lease;
+  aut.restore({gen, queue_offset{0}, {}, {}});
+  aut.extent(queue_offset{0}, queue_offset{100}, now);
+  deliver(ann, 0, 5);
+  EXPECT_GT(lease, bobs) << "numbers never begin again";
+}
+
 TEST_F(subscription_test, beyond_the_span_only_retries_are_served) {
   limits.span = 50;
   aut.configure(limits, policy);

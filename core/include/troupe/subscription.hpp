@@ -119,8 +119,9 @@ public:
     std::vector<retry> retries;
   };
   /// Begins from what is stored. Leases don't survive: what was leased is undelivered again with its attempts
-  /// unchanged.
-  void restore(const stored_state& state);
+  /// unchanged. New ones are numbered above `last`, which the caller chooses above all that an earlier object
+  /// gave: a late retry of one of those must not meet another lease of its number.
+  void restore(const stored_state& state, lease_id last = {});
   void configure(subscription_limits limits, std::shared_ptr<const retry_policy> policy);
 
   /// Messages exist below `next`, and none below `first`.

@@ -27,12 +27,17 @@ template <class... Ts> class probe {
 public:
   explicit probe(caf::actor_system& sys)
       : got_(std::make_shared<inbox>()),
-        actor_(sys.spawn([got = got_](caf::event_based_actor*) -> caf::behavior {
-          return {[got](Ts& x) { std::get<std::vector<Ts>>(*got).push_back(std::move(x)); }...};
+        actor_(sys.spawn([got = got_](caf::event_based_actor* self) -> caf::behavior {
+          return {[got, self](Ts& x) {
+            std::get<std::vector<Ts>>(got->messages).push_back(std::move(x));
+            got->sender = self->current_sender();
+          }...};
         })) {}
 
   const caf::actor& handle() const { return actor_; }
-  template <class T> std::vector<T>& all() { return std::get<std::vector<T>>(*got_); }
+  template <class T> std::vector<T>& all() { return std::get<std::vector<T>>(got_->messages); }
+  /// Who sent the latest.
+  caf::actor sender() const { return caf::actor_cast<caf::actor>(got_->sender); }
   /// Everything of type T since the last take.
   template <class T> std::vector<T> take() { return std::exchange(all<T>(), {}); }
   /// Sends in this actor's name; `to` may be typed.
@@ -42,7 +47,10 @@ public:
   void kill() { caf::anon_send_exit(actor_, caf::exit_reason::kill); }
 
 private:
-  using inbox = std::tuple<std::vector<Ts>...>;
+  struct inbox {
+    std::tuple<std::vector<Ts>...> messages;
+    caf::strong_actor_ptr sender;
+  };
   std::shared_ptr<inbox> got_;
   caf::actor actor_;
 };
