@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 
 #include <array>
+#include <filesystem>
 
 namespace troupe::cli {
 
@@ -49,6 +50,9 @@ struct configuration {
   bool names_data = true;
 };
 result<configuration> load(const std::string& file) {
+  if (std::error_code failed; !file.empty() && !std::filesystem::is_regular_file(file, failed))
+    return error{errc::invalid_argument, "it is not a regular file and can be read only once",
+                 "name a file on a disk; trouped --config takes others too"};
   auto whole = read(file, false);
   if (auto* options = std::get_if<trouped::options>(&whole))
     return configuration{std::move(*options), true};

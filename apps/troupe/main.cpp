@@ -1,3 +1,8 @@
 #include "cli.hpp"
 
-int main(int argc, char** argv) { return troupe::cli::run(argc, argv); }
+#include <standard_streams.hpp>
+
+int main(int argc, char** argv) {
+  trouped::hold_standard_streams();
+  return troupe::cli::run(argc, argv);
+}

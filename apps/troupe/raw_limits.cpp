@@ -74,8 +74,9 @@ struct socket_fd {
   }
 };
 
-/// Real zeros where the store will grow, as a shard writes them too: a commit that need not grow the file
-/// is 1.4 to 1.8 times as fast (measured), and the limit is what the machine can do.
+/// Real zeros where the store will grow: a commit that need not grow the file is 1.4 to 1.8 times as fast
+/// (measured), and the limit is the best that the machine can do. A shard that grows has allocated blocks
+/// there.
 error write_ahead(const std::filesystem::path& directory, std::uint64_t bytes) {
   socket_fd file(open((directory / "data.mdb").c_str(), O_WRONLY | O_CLOEXEC));
   const std::vector<char> zeros(1u << 20);

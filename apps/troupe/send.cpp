@@ -261,8 +261,15 @@ int send_many(context& ctx, const send_settings& s, const message& defaults) {
       count_refused(totals, to->statistics());
     if (end.code == done || totals.sent > 0)
       summarize(ctx, s, totals, std::chrono::duration<double>(clock::now() - started).count());
-    if (lost)
-      return ctx.fail("waiting for the end of what was sent", lost);
+    if (lost) {
+      ctx.out.failure("waiting for the end of what was sent",
+                      {lost.code,
+                       lost.reason + "; of " + grouped(totals.sent) + " messages " + grouped(totals.failed) +
+                           " are known to be refused",
+                       lost.hint},
+                      {{"failed", totals.failed}, {"accepted", totals.accepted}});
+      return static_cast<int>(refused);
+    }
     return conclude(ctx, s, totals, end, stop.requested());
   });
 }

@@ -59,8 +59,9 @@ result<std::string> text_of(const std::string& key, const toml::node& value,
   auto text = *value.value<std::string>();
   if (text.empty())
     return wrong(key + " has no value", "give it one, or leave the line out for the default");
-  if (text.find('\0') != std::string::npos)
-    return wrong(key + " has the character U+0000 in its value", "leave it out");
+  // No option needs one, and a refusal that quotes the value must not move the terminal.
+  if (std::ranges::any_of(text, [](unsigned char c) { return c < 0x20 || c == 0x7f; }))
+    return wrong(key + " has a control character in its value", "leave it out");
   return text;
 }
 
@@ -69,8 +70,9 @@ result<std::string> text_of(const std::string& key, const toml::node& value,
 std::vector<setting> read_config(std::string_view text, const std::vector<known_key>& known,
                                  config_error& wrong_at) {
   if (std::ranges::count(text, '.') > most_dots) {
-    wrong_at = {
-        0, wrong("it has more than " + std::to_string(most_dots) + " dots", "name a config file of trouped")};
+    wrong_at = {0, wrong("it has more than " + std::to_string(most_dots) +
+                             " dots, which could be a key that is nested too deeply to be read",
+                         "write fewer, also in comments")};
     return {};
   }
   std::vector<setting> all;

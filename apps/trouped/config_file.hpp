@@ -37,7 +37,7 @@ constexpr std::size_t max_config = std::size_t{1} << 20;
 /// Reads a config file in TOML, one KEY = VALUE for an option: a text in quotes or a whole number, for a flag
 /// true or false. Settings are in the order of their lines. Refuses, with the line: what is no TOML (by
 /// toml++'s reading, whose words are in the reason); keys that are not `known`; other types, sections
-/// included; empty texts and those with U+0000. Sets `wrong` then and returns none.
+/// included; empty texts and those with control characters. Sets `wrong` then and returns none.
 std::vector<setting> read_config(std::string_view text, const std::vector<known_key>& known,
                                  config_error& wrong);
 

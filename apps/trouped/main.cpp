@@ -1,6 +1,7 @@
 #include "options.hpp"
 #include "serve.hpp"
 #include "signals.hpp"
+#include "standard_streams.hpp"
 
 #include <cstdio>
 #include <cstdlib>
@@ -21,6 +22,7 @@ void raise_descriptor_limit() {
 } // namespace
 
 int main(int argc, char** argv) {
+  trouped::hold_standard_streams();
   try {
     // Before any thread: they inherit the blocked signals.
     trouped::end_watch watch;

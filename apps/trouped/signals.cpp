@@ -29,6 +29,8 @@ end_watch::end_watch() {
   ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
   // A peer or a reader of our output that goes away is an error value.
   std::signal(SIGPIPE, SIG_IGN);
+  // A limit on the size of files is one more way in which a disk is full.
+  std::signal(SIGXFSZ, SIG_IGN);
   signals_ = ::signalfd(-1, &set, SFD_CLOEXEC);
   ended_ = ::eventfd(0, EFD_CLOEXEC);
   if (signals_ < 0 || ended_ < 0)

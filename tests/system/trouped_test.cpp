@@ -172,6 +172,18 @@ TEST_F(trouped_test, an_output_that_takes_no_ready_line_is_a_failure) {
   }
 }
 
+TEST_F(trouped_test, closed_standard_descriptors_do_not_lead_the_log_into_the_stores_files) {
+  const auto command = "exec '" TROUPE_TROUPED "' --listen 127.0.0.1:0 --data '" + data.string() + "'";
+  auto refused = run("/bin/sh", {"-c", command + " <&- >&- 2>&-"});
+  EXPECT_EQ(refused.status, 1) << "nobody would learn its address";
+  auto said = run("/bin/sh", {"-c", command + " <&- >&-"});
+  EXPECT_EQ(said.status, 1);
+  EXPECT_THAT(said.err, HasSubstr("standard output: Bad file descriptor"));
+  for (const auto& [path, text] : files_below(data))
+    EXPECT_THAT(text, Not(HasSubstr("shard_opened"))) << path;
+  EXPECT_EQ(trouped({"--data", data.string(), "--verify"}).status, 0);
+}
+
 TEST_F(trouped_test, wrong_usage_is_refused_with_2_and_says_where_and_why) {
   struct wrong_usage {
     std::vector<std::string> arguments;
