@@ -410,6 +410,9 @@ expr_ptr make_junction(op what, expr_ptr left, expr_ptr right) {
 expr_ptr make_canonical(expr_ptr x) {
   for (auto& a : x->args)
     a = make_canonical(std::move(a));
+  // What is negated may have a form of its own now that it is simpler.
+  if (x->what == op::not_)
+    return make_not(std::move(x->args.front()), x->at);
   if (x->what == op::equal && !constant(x->args[1]) && type_of(*x->args[0]) != type::keys &&
       print(*x->args[1]) < print(*x->args[0]))
     std::swap(x->args[0], x->args[1]);

@@ -18,6 +18,9 @@ namespace {
 /// allowed.
 constexpr std::size_t max_nesting = 2 * max_depth;
 
+/// A wrong expression was tried in so many ways that what is known of it must do.
+struct gave_up {};
+
 /// What was read so far: operands on a stack, and how far it got.
 struct reading {
   explicit reading(std::string_view s) : source(s) {}
@@ -29,6 +32,9 @@ struct reading {
   /// Of the LIKE that is being read.
   expr_ptr escape;
   std::size_t nesting = 0;
+  /// Attempts at rules that nest. Where one fails another may begin with the same words, so that a wrong
+  /// expression could take two to the power of its depth; a right one takes at most three a byte.
+  std::size_t attempts = 0;
   /// The farthest place where something was expected, and what.
   std::size_t farthest = 0;
   std::vector<std::string_view> expected;
@@ -41,6 +47,8 @@ struct reading {
     return e;
   }
   void enter(const char* at) {
+    if (++attempts > 16 * source.size() + 256)
+      throw gave_up{};
     if (++nesting > max_nesting)
       throw refusal{place(at),
                     "more than " + std::to_string(max_nesting) + " parentheses, NOTs and signs are open here",
@@ -453,6 +461,8 @@ result<expr_ptr> parse(std::string_view source) {
     if (!tao::pegtl::parse<grammar::filter, action, control>(in, r))
       return objection(source, r.farthest, listed(r.expected), example);
     return make_canonical(make_condition(r.pop()));
+  } catch (const gave_up&) {
+    return objection(source, r.farthest, listed(r.expected), example);
   } catch (const refusal& no) {
     return objection(source, no.at, no.why, no.hint.empty() ? example : no.hint);
   }

@@ -416,6 +416,25 @@ std::string repeated(const std::string& text, std::size_t n) {
   return out;
 }
 
+TEST_F(sql_filter, has_a_canonical_text_that_reads_back_as_itself) {
+  for (const auto* text :
+       {"NOT (a = 1 AND a = 1)", "NOT (a < 1 OR a < 1)", "NOT (a = 1 AND NOT (b = 2 AND b = 2))",
+        "NOT (NOT (a CONTAINS 'x') AND NOT (a CONTAINS 'x'))"}) {
+    const auto once = parse_filter(text);
+    ASSERT_TRUE(once) << text;
+    const auto again = parse_filter((*once)->text());
+    ASSERT_TRUE(again) << (*once)->text();
+    EXPECT_EQ((*again)->text(), (*once)->text()) << text;
+  }
+}
+
+TEST_F(sql_filter, refuses_a_wrong_expression_at_once_however_many_ways_there_are_to_read_it) {
+  refused(repeated("NOT (", 30) + "a", "column 152", "expected");
+  refused(repeated("NOT NOT (", 20) + "a", "column 182", "expected");
+  refused(repeated("- (", 30) + "a", "column 92", "expected");
+  is("yes", {repeated("NOT (NOT (", 14) + "price = 10" + repeated("))", 14)});
+}
+
 TEST_F(sql_filter, bounds_length_depth_and_size) {
   const auto nested = [](std::size_t n) { return repeated("(", n) + "price = 10" + repeated(")", n); };
   is("yes", {nested(60)});
