@@ -312,6 +312,9 @@ caf::result<group_reset> group_state::reset(const reset_group& r) {
                    "topic " + r.topic + " has no queue " + std::to_string(r.queue) + ", only 0 to " +
                        std::to_string(queues - 1),
                    "name one of these, or none to reset all"});
+  if (r.to > reset_target::offset)
+    return to_caf({errc::invalid_argument, "this version does not know what to reset the group to",
+                   "reset to earliest, latest, a time or an offset"});
   if (resets_.size() >= most_resets)
     return to_caf({errc::overloaded, std::to_string(most_resets) + " resets of the group wait", "try again",
                    std::chrono::seconds{1}});

@@ -1,6 +1,7 @@
 #include "settle_window.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <utility>
 
@@ -144,10 +145,14 @@ void settle_window::failed(errc code, subscription& core, timestamp now, std::ve
 }
 
 void settle_window::abandon(errc code, std::vector<news>& out) {
+  auto all = std::exchange(waiting_, {});
   if (write_)
-    tell(std::move(write_->settlers), code, out);
+    std::ranges::move(write_->settlers, std::back_inserter(all));
   write_.reset();
-  tell(std::exchange(waiting_, {}), code, out);
+  // What they settled in time is lost all the same.
+  for (auto& s : all)
+    s.refused = std::max<std::uint32_t>(s.refused, 1);
+  tell(std::move(all), code, out);
 }
 
 std::optional<timestamp> settle_window::next_deadline(const subscription& core) const {

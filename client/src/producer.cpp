@@ -134,7 +134,7 @@ void producer::send_async(message m, callback done) {
   completion c{.call = std::move(done)};
   if (auto refused = impl_->put(m, std::move(c), true)) {
     const callback_mark mark;
-    c(refused);
+    c(refused); // NOLINT(bugprone-use-after-move): put() moves from it only when it took the message
   }
 }
 
