@@ -43,6 +43,19 @@ struct Group {
   retry @9 :Retry;
   # Absent in what older programs wrote: then `retryDelay` after every failure.
   paused @10 :Bool;
+  maxAttempts @11 :UInt16;
+  # 0: a message is retried for ever.
+  onExhausted @12 :UInt8;
+  # 0 dead letter, 1 drop, 2 block.
+  deadLetterRetention @13 :UInt64;
+  # Milliseconds; 0 for ever.
+  orderBy @14 :UInt8;
+  # 0 key, 1 queue.
+  orderBatch @15 :UInt32 = 1;
+  parent @16 :UInt32;
+  # Of a broadcast group's member: the group; else 0.
+  seen @17 :Int64;
+  # Unix milliseconds.
 }
 
 struct Retry {

@@ -1,4 +1,6 @@
 #include "troupe/wire.hpp"
+#include "troupe/wire_admin.hpp"
+#include "troupe/wire_dead.hpp"
 
 #include <caf/actor_system_config.hpp>
 #include <caf/binary_deserializer.hpp>
@@ -60,8 +62,9 @@ error from_own(const caf::error& err) {
           milliseconds{again < 0 ? 0 : again}};
 }
 
-template <class... Ts>
-void add_types(caf::actor_system_config& cfg, const char* const (&names)[sizeof...(Ts)]) {
+template <class... Ts, std::size_t N>
+void add_types(caf::actor_system_config& cfg, const char* const (&names)[N]) {
+  static_assert(N == sizeof...(Ts), "a type without a name");
   auto* name = names;
   (cfg.add_message_type<Ts>(*name++), ...);
 }
@@ -148,20 +151,22 @@ std::string to_string(const retry_schedule& x) { return format_retry(x); }
 
 void add_wire_types(caf::actor_system_config& cfg) {
   add_types<hello, welcome, route_request, route, publish, publish_result, published, topic_filter, join,
-            joined, settle_item, consume, settled, renew, leave, delivery, dismissed>(
-      cfg,
-      {"hello", "welcome", "route_request", "route", "publish", "publish_result", "published", "topic_filter",
-       "join", "joined", "settle_item", "consume", "settled", "renew", "leave", "delivery", "dismissed"});
+            joined, group_news, settle_item, consume, settled, renew, leave, delivery, dismissed>(
+      cfg, {"hello", "welcome", "route_request", "route", "publish", "publish_result", "published",
+            "topic_filter", "join", "joined", "group_news", "settle_item", "consume", "settled", "renew",
+            "leave", "delivery", "dismissed"});
   add_types<create_topic, set_topic, topic_name, create_group, group_name, queue_status, topic_status,
             subscription_status, member_status, group_status, names, get_message, found_message, shard_status,
             node_status, message_id, batch_header, topic_options, group_options, block, retry_schedule,
-            set_group, pause_group, reset_group, queue_reset, group_reset>(
-      cfg, {"create_topic",   "set_topic",    "topic_name",          "create_group",  "group_name",
-            "queue_status",   "topic_status", "subscription_status", "member_status", "group_status",
-            "names",          "get_message",  "found_message",       "shard_status",  "node_status",
-            "message_id",     "batch_header", "topic_options",       "group_options", "block",
-            "retry_schedule", "set_group",    "pause_group",         "reset_group",   "queue_reset",
-            "group_reset"});
+            set_group, pause_group, reset_group, queue_reset, group_reset, subscribe_group, dead_place,
+            list_dead, dead_status, dead_page, settle_dead, dead_result, dead_settled>(
+      cfg, {"create_topic",   "set_topic",       "topic_name",          "create_group",  "group_name",
+            "queue_status",   "topic_status",    "subscription_status", "member_status", "group_status",
+            "names",          "get_message",     "found_message",       "shard_status",  "node_status",
+            "message_id",     "batch_header",    "topic_options",       "group_options", "block",
+            "retry_schedule", "set_group",       "pause_group",         "reset_group",   "queue_reset",
+            "group_reset",    "subscribe_group", "dead_place",          "list_dead",     "dead_status",
+            "dead_page",      "settle_dead",     "dead_result",         "dead_settled"});
   cfg.add_error_category(troupe_category, [](std::uint8_t code, caf::atom_value, const caf::message& text) {
     const auto context = text.match_elements<std::string, std::string, std::int64_t>();
     return to_string(error{static_cast<errc>(code), context ? text.get_as<std::string>(0) : std::string{},

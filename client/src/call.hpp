@@ -1,7 +1,7 @@
 #pragma once
 
 #include "troupe/error.hpp"
-#include "troupe/wire.hpp"
+#include "troupe/wire_admin.hpp"
 
 #include <caf/allowed_unsafe_message_type.hpp>
 #include <caf/event_based_actor.hpp>

@@ -17,6 +17,10 @@ constexpr milliseconds min_retention = 1s;
 constexpr milliseconds min_lease = 1s;
 constexpr milliseconds max_lease = 12h;
 constexpr std::uint32_t max_unsettled = 1'000'000;
+constexpr std::uint32_t max_order_batch = 1024;
+/// Of an ordered group: its key waits so long.
+constexpr milliseconds max_pause_in_place = 30s;
+constexpr milliseconds min_dead_letter_retention = 1s;
 
 error out_of_range(const std::string& what, const std::string& value, const std::string& low,
                    const std::string& high) {
@@ -70,6 +74,41 @@ error validate(const topic_options& options) {
   return {};
 }
 
+group_options default_options(group_mode mode) {
+  group_options options{.mode = mode};
+  if (mode == group_mode::ordered)
+    options.retry = retry_schedule::fixed(1s);
+  return options;
+}
+
+namespace {
+
+error check_kept(const char* what, milliseconds kept, milliseconds least) {
+  if (kept == 0ms || (kept >= least && kept <= max_duration))
+    return {};
+  auto err = check(what, kept, least, max_duration);
+  err.hint = "use 0 to keep them for ever";
+  return err;
+}
+
+error check_order(const group_options& options) {
+  if (options.mode != group_mode::ordered)
+    return {};
+  if (auto err =
+          check("the number of messages of one key at a time", options.order_batch, 1, max_order_batch))
+    return err;
+  for (auto pause : pauses_of(options.retry))
+    if (pause > max_pause_in_place) {
+      auto err = out_of_range("a pause of an ordered group's retries", format_duration(pause),
+                              format_duration(retry_schedule::shortest), format_duration(max_pause_in_place));
+      err.hint = "what fails is retried in place, and all that has its key waits; give shorter pauses";
+      return err;
+    }
+  return {};
+}
+
+} // namespace
+
 error validate(const group_options& options) {
   if (options.mode != group_mode::shared)
     return {errc::not_supported, "this version has shared groups only",
@@ -77,6 +116,14 @@ error validate(const group_options& options) {
   if (auto err = check("the lease", options.lease, min_lease, max_lease))
     return err;
   if (auto err = validate(options.retry))
+    return err;
+  if (auto err = check_kept("the retention of dead letters", options.dead_letter_retention,
+                            min_dead_letter_retention))
+    return err;
+  if (options.on_exhausted > exhausted_action::block || options.order_by > group_order::queue)
+    return {errc::invalid_argument, "the group has an option that this version does not know",
+            "use the same version of troupe on both sides"};
+  if (auto err = check_order(options))
     return err;
   return check("the number of unsettled messages per member", options.max_unsettled, 1, max_unsettled);
 }

@@ -85,7 +85,14 @@ void write(const group_definition& group, schema::Group::Builder to) {
   to.setLease(ms_of(group.options.lease));
   to.setRetryDelay(ms_of(pause_after(group.options.retry, 1)));
   write(group.options.retry, to.initRetry());
+  to.setMaxAttempts(group.options.max_attempts);
+  to.setOnExhausted(static_cast<std::uint8_t>(group.options.on_exhausted));
+  to.setDeadLetterRetention(ms_of(group.options.dead_letter_retention));
+  to.setOrderBy(static_cast<std::uint8_t>(group.options.order_by));
+  to.setOrderBatch(group.options.order_batch);
   to.setPaused(group.paused);
+  to.setParent(group.parent.value);
+  to.setSeen(to_unix_ms(group.seen));
   to.setCreated(to_unix_ms(group.created));
   to.setVersion(group.version);
   auto subscriptions = to.initSubscriptions(static_cast<capnp::uint>(group.subscriptions.size()));
@@ -118,12 +125,17 @@ objection check(const topic_definition& topic) {
 objection check(const group_definition& group) {
   if (group.id.value == 0 || group.name.empty())
     return of(group.name, "the id or name");
-  if (!is_stored_duration(group.options.lease) || !is_stored_time(group.created))
+  if (!is_stored_duration(group.options.lease) || !is_stored_time(group.created) ||
+      !is_stored_duration(group.options.dead_letter_retention) || !is_stored_time(group.seen))
     return of(group.name, "a time");
   if (validate(group.options.retry))
     return of(group.name, "the retry policy");
   if (group.options.mode > group_mode::broadcast)
     return not_known("a group mode");
+  if (group.options.on_exhausted > exhausted_action::block)
+    return not_known("what becomes of exhausted messages");
+  if (group.options.order_by > group_order::queue)
+    return not_known("an order of a group");
   for (const auto& s : group.subscriptions) {
     if (s.start.from > start_position::kind::time)
       return not_known("a start position");
@@ -159,7 +171,12 @@ result<group_definition> read(schema::Group::Reader from) {
                    .lease = duration_of(from.getLease()),
                    .retry = from.hasRetry() ? read(from.getRetry())
                                             : retry_schedule::fixed(duration_of(from.getRetryDelay())),
-                   .max_unsettled = from.getMaxUnsettled()};
+                   .max_unsettled = from.getMaxUnsettled(),
+                   .max_attempts = from.getMaxAttempts(),
+                   .on_exhausted = static_cast<exhausted_action>(from.getOnExhausted()),
+                   .dead_letter_retention = duration_of(from.getDeadLetterRetention()),
+                   .order_by = static_cast<group_order>(from.getOrderBy()),
+                   .order_batch = from.getOrderBatch()};
   for (auto s : from.getSubscriptions())
     group.subscriptions.push_back(
         {topic_id{s.getTopic()},
@@ -168,6 +185,8 @@ result<group_definition> read(schema::Group::Reader from) {
   group.created = from_unix_ms(from.getCreated());
   group.version = from.getVersion();
   group.paused = from.getPaused();
+  group.parent = group_id{from.getParent()};
+  group.seen = from_unix_ms(from.getSeen());
   if (auto o = check(group))
     return after_reading("the definition", o);
   return group;

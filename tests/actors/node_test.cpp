@@ -1,7 +1,7 @@
 #include "troupe/node.hpp"
 
 #include "temporary_directory.hpp"
-#include "troupe/wire.hpp"
+#include "troupe/wire_admin.hpp"
 
 #include <caf/logger.hpp>
 #include <caf/scoped_actor.hpp>

@@ -1,4 +1,5 @@
-#include "troupe/wire.hpp"
+#include "troupe/wire_admin.hpp"
+#include "troupe/wire_dead.hpp"
 
 #include <caf/actor_system.hpp>
 #include <caf/binary_deserializer.hpp>
@@ -154,12 +155,62 @@ TEST_F(wire, carries_the_options_of_a_group) {
   set_group s{"billing",
               {.lease = milliseconds{1234},
                .retry = {.steps = {milliseconds{10}, milliseconds{20}}, .jitter = 7},
-               .max_unsettled = 5}};
+               .max_unsettled = 5,
+               .max_attempts = 3,
+               .on_exhausted = exhausted_action::drop,
+               .dead_letter_retention = milliseconds{77},
+               .order_by = group_order::queue,
+               .order_batch = 8}};
   EXPECT_EQ(through_the_wire(s).options, s.options);
   s.options.retry = {.steps = {}, .initial = milliseconds{1}, .factor = 150, .maximum = milliseconds{9}};
   EXPECT_EQ(through_the_wire(s).options, s.options);
   s.options.retry.steps.assign(retry_schedule::most_steps, milliseconds{10});
   EXPECT_EQ(through_the_wire(s).options, s.options);
+}
+
+TEST_F(wire, carries_what_a_member_learned_of_its_group) {
+  join j;
+  j.topics = {{"orders", "paid"}};
+  j.mode = group_mode::broadcast;
+  j.version = 7;
+  const auto k = through_the_wire(j);
+  EXPECT_EQ(k.topics.at(0).filter, "paid");
+  EXPECT_EQ(k.mode, group_mode::broadcast);
+  EXPECT_EQ(k.version, 7u);
+  joined a;
+  a.mode = group_mode::ordered;
+  a.version = 8;
+  a.topics = {{"orders", "*"}};
+  const auto b = through_the_wire(a);
+  EXPECT_EQ(b.mode, group_mode::ordered);
+  EXPECT_EQ(b.version, 8u);
+  EXPECT_EQ(b.topics.at(0).topic, "orders");
+}
+
+TEST_F(wire, carries_dead_letters_and_what_is_done_with_them) {
+  consume c;
+  c.settles.push_back({.queue = queue_id{4}, .action = settle_action::dead, .detail = "no such customer"});
+  EXPECT_EQ(through_the_wire(c).settles.at(0).detail, "no such customer");
+  dead_page p;
+  p.letters.push_back({.id = {shard_id{1}, log_index{2}, 3},
+                       .topic = "orders",
+                       .number = 4,
+                       .offset = queue_offset{5},
+                       .reason = dead_reason::rejected,
+                       .attempts = 6,
+                       .died = 7,
+                       .detail = "why"});
+  p.next = {queue_id{8}, {shard_id{1}, log_index{9}, 10}};
+  p.more = true;
+  const auto q = through_the_wire(p);
+  ASSERT_EQ(q.letters.size(), 1u);
+  EXPECT_EQ(q.letters[0].id, p.letters[0].id);
+  EXPECT_EQ(q.letters[0].reason, dead_reason::rejected);
+  EXPECT_EQ(q.letters[0].detail, "why");
+  EXPECT_EQ(q.next.id, p.next.id);
+  EXPECT_TRUE(q.more);
+  EXPECT_EQ(through_the_wire(dead_settled{{{}, {p.next.id, errc::not_found}}}).results.at(1).code,
+            errc::not_found);
 }
 
 TEST_F(wire, refuses_more_steps_of_a_retry_policy_than_there_may_be) {
@@ -179,6 +230,7 @@ TEST_F(wire, knows_every_type_by_name) {
   through_the_wire(topic_filter{});
   through_the_wire(join{});
   through_the_wire(joined{});
+  through_the_wire(group_news{});
   through_the_wire(settle_item{});
   through_the_wire(consume{});
   through_the_wire(settled{});
@@ -196,6 +248,14 @@ TEST_F(wire, knows_every_type_by_name) {
   through_the_wire(reset_group{});
   through_the_wire(queue_reset{});
   through_the_wire(group_reset{});
+  through_the_wire(subscribe_group{});
+  through_the_wire(dead_place{});
+  through_the_wire(list_dead{});
+  through_the_wire(dead_status{});
+  through_the_wire(dead_page{});
+  through_the_wire(settle_dead{});
+  through_the_wire(dead_result{});
+  through_the_wire(dead_settled{});
   through_the_wire(subscription_status{});
   through_the_wire(member_status{});
   through_the_wire(group_status{});

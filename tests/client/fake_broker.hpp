@@ -5,7 +5,7 @@
 #include "connection.hpp"
 #include "line.hpp"
 
-#include "troupe/wire.hpp"
+#include "troupe/wire_admin.hpp"
 
 #include <functional>
 #include <memory>

@@ -78,6 +78,26 @@ TEST(group_options, let_a_member_hold_1_to_a_million_messages) {
   EXPECT_EQ(validate(group_options{.max_unsettled = 1'000'001}).code, errc::invalid_argument);
 }
 
+TEST(group_options, keep_dead_letters_for_ever_or_from_1_second_on) {
+  EXPECT_FALSE(validate(group_options{.dead_letter_retention = 0ms}));
+  EXPECT_FALSE(validate(group_options{.dead_letter_retention = 1s}));
+  EXPECT_EQ(validate(group_options{.dead_letter_retention = 999ms}).code, errc::invalid_argument);
+  EXPECT_EQ(validate(group_options{.dead_letter_retention = -1ms}).code, errc::invalid_argument);
+}
+
+TEST(group_options, of_an_ordered_group_begin_with_a_retry_after_a_second) {
+  EXPECT_EQ(default_options(group_mode::shared), group_options{});
+  const auto ordered = default_options(group_mode::ordered);
+  EXPECT_EQ(ordered.mode, group_mode::ordered);
+  EXPECT_EQ(pauses_of(ordered.retry), std::vector<milliseconds>{1s});
+}
+
+TEST(group_options, that_another_version_knows_are_refused) {
+  EXPECT_EQ(validate(group_options{.on_exhausted = static_cast<exhausted_action>(3)}).code,
+            errc::invalid_argument);
+  EXPECT_EQ(validate(group_options{.order_by = static_cast<group_order>(2)}).code, errc::invalid_argument);
+}
+
 TEST(topic_definition, finds_the_id_of_each_queue_in_its_ranges) {
   topic_definition topic;
   topic.queues = {{queue_id{10}, 2}, {queue_id{5}, 1}, {queue_id{20}, 3}};

@@ -107,12 +107,15 @@ topic_definition topic() {
           .version = 2};
 }
 
+/// As written before groups had dead letters.
 group_definition group() {
   return {.id = group_id{9},
           .name = "inventory",
           .options = {.lease = std::chrono::seconds{30},
                       .retry = retry_schedule::fixed(std::chrono::seconds{2}),
-                      .max_unsettled = 500},
+                      .max_unsettled = 500,
+                      .max_attempts = 0,
+                      .dead_letter_retention = milliseconds{0}},
           .subscriptions = {{topic_id{7},
                              "install || remove",
                              {start_position::kind::time, from_unix_ms(1'714'566'600'000)}},
@@ -134,6 +137,27 @@ group_definition group_with_growing_pauses() {
   g.id = group_id{10};
   g.options.retry = {
       .steps = {}, .initial = milliseconds{250}, .factor = 150, .maximum = std::chrono::minutes{10}};
+  return g;
+}
+
+group_definition ordered_group() {
+  auto g = group();
+  g.id = group_id{11};
+  g.options.mode = group_mode::ordered;
+  g.options.order_by = group_order::queue;
+  g.options.order_batch = 32;
+  g.options.max_attempts = 5;
+  g.options.on_exhausted = exhausted_action::block;
+  g.options.dead_letter_retention = std::chrono::hours{24};
+  return g;
+}
+
+group_definition broadcast_member() {
+  auto g = group();
+  g.id = group_id{12};
+  g.options.mode = group_mode::broadcast;
+  g.parent = group_id{10};
+  g.seen = from_unix_ms(1'714'566'700'000);
   return g;
 }
 
@@ -184,8 +208,9 @@ TEST(golden_bytes, of_a_settle) {
 }
 
 TEST(golden_bytes, of_a_define) {
-  expect_entry("entry_define_with_retry", define_entry{{topic()},
-                                                       {group_with_steps(), group_with_growing_pauses()},
+  expect_entry("entry_define_with_modes", define_entry{{topic()},
+                                                       {group_with_steps(), group_with_growing_pauses(),
+                                                        ordered_group(), broadcast_member()},
                                                        {topic_id{1}, topic_id{2}},
                                                        {group_id{3}}});
 }
@@ -199,6 +224,19 @@ TEST(golden_bytes, of_a_define_from_before_there_were_retry_policies_mean_a_fixe
   ASSERT_TRUE(body) << to_string(body.error());
   EXPECT_EQ(std::get<define_entry>(*body),
             (define_entry{{topic()}, {group()}, {topic_id{1}, topic_id{2}}, {group_id{3}}}));
+}
+
+TEST(golden_bytes, of_a_define_from_before_there_were_dead_letters_mean_retries_for_ever) {
+  auto stored = written_before("entry_define_with_retry");
+  auto bytes = test::writable_copy(stored).as_block();
+  auto header = decode_header(bytes.bytes());
+  ASSERT_TRUE(header) << to_string(header.error());
+  auto body = decode_body(*header, bytes);
+  ASSERT_TRUE(body) << to_string(body.error());
+  EXPECT_EQ(std::get<define_entry>(*body), (define_entry{{topic()},
+                                                         {group_with_steps(), group_with_growing_pauses()},
+                                                         {topic_id{1}, topic_id{2}},
+                                                         {group_id{3}}}));
 }
 
 TEST(golden_bytes, of_a_trim) { expect_entry("entry_trim", trim_entry{queue_id{5}, queue_offset{1000}}); }
@@ -218,9 +256,15 @@ TEST(golden_bytes, of_a_topic) {
 }
 
 TEST(golden_bytes, of_a_group) {
-  auto bytes = encode(group_with_steps());
-  auto stored = golden("group_with_retry", {bytes.data(), bytes.size()});
+  auto bytes = encode(ordered_group());
+  auto stored = golden("group_with_modes", {bytes.data(), bytes.size()});
   auto again = decode_group(stored);
+  ASSERT_TRUE(again) << to_string(again.error());
+  EXPECT_EQ(*again, ordered_group());
+}
+
+TEST(golden_bytes, of_a_group_from_before_there_were_dead_letters_mean_retries_for_ever) {
+  auto again = decode_group(written_before("group_with_retry"));
   ASSERT_TRUE(again) << to_string(again.error());
   EXPECT_EQ(*again, group_with_steps());
 }

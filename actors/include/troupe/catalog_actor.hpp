@@ -2,7 +2,7 @@
 
 #include "troupe/group_actor.hpp"
 #include "troupe/queue_actor.hpp"
-#include "troupe/wire.hpp"
+#include "troupe/wire_admin.hpp"
 
 #include <caf/typed_actor.hpp>
 

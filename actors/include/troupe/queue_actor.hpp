@@ -1,7 +1,7 @@
 #pragma once
 
 #include "troupe/store_actor.hpp"
-#include "troupe/wire.hpp"
+#include "troupe/wire_admin.hpp"
 
 #include <caf/typed_actor.hpp>
 

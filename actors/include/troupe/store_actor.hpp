@@ -2,7 +2,7 @@
 
 #include "troupe/entry.hpp"
 #include "troupe/shard.hpp"
-#include "troupe/wire.hpp"
+#include "troupe/wire_admin.hpp"
 
 #include <caf/allowed_unsafe_message_type.hpp>
 #include <caf/replies_to.hpp>

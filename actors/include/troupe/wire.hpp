@@ -25,7 +25,7 @@
 namespace troupe {
 
 /// Version of this protocol; `hello` with another one is refused with unknown_version.
-inline constexpr std::uint16_t wire_version = 1;
+inline constexpr std::uint16_t wire_version = 2;
 
 /// No block on the wire is longer: one batch, or one delivery.
 inline constexpr std::uint32_t max_block = 8u << 20;
@@ -110,8 +110,8 @@ struct topic_filter {
 };
 
 /// CONSUMER -> DIRECTORY, request: become a member. Creates the group when it does not exist. The first
-/// member's subscription is the group's; another one is refused with inconsistent_subscription. The answer is
-/// `joined`.
+/// member's subscription is the group's; another one is refused with inconsistent_subscription, another mode
+/// with invalid_argument. The answer is `joined`.
 struct join {
   std::string group;
   std::string member;
@@ -121,12 +121,26 @@ struct join {
   std::int64_t start_time = 0;
   /// The consumer that deliveries go to, and whose end gives the leases back.
   caf::actor consumer;
+  group_mode mode = group_mode::shared;
+  /// Not 0: it was a member, and this is the newest version of the group's subscription that it learned; then
+  /// it gets the present one, whatever `topics` says.
+  std::uint64_t version = 0;
 };
 struct joined {
   caf::actor group;
   std::uint64_t member = 0;
   std::uint32_t lease_ms = 0;
   std::uint32_t max_unsettled = 0;
+  group_mode mode = group_mode::shared;
+  /// The group's definition, and what it subscribes to.
+  std::uint64_t version = 0;
+  std::vector<topic_filter> topics;
+};
+/// GROUP -> CONSUMER: what the group subscribes to from now on.
+struct group_news {
+  std::uint64_t member = 0;
+  std::uint64_t version = 0;
+  std::vector<topic_filter> topics;
 };
 
 /// What a consumer says of one run of offsets it holds.
@@ -136,10 +150,13 @@ struct settle_item {
   lease_id lease;
   queue_offset first;
   std::uint32_t count = 0;
+  /// ack, retry, or dead: rejected for good.
   settle_action action = settle_action::ack;
   /// retry: pause before it comes again, in ms; 0: the group's own. `give_back`: no failure is recorded.
   std::uint32_t delay_ms = 0;
   bool give_back = false;
+  /// retry and dead: what went wrong, for the dead letter; at most max_dead_detail bytes are kept.
+  std::string detail;
 };
 
 /// CONSUMER -> GROUP, plain send: credit and settles together.
@@ -199,162 +216,6 @@ struct dismissed {
   std::string reason;
 };
 
-// -- administration: CLIENT -> DIRECTORY, requests
-// --------------------------------------------------------------------
-
-struct create_topic {
-  std::string name;
-  topic_options options;
-};
-struct set_topic {
-  std::string name;
-  topic_options options;
-};
-struct topic_name {
-  std::string name;
-};
-struct create_group {
-  std::string name;
-  group_options options;
-};
-struct group_name {
-  std::string name;
-};
-struct set_group {
-  std::string name;
-  group_options options;
-};
-/// From now on nothing is delivered, or everything again.
-struct pause_group {
-  std::string name;
-  bool paused = true;
-};
-
-/// Where a reset moves a group's progress to.
-enum class reset_target : std::uint8_t { earliest = 0, latest = 1, time = 2, offset = 3 };
-/// A new generation of the group's progress on a topic begins. Everything that is leased is void, and
-/// delivered again where it lies at or above the target. The answer is `group_reset`.
-struct reset_group {
-  std::string name;
-  std::string topic;
-  reset_target to = reset_target::earliest;
-  /// The first message stored at or after it.
-  std::int64_t time = 0;
-  queue_offset offset;
-  /// The queue's number; below 0: all of them.
-  std::int32_t queue = -1;
-  /// Says what would be done.
-  bool dry_run = false;
-};
-struct queue_reset {
-  std::uint32_t number = 0;
-  /// The floor before and after.
-  queue_offset from;
-  queue_offset to;
-  /// Messages that were leased at that moment.
-  std::uint64_t leased = 0;
-  /// No message has the offset that was asked for: it was trimmed, or does not exist yet.
-  bool moved = false;
-};
-struct group_reset {
-  /// By number.
-  std::vector<queue_reset> queues;
-};
-
-struct queue_status {
-  std::uint32_t number = 0;
-  queue_id id;
-  queue_offset first;
-  queue_offset next;
-  std::uint64_t bytes = 0;
-};
-struct topic_status {
-  std::string name;
-  topic_options options;
-  std::vector<queue_status> queues;
-};
-struct subscription_status {
-  std::string topic;
-  std::uint32_t number = 0;
-  queue_offset floor;
-  queue_offset next;
-  /// Milliseconds since the oldest unsettled message was stored; 0 when there is none.
-  std::uint64_t lag_ms = 0;
-  std::uint64_t leased = 0;
-  std::uint64_t retrying = 0;
-  /// Messages that are not settled yet, wherever they are between floor and next.
-  std::uint64_t unsettled = 0;
-};
-struct member_status {
-  std::string name;
-  std::string node;
-  std::int64_t since = 0;
-};
-struct group_status {
-  std::string name;
-  group_options options;
-  std::vector<topic_filter> topics;
-  std::vector<member_status> members;
-  std::vector<subscription_status> queues;
-  bool paused = false;
-};
-struct names {
-  std::vector<std::string> values;
-};
-struct get_message {
-  message_id id;
-};
-/// A stored batch that holds the message, for the client to open.
-struct found_message {
-  std::string topic;
-  std::uint32_t number = 0;
-  batch_header header;
-  queue_offset base;
-  log_index index;
-  std::uint32_t first_ordinal = 0;
-  std::int64_t stored = 0;
-  block data;
-};
-struct shard_status {
-  shard_id shard;
-  std::uint64_t entries = 0;
-  log_index first;
-  log_index last;
-  std::uint64_t file = 0;
-  std::uint64_t commits = 0;
-  std::uint64_t commit_p50_us = 0;
-  std::uint64_t commit_p99_us = 0;
-};
-struct node_status {
-  std::string name;
-  std::string version;
-  /// "running", "draining" or "full".
-  std::string state;
-  std::string listen;
-  std::string data;
-  std::uint64_t uptime_ms = 0;
-  std::uint64_t topics = 0;
-  std::uint64_t groups = 0;
-  std::uint64_t connections = 0;
-  std::uint64_t rss = 0;
-  std::uint64_t disk_used = 0;
-  std::uint64_t disk_free = 0;
-  std::uint64_t disk_budget = 0;
-  std::vector<shard_status> shards;
-};
-
-// -- the atoms
-// ------------------------------------------------------------------------------------------------------
-
-/// Requests to the DIRECTORY that carry no struct: (list_topics_atom), (list_groups_atom), (status_atom),
-/// (drain_atom); verbs before topic_name/group_name: describe_atom, delete_atom.
-using list_topics_atom = caf::atom_constant<caf::atom("topics")>;
-using list_groups_atom = caf::atom_constant<caf::atom("groups")>;
-using status_atom = caf::atom_constant<caf::atom("status")>;
-using drain_atom = caf::atom_constant<caf::atom("drain")>;
-using describe_atom = caf::atom_constant<caf::atom("describe")>;
-using delete_atom = caf::atom_constant<caf::atom("delete")>;
-
 // -- errors
 // ---------------------------------------------------------------------------------------------------------
 
@@ -375,24 +236,12 @@ template <class Inspector, class Tag, class Rep> auto inspect(Inspector& f, stro
 caf::error inspect(caf::serializer& f, block& x);
 caf::error inspect(caf::deserializer& f, block& x);
 std::string to_string(const block& x);
-/// More steps than a schedule may have are refused before anything is allocated.
-caf::error inspect(caf::serializer& f, retry_schedule& x);
-caf::error inspect(caf::deserializer& f, retry_schedule& x);
-std::string to_string(const retry_schedule& x);
-
 template <class Inspector> auto inspect(Inspector& f, message_id& x) {
   return f(caf::meta::type_name("message_id"), x.shard, x.index, x.ordinal);
 }
 template <class Inspector> auto inspect(Inspector& f, batch_header& x) {
   return f(caf::meta::type_name("batch_header"), x.producer, x.epoch, x.sequence, x.count, x.size, x.crc,
            x.lane, x.kind);
-}
-template <class Inspector> auto inspect(Inspector& f, topic_options& x) {
-  return f(caf::meta::type_name("topic_options"), x.queues, x.priorities, x.retention, x.retention_bytes,
-           x.max_message);
-}
-template <class Inspector> auto inspect(Inspector& f, group_options& x) {
-  return f(caf::meta::type_name("group_options"), x.mode, x.lease, x.retry, x.max_unsettled);
 }
 template <class Inspector> auto inspect(Inspector& f, hello& x) {
   return f(caf::meta::type_name("hello"), x.version, x.client);
@@ -420,14 +269,19 @@ template <class Inspector> auto inspect(Inspector& f, topic_filter& x) {
   return f(caf::meta::type_name("topic_filter"), x.topic, x.filter);
 }
 template <class Inspector> auto inspect(Inspector& f, join& x) {
-  return f(caf::meta::type_name("join"), x.group, x.member, x.topics, x.start, x.start_time, x.consumer);
+  return f(caf::meta::type_name("join"), x.group, x.member, x.topics, x.start, x.start_time, x.consumer,
+           x.mode, x.version);
 }
 template <class Inspector> auto inspect(Inspector& f, joined& x) {
-  return f(caf::meta::type_name("joined"), x.group, x.member, x.lease_ms, x.max_unsettled);
+  return f(caf::meta::type_name("joined"), x.group, x.member, x.lease_ms, x.max_unsettled, x.mode, x.version,
+           x.topics);
+}
+template <class Inspector> auto inspect(Inspector& f, group_news& x) {
+  return f(caf::meta::type_name("group_news"), x.member, x.version, x.topics);
 }
 template <class Inspector> auto inspect(Inspector& f, settle_item& x) {
   return f(caf::meta::type_name("settle_item"), x.queue, x.gen, x.lease, x.first, x.count, x.action,
-           x.delay_ms, x.give_back);
+           x.delay_ms, x.give_back, x.detail);
 }
 template <class Inspector> auto inspect(Inspector& f, consume& x) {
   return f(caf::meta::type_name("consume"), x.member, x.messages, x.bytes, x.settles, x.confirm);
@@ -448,73 +302,9 @@ template <class Inspector> auto inspect(Inspector& f, delivery& x) {
 template <class Inspector> auto inspect(Inspector& f, dismissed& x) {
   return f(caf::meta::type_name("dismissed"), x.member, x.code, x.reason);
 }
-template <class Inspector> auto inspect(Inspector& f, create_topic& x) {
-  return f(caf::meta::type_name("create_topic"), x.name, x.options);
-}
-template <class Inspector> auto inspect(Inspector& f, set_topic& x) {
-  return f(caf::meta::type_name("set_topic"), x.name, x.options);
-}
-template <class Inspector> auto inspect(Inspector& f, topic_name& x) {
-  return f(caf::meta::type_name("topic_name"), x.name);
-}
-template <class Inspector> auto inspect(Inspector& f, create_group& x) {
-  return f(caf::meta::type_name("create_group"), x.name, x.options);
-}
-template <class Inspector> auto inspect(Inspector& f, group_name& x) {
-  return f(caf::meta::type_name("group_name"), x.name);
-}
-template <class Inspector> auto inspect(Inspector& f, set_group& x) {
-  return f(caf::meta::type_name("set_group"), x.name, x.options);
-}
-template <class Inspector> auto inspect(Inspector& f, pause_group& x) {
-  return f(caf::meta::type_name("pause_group"), x.name, x.paused);
-}
-template <class Inspector> auto inspect(Inspector& f, reset_group& x) {
-  return f(caf::meta::type_name("reset_group"), x.name, x.topic, x.to, x.time, x.offset, x.queue, x.dry_run);
-}
-template <class Inspector> auto inspect(Inspector& f, queue_reset& x) {
-  return f(caf::meta::type_name("queue_reset"), x.number, x.from, x.to, x.leased, x.moved);
-}
-template <class Inspector> auto inspect(Inspector& f, group_reset& x) {
-  return f(caf::meta::type_name("group_reset"), x.queues);
-}
-template <class Inspector> auto inspect(Inspector& f, queue_status& x) {
-  return f(caf::meta::type_name("queue_status"), x.number, x.id, x.first, x.next, x.bytes);
-}
-template <class Inspector> auto inspect(Inspector& f, topic_status& x) {
-  return f(caf::meta::type_name("topic_status"), x.name, x.options, x.queues);
-}
-template <class Inspector> auto inspect(Inspector& f, subscription_status& x) {
-  return f(caf::meta::type_name("subscription_status"), x.topic, x.number, x.floor, x.next, x.lag_ms,
-           x.leased, x.retrying, x.unsettled);
-}
-template <class Inspector> auto inspect(Inspector& f, member_status& x) {
-  return f(caf::meta::type_name("member_status"), x.name, x.node, x.since);
-}
-template <class Inspector> auto inspect(Inspector& f, group_status& x) {
-  return f(caf::meta::type_name("group_status"), x.name, x.options, x.topics, x.members, x.queues, x.paused);
-}
-template <class Inspector> auto inspect(Inspector& f, names& x) {
-  return f(caf::meta::type_name("names"), x.values);
-}
-template <class Inspector> auto inspect(Inspector& f, get_message& x) {
-  return f(caf::meta::type_name("get_message"), x.id);
-}
-template <class Inspector> auto inspect(Inspector& f, found_message& x) {
-  return f(caf::meta::type_name("found_message"), x.topic, x.number, x.header, x.base, x.index,
-           x.first_ordinal, x.stored, x.data);
-}
-template <class Inspector> auto inspect(Inspector& f, shard_status& x) {
-  return f(caf::meta::type_name("shard_status"), x.shard, x.entries, x.first, x.last, x.file, x.commits,
-           x.commit_p50_us, x.commit_p99_us);
-}
-template <class Inspector> auto inspect(Inspector& f, node_status& x) {
-  return f(caf::meta::type_name("node_status"), x.name, x.version, x.state, x.listen, x.data, x.uptime_ms,
-           x.topics, x.groups, x.connections, x.rss, x.disk_used, x.disk_free, x.disk_budget, x.shards);
-}
 
-/// Registers every type above and the error category with a configuration; each actor system of ours calls it
-/// once.
+/// Registers every type of this header, wire_admin.hpp and wire_dead.hpp, and the error category, with a
+/// configuration; each actor system of ours calls it once.
 void add_wire_types(caf::actor_system_config& cfg);
 
 } // namespace troupe

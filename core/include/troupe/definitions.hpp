@@ -48,18 +48,51 @@ struct topic_definition {
   queue_id queue(std::uint32_t n) const;
 };
 
-/// How a group's members share its topics. Only shared exists in this version.
-enum class group_mode : std::uint8_t { shared = 0, ordered = 1, broadcast = 2 };
+/// How a group's members share its topics. On disk; append only.
+enum class group_mode : std::uint8_t {
+  /// Each message to any one member.
+  shared = 0,
+  /// As shared, but messages with the same order key one after the other.
+  ordered = 1,
+  /// Each message to every member.
+  broadcast = 2,
+};
+
+/// Of an ordered group: what has to stay in order. On disk; append only.
+enum class group_order : std::uint8_t {
+  /// Messages of one queue with the same order key; those without one go as they come.
+  key = 0,
+  /// All messages of a queue.
+  queue = 1,
+};
+
+/// What becomes of a message that failed as often as its group allows. On disk; append only.
+enum class exhausted_action : std::uint8_t {
+  dead_letter = 0,
+  /// It counts as settled and is gone for the group.
+  drop = 1,
+  /// It is tried again for ever, and in an ordered group holds back what comes after it.
+  block = 2,
+};
 
 /// What an operator may choose about a group.
 struct group_options {
   group_mode mode = group_mode::shared;
   /// How long a consumer may hold a message without settling or renewing (RocketMQ: invisible time, 60 s).
   milliseconds lease = std::chrono::seconds{60};
-  /// Pauses before a failed message is delivered again, for ever: the last one repeats.
+  /// Pauses before a failed message is delivered again; the last one repeats.
   retry_schedule retry;
   /// Messages one member may hold unsettled.
   std::uint32_t max_unsettled = 1000;
+  /// The failure of this number is a message's last (RocketMQ: maxReconsumeTimes, 16). 0: there is no last
+  /// one.
+  std::uint16_t max_attempts = 16;
+  exhausted_action on_exhausted = exhausted_action::dead_letter;
+  /// How long dead letters are kept, with their bodies. Zero: for ever.
+  milliseconds dead_letter_retention = std::chrono::hours{24 * 30};
+  /// Of ordered groups: what stays in order, and how many messages of one key may be with a member at a time.
+  group_order order_by = group_order::key;
+  std::uint32_t order_batch = 1;
   bool operator==(const group_options&) const = default;
 };
 
@@ -90,8 +123,17 @@ struct group_definition {
   std::uint64_t version = 1;
   /// Nothing is delivered; progress and members stay.
   bool paused = false;
+  /// Of a member of a broadcast group, which has a progress of its own as a group has: that group; else 0.
+  /// Its name is then the member's.
+  group_id parent;
+  /// When that member was last seen.
+  timestamp seen{};
   bool operator==(const group_definition&) const = default;
 };
+
+/// The options of a new group of a mode, where nothing else is asked for: an ordered group retries in place,
+/// after a second.
+group_options default_options(group_mode mode);
 
 /// No error when every option is within its documented range.
 error validate(const topic_options& options);

@@ -1,4 +1,4 @@
-#include "troupe/wire.hpp"
+#include "troupe/wire_admin.hpp"
 
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>

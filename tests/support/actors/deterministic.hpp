@@ -1,7 +1,7 @@
 #pragma once
 
 #include "troupe/error.hpp"
-#include "troupe/wire.hpp"
+#include "troupe/wire_admin.hpp"
 
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>

@@ -155,12 +155,19 @@ group_definition random_group(random_source& random) {
   g.options = {.mode = static_cast<group_mode>(random.below(3)),
                .lease = milliseconds{random.below(1u << 31)},
                .retry = random_retry(random),
-               .max_unsettled = static_cast<std::uint32_t>(random.next())};
+               .max_unsettled = static_cast<std::uint32_t>(random.next()),
+               .max_attempts = static_cast<std::uint16_t>(random.next()),
+               .on_exhausted = static_cast<exhausted_action>(random.below(3)),
+               .dead_letter_retention = milliseconds{random.below(1u << 31)},
+               .order_by = static_cast<group_order>(random.below(2)),
+               .order_batch = static_cast<std::uint32_t>(random.next())};
   for (auto n = random.below(4); n > 0; --n)
     g.subscriptions.push_back({topic_id{static_cast<std::uint32_t>(random.between(1, 1u << 30))},
                                random.letters(random.below(40)),
                                {static_cast<start_position::kind>(random.below(3)), random_time(random)}});
   g.paused = random.one_in(2);
+  g.parent = group_id{static_cast<std::uint32_t>(random.below(1u << 30))};
+  g.seen = random_time(random);
   g.created = random_time(random);
   g.version = random.next();
   return g;
