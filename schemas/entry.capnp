@@ -25,6 +25,10 @@ struct SettleRange {
   attempts @3 :UInt16;
   action @4 :UInt8;
   # 0 ack, 1 skip, 2 retry, 3 dead, 4 expired.
+  reason @5 :UInt8;
+  # dead: 1 attempts used up, 2 rejected, 3 expired, 4 too long unsettled; else 0.
+  detail @6 :Text;
+  # dead: what the consumer said, at most 1024 bytes of UTF-8; else absent.
 }
 
 struct Define {
@@ -50,4 +54,23 @@ struct Reset {
   queue @1 :UInt32;
   lane @2 :UInt8;
   to @3 :UInt64;
+}
+
+struct MessagePlace {
+  index @0 :UInt64;
+  ordinal @1 :UInt32;
+}
+
+struct Redrive {
+  group @0 :UInt32;
+  queue @1 :UInt32;
+  messages @2 :List(MessagePlace);
+  # Sorted, without repetitions; 1 to 1024.
+}
+
+struct Purge {
+  group @0 :UInt32;
+  queue @1 :UInt32;
+  messages @2 :List(MessagePlace);
+  # As in Redrive.
 }

@@ -52,6 +52,8 @@ private:
   void apply_body(const trim_entry& e, outcome& out);
   void apply_body(const drop_queue_entry& e, outcome& out);
   void apply_body(const reset_entry& e, outcome& out);
+  void apply_body(const redrive_entry&, outcome&) {}
+  void apply_body(const purge_entry&, outcome&) {}
   void apply_body(std::monostate, outcome&) {}
 
   queue_offset next_offset(queue_id queue);

@@ -61,6 +61,8 @@ error log_writer::validate(std::span<const proposal> proposals) {
     if (const auto* append = std::get_if<append_entry>(&p.body))
       if (auto err = check_append(*append))
         return err;
+    if (kind_of(p.body) == entry_kind::redrive || kind_of(p.body) == entry_kind::purge)
+      return error{errc::not_supported, "dead letters cannot be redriven or purged yet"};
     bytes += encoded_size(p.body);
   }
   if (bytes > max_bytes)

@@ -31,6 +31,8 @@ bool known(entry_kind kind) {
   case entry_kind::trim:
   case entry_kind::drop_queue:
   case entry_kind::reset:
+  case entry_kind::redrive:
+  case entry_kind::purge:
     return true;
   default:
     return false;
@@ -153,9 +155,9 @@ error check_record(const batch_place& place, const char* from, std::uint64_t beg
 } // namespace
 
 entry_kind kind_of(const entry_body& body) {
-  static constexpr entry_kind kinds[] = {entry_kind::noop,   entry_kind::append, entry_kind::settle,
-                                         entry_kind::define, entry_kind::trim,   entry_kind::drop_queue,
-                                         entry_kind::reset};
+  static constexpr entry_kind kinds[] = {entry_kind::noop,   entry_kind::append,  entry_kind::settle,
+                                         entry_kind::define, entry_kind::trim,    entry_kind::drop_queue,
+                                         entry_kind::reset,  entry_kind::redrive, entry_kind::purge};
   static_assert(std::size(kinds) == std::variant_size_v<entry_body>);
   return kinds[body.index()];
 }

@@ -6,6 +6,10 @@
 
 #include "entry.capnp.h"
 
+#include "troupe/message.hpp"
+
+#include <algorithm>
+#include <functional>
 #include <limits>
 #include <string>
 #include <type_traits>
@@ -27,8 +31,11 @@ capnp::uint count_of(const auto& values) { return static_cast<capnp::uint>(value
 
 std::size_t extra_words(const settle_entry& e) {
   auto words = list_words<schema::SettleSection>(e.sections.size());
-  for (const auto& section : e.sections)
+  for (const auto& section : e.sections) {
     words += list_words<schema::SettleRange>(section.ranges.size());
+    for (const auto& range : section.ranges)
+      words += range.detail.empty() ? 0 : text_words(range.detail.size());
+  }
   return words;
 }
 
@@ -47,6 +54,10 @@ std::size_t extra_words(const define_entry& e) {
 std::size_t extra_words(const trim_entry&) { return 0; }
 std::size_t extra_words(const drop_queue_entry&) { return 0; }
 std::size_t extra_words(const reset_entry&) { return 0; }
+std::size_t extra_words(const redrive_entry& e) {
+  return list_words<schema::MessagePlace>(e.messages.size());
+}
+std::size_t extra_words(const purge_entry& e) { return list_words<schema::MessagePlace>(e.messages.size()); }
 
 // -- writing --
 
@@ -63,6 +74,10 @@ void write(const settle_section& section, schema::SettleSection::Builder to) {
     ranges[i].setAction(static_cast<std::uint8_t>(range.action));
     ranges[i].setAttempts(range.attempts);
     ranges[i].setRetryAt(to_unix_ms(range.retry_at));
+    if (range.action == settle_action::dead)
+      ranges[i].setReason(static_cast<std::uint8_t>(range.reason));
+    if (!range.detail.empty())
+      ranges[i].setDetail(kj::StringPtr(range.detail.c_str(), range.detail.size()));
   }
 }
 
@@ -104,6 +119,20 @@ void write(const reset_entry& e, schema::Reset::Builder to) {
   to.setTo(e.to.value);
 }
 
+/// A redrive or a purge.
+template <class Listing, class Builder> void write_listing(const Listing& e, Builder to) {
+  to.setGroup(e.group.value);
+  to.setQueue(e.queue.value);
+  auto messages = to.initMessages(count_of(e.messages));
+  for (capnp::uint i = 0; i < messages.size(); ++i) {
+    messages[i].setIndex(e.messages[i].index.value);
+    messages[i].setOrdinal(e.messages[i].ordinal);
+  }
+}
+
+void write(const redrive_entry& e, schema::Redrive::Builder to) { write_listing(e, to); }
+void write(const purge_entry& e, schema::Purge::Builder to) { write_listing(e, to); }
+
 // -- checking --
 
 objection check(const settle_range& range) {
@@ -113,6 +142,23 @@ objection check(const settle_range& range) {
     return impossible("a settled range is empty or leaves the queue");
   if (!is_stored_time(range.retry_at))
     return impossible("a retry's time is not between 1970 and 9999");
+  if (range.action != settle_action::dead)
+    return range.detail.empty() ? objection{} : impossible("what is no dead letter has the text of one");
+  if (range.reason > dead_reason::unsettled)
+    return not_known("a reason of a dead letter");
+  if (range.reason < dead_reason::attempts || range.count > max_dead_range)
+    return impossible("dead letters have no reason or are too many");
+  if (range.detail.size() > max_dead_detail || !is_utf8(range.detail))
+    return impossible("the text of a dead letter is too long or not UTF-8");
+  return {};
+}
+
+/// Of a redrive or a purge.
+objection check(std::span<const message_place> messages) {
+  if (messages.empty() || messages.size() > max_listed_messages)
+    return impossible("it lists no messages or too many");
+  if (std::ranges::adjacent_find(messages, std::greater_equal{}) != messages.end())
+    return impossible("the messages that it lists do not ascend");
   return {};
 }
 
@@ -140,6 +186,20 @@ template <class Values> objection first_objection(const Values& values) {
 
 // -- reading --
 
+settle_range read(schema::SettleRange::Reader from) {
+  settle_range range{queue_offset{from.getFirst()}, from.getCount(),
+                     static_cast<settle_action>(from.getAction()), from.getAttempts(),
+                     from_unix_ms(from.getRetryAt())};
+  // A dead letter without a reason is from before there were any.
+  if (range.action == settle_action::dead && from.getReason() != 0)
+    range.reason = static_cast<dead_reason>(from.getReason());
+  if (from.hasDetail()) {
+    const auto detail = from.getDetail();
+    range.detail.assign(detail.begin(), detail.size());
+  }
+  return range;
+}
+
 result<entry_body> read(schema::Settle::Reader from) {
   settle_entry e;
   for (auto s : from.getSections()) {
@@ -147,9 +207,7 @@ result<entry_body> read(schema::Settle::Reader from) {
         group_id{s.getGroup()}, queue_id{s.getQueue()}, s.getLane(), generation{s.getGeneration()}, {}};
     section.ranges.reserve(s.getRanges().size());
     for (auto r : s.getRanges()) {
-      section.ranges.push_back({queue_offset{r.getFirst()}, r.getCount(),
-                                static_cast<settle_action>(r.getAction()), r.getAttempts(),
-                                from_unix_ms(r.getRetryAt())});
+      section.ranges.push_back(read(r));
       if (auto o = check(section.ranges.back()))
         return after_reading("the entry", o);
     }
@@ -192,6 +250,19 @@ result<entry_body> read(schema::Reset::Reader from) {
                                 queue_offset{from.getTo()}}};
 }
 
+template <class Listing> result<entry_body> read_listing(auto from) {
+  Listing e{group_id{from.getGroup()}, queue_id{from.getQueue()}, {}};
+  e.messages.reserve(from.getMessages().size());
+  for (auto m : from.getMessages())
+    e.messages.push_back({log_index{m.getIndex()}, m.getOrdinal()});
+  if (auto o = check(e.messages))
+    return after_reading("the entry", o);
+  return entry_body{std::move(e)};
+}
+
+result<entry_body> read(schema::Redrive::Reader from) { return read_listing<redrive_entry>(from); }
+result<entry_body> read(schema::Purge::Reader from) { return read_listing<purge_entry>(from); }
+
 // -- which value has which root --
 
 template <class Value> struct root_of;
@@ -200,6 +271,8 @@ template <> struct root_of<define_entry> : std::type_identity<schema::Define> {}
 template <> struct root_of<trim_entry> : std::type_identity<schema::Trim> {};
 template <> struct root_of<drop_queue_entry> : std::type_identity<schema::DropQueue> {};
 template <> struct root_of<reset_entry> : std::type_identity<schema::Reset> {};
+template <> struct root_of<redrive_entry> : std::type_identity<schema::Redrive> {};
+template <> struct root_of<purge_entry> : std::type_identity<schema::Purge> {};
 
 template <class Value>
 concept has_root = requires {
@@ -256,6 +329,10 @@ objection check_body(const entry_body& body) {
       return o;
     return first_objection(define->groups);
   }
+  if (const auto* redrive = std::get_if<redrive_entry>(&body))
+    return check(redrive->messages);
+  if (const auto* purge = std::get_if<purge_entry>(&body))
+    return check(purge->messages);
   return {};
 }
 
@@ -275,6 +352,10 @@ result<entry_body> read_body(entry_kind kind, std::span<const char> bytes) {
     return read_root<schema::DropQueue>(bytes);
   case entry_kind::reset:
     return read_root<schema::Reset>(bytes);
+  case entry_kind::redrive:
+    return read_root<schema::Redrive>(bytes);
+  case entry_kind::purge:
+    return read_root<schema::Purge>(bytes);
   default:
     return damaged("its kind has no such body");
   }

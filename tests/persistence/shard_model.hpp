@@ -81,6 +81,8 @@ private:
   void apply(const trim_entry& e, applied& out);
   void apply(const drop_queue_entry& e, applied& out);
   void apply(const reset_entry& e, applied& out);
+  void apply(const redrive_entry&, applied&) {}
+  void apply(const purge_entry&, applied&) {}
   void apply(std::monostate, applied&) {}
 
   batch_verdict judge(std::uint32_t queue, const batch& b) const;

@@ -34,8 +34,8 @@ bool same(const entry_body& a, const entry_body& b) {
 class every_entry : public testing::TestWithParam<std::size_t> {};
 
 std::string kind_name(const testing::TestParamInfo<std::size_t>& info) {
-  static constexpr const char* names[] = {"noop", "append",     "settle", "define",
-                                          "trim", "drop_queue", "reset"};
+  static constexpr const char* names[] = {"noop",       "append", "settle",  "define", "trim",
+                                          "drop_queue", "reset",  "redrive", "purge"};
   return names[info.param];
 }
 
@@ -149,6 +149,11 @@ TEST(proposal, is_valid_exactly_when_its_entry_could_be_read_again) {
   for (int round = 0; round < 3000; ++round) {
     settle_range range{queue_offset{random.one_in(10) ? ~0ull - small() : small()}, small(),
                        static_cast<settle_action>(random.below(6)), 0, time()};
+    range.reason = static_cast<dead_reason>(random.between(1, 5));
+    if (random.one_in(3))
+      range.detail = random.one_in(3) ? random.bytes(3) : random.letters(random.between(1020, 1026));
+    if (random.one_in(20))
+      range.count = max_dead_range + small();
     expect_agreement(settle_entry{{{group_id{1}, queue_id{1}, 0, generation{1}, {range}}}});
     auto topic = test::random_topic(random);
     topic.id = topic_id{small()};
@@ -162,6 +167,11 @@ TEST(proposal, is_valid_exactly_when_its_entry_could_be_read_again) {
     if (!group.subscriptions.empty())
       group.subscriptions.front() = {
           topic_id{small()}, "*", {static_cast<start_position::kind>(random.below(4)), time()}};
+    std::vector<message_place> places(random.one_in(20) ? max_listed_messages + small() : small());
+    for (std::uint32_t i = 0; i < places.size(); ++i)
+      places[i] = {log_index{7}, random.one_in(5) ? small() : i};
+    expect_agreement(redrive_entry{group_id{1}, queue_id{1}, places});
+    expect_agreement(purge_entry{group_id{1}, queue_id{1}, places});
     expect_agreement(define_entry{{topic}, {}, {}, {}});
     expect_agreement(define_entry{{}, {group}, {}, {}});
     auto b = test::build(std::vector{test::random_message(random)});
@@ -180,6 +190,44 @@ TEST(proposal, is_refused_with_a_batch_that_is_not_as_long_as_it_says) {
   EXPECT_FALSE(validate({from_unix_ms(1), append_entry{queue_id{1}, {b}}}));
   b.header.size += 8;
   EXPECT_EQ(validate({from_unix_ms(1), append_entry{queue_id{1}, {b}}}).code, errc::invalid_argument);
+}
+
+TEST(proposal, is_refused_with_a_dead_letter_that_could_not_be_shown) {
+  settle_range dead{queue_offset{5},       1, settle_action::dead, 16, {}, dead_reason::rejected,
+                    std::string(1024, 'x')};
+  auto refusal = [](const settle_range& range) {
+    return validate({from_unix_ms(1), settle_entry{{{group_id{1}, queue_id{1}, 0, generation{1}, {range}}}}});
+  };
+  auto with = [&](auto change) {
+    auto range = dead;
+    change(range);
+    return refusal(range).code;
+  };
+  EXPECT_EQ(refusal(dead), error{});
+  EXPECT_EQ(with([](auto& r) { r.detail += 'x'; }), errc::invalid_argument);
+  EXPECT_EQ(with([](auto& r) { r.detail = "\xff"; }), errc::invalid_argument);
+  EXPECT_EQ(with([](auto& r) { r.count = max_dead_range + 1; }), errc::invalid_argument);
+  EXPECT_EQ(with([](auto& r) { r.reason = dead_reason{}; }), errc::invalid_argument);
+  EXPECT_EQ(with([](auto& r) { r.reason = dead_reason{5}; }), errc::invalid_argument);
+  EXPECT_EQ(with([](auto& r) { r.action = settle_action::ack; }), errc::invalid_argument);
+}
+
+TEST(proposal, is_refused_with_messages_that_do_not_ascend_or_are_too_many) {
+  auto refusal = [](std::vector<message_place> places) {
+    const auto code = validate({from_unix_ms(1), redrive_entry{group_id{1}, queue_id{1}, places}}).code;
+    EXPECT_EQ(validate({from_unix_ms(1), purge_entry{group_id{1}, queue_id{1}, places}}).code, code);
+    return code;
+  };
+  EXPECT_EQ(refusal({{log_index{1}, 5}, {log_index{2}, 0}, {log_index{2}, 1}}), errc::none);
+  EXPECT_EQ(refusal({}), errc::invalid_argument);
+  EXPECT_EQ(refusal({{log_index{1}, 5}, {log_index{1}, 5}}), errc::invalid_argument);
+  EXPECT_EQ(refusal({{log_index{2}, 0}, {log_index{1}, 5}}), errc::invalid_argument);
+  std::vector<message_place> many(max_listed_messages);
+  for (std::uint32_t i = 0; i < many.size(); ++i)
+    many[i] = {log_index{1}, i};
+  EXPECT_EQ(refusal(many), errc::none);
+  many.push_back({log_index{2}, 0});
+  EXPECT_EQ(refusal(many), errc::invalid_argument);
 }
 
 TEST(proposal, is_refused_at_an_impossible_time) {

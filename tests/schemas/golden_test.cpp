@@ -197,14 +197,28 @@ TEST(golden_bytes, of_an_append) {
 
 TEST(golden_bytes, of_a_settle) {
   settle_section first{group_id{9}, queue_id{5}, 0, generation{2}, {}};
-  first.ranges = {{queue_offset{100}, 50, settle_action::ack, 0, {}},
-                  {queue_offset{150}, 1, settle_action::skip, 0, {}},
-                  {queue_offset{151}, 1, settle_action::retry, 3, from_unix_ms(1'714'566'610'000)},
-                  {queue_offset{152}, 1, settle_action::dead, 16, {}},
-                  {queue_offset{153}, 1, settle_action::expired, 0, {}}};
+  first.ranges = {
+      {queue_offset{100}, 50, settle_action::ack, 0, {}},
+      {queue_offset{150}, 1, settle_action::skip, 0, {}},
+      {queue_offset{151}, 1, settle_action::retry, 3, from_unix_ms(1'714'566'610'000)},
+      {queue_offset{152}, 1, settle_action::dead, 16, {}, dead_reason::attempts, "no such customer"},
+      {queue_offset{154}, 2, settle_action::dead, 1, {}, dead_reason::rejected, ""},
+      {queue_offset{153}, 1, settle_action::expired, 0, {}}};
   settle_section second{
       group_id{10}, queue_id{6}, 1, generation{1}, {{queue_offset{0}, 1, settle_action::ack, 0, {}}}};
-  expect_entry("entry_settle", settle_entry{{first, second}});
+  expect_entry("entry_settle_with_reasons", settle_entry{{first, second}});
+}
+
+TEST(golden_bytes, of_a_settle_from_before_there_were_dead_letters_mean_used_up_attempts) {
+  auto stored = written_before("entry_settle");
+  auto bytes = test::writable_copy(stored).as_block();
+  auto header = decode_header(bytes.bytes());
+  ASSERT_TRUE(header) << to_string(header.error());
+  auto body = decode_body(*header, bytes);
+  ASSERT_TRUE(body) << to_string(body.error());
+  const auto& ranges = std::get<settle_entry>(*body).sections.at(0).ranges;
+  EXPECT_EQ(ranges.at(3), (settle_range{queue_offset{152}, 1, settle_action::dead, 16, {}}));
+  EXPECT_EQ(ranges.at(3).reason, dead_reason::attempts);
 }
 
 TEST(golden_bytes, of_a_define) {
@@ -245,6 +259,15 @@ TEST(golden_bytes, of_a_drop_queue) {
 }
 TEST(golden_bytes, of_a_reset) {
   expect_entry("entry_reset", reset_entry{group_id{9}, queue_id{5}, 1, queue_offset{1000}});
+}
+
+TEST(golden_bytes, of_a_redrive) {
+  expect_entry(
+      "entry_redrive",
+      redrive_entry{group_id{9}, queue_id{5}, {{log_index{40}, 0}, {log_index{40}, 7}, {log_index{41}, 0}}});
+}
+TEST(golden_bytes, of_a_purge) {
+  expect_entry("entry_purge", purge_entry{group_id{9}, queue_id{5}, {{log_index{40}, 3}}});
 }
 
 TEST(golden_bytes, of_a_topic) {

@@ -1,10 +1,10 @@
 #pragma once
 
-#include "troupe/block.hpp"
 #include "troupe/definitions.hpp"
 #include "troupe/entry.hpp"
 #include "troupe/error.hpp"
 #include "troupe/ids.hpp"
+#include "troupe/stored.hpp"
 
 #include <cstdint>
 #include <filesystem>
@@ -51,81 +51,22 @@ struct batch_verdict {
   bool operator==(const batch_verdict&) const = default;
 };
 
-/// Where a subscription stands in the store.
-struct subscription_row {
-  generation gen;
-  /// Everything below is settled.
-  queue_offset floor;
-  bool operator==(const subscription_row&) const = default;
-};
-
 /// What apply() answers, by kind of entry. Deterministic.
 struct applied {
   log_index index;
   timestamp time{};
   /// append: one per batch, in order.
   std::vector<batch_verdict> verdicts;
-  /// append: the queue's offset after this entry. trim: unchanged.
+  /// append, redrive: the queue's offset after this entry. trim: unchanged.
   queue_offset next;
   /// settle: floors after it, one per section (gen 0: section ignored, its generation was not current).
   std::vector<subscription_row> subscriptions;
-  /// trim: first offset that still exists. drop_queue: done when nothing was left.
+  /// trim: first offset that still exists. redrive: offset of the first message that became visible again;
+  /// the others follow in the order of the entry, up to `next`. drop_queue: done when nothing was left.
   queue_offset first;
   bool done = true;
-};
-
-/// A batch as it lies in a queue.
-struct stored_batch {
-  batch_header header;
-  /// Offset of its first message.
-  queue_offset base;
-  log_index index;
-  std::uint32_t first_ordinal = 0;
-  /// Shard time of its entry.
-  timestamp stored{};
-  block data;
-};
-
-/// Extent of a queue.
-struct queue_extent {
-  queue_offset first;
-  queue_offset next;
-  /// Bytes of its records.
-  std::uint64_t bytes = 0;
-  /// Shard time of its oldest message; epoch when empty.
-  timestamp oldest{};
-};
-
-/// One subscription as it must be restored: what is settled above the floor, and what waits for a retry.
-struct subscription_state {
-  subscription_row row;
-  /// Half-open ranges of settled offsets above the floor, sorted, disjoint.
-  std::vector<std::pair<queue_offset, queue_offset>> settled;
-  struct retry {
-    queue_offset offset;
-    std::uint16_t attempts = 0;
-    timestamp due{};
-  };
-  std::vector<retry> retries;
-};
-
-/// A damaged place found by verify() or a read.
-struct damage {
-  shard_id shard;
-  log_index index;
-  queue_id queue;
-  /// Offsets [first, next) that cannot be read.
-  queue_offset first;
-  queue_offset next;
-  std::string what;
-};
-std::string to_string(const damage& d);
-
-/// What a read gave. `damaged` names what had to be left out; `next` is where to go on.
-struct read_result {
-  std::vector<stored_batch> batches;
-  queue_offset next;
-  std::vector<damage> damaged;
+  /// redrive, purge: per message of the entry, in order, whether it was a dead letter.
+  std::vector<bool> found;
 };
 
 struct shard_stats {
@@ -154,7 +95,10 @@ public:
   /// Batches from the one that holds offset `from` (or the first after it) on: at most about `max_bytes` (at
   /// least one batch), CRC-checked. One copy of the bytes.
   result<read_result> read(queue_id queue, queue_offset from, std::uint32_t max_bytes) const;
-  /// The batch that holds a message; not_found when it is gone or is in no queue.
+  /// The batch that holds a message; not_found when it is gone or is in no queue. A message that has left its
+  /// place in the queue, but is held by a dead letter or was redriven, comes alone in a batch, whose base is
+  /// then the offset where it died, or the one that it was redriven to. Looking for such a redriven one reads
+  /// the index of its queue from its old place on.
   result<stored_batch> find(const message_id& id, queue_id* queue = nullptr) const;
   result<queue_extent> extent(queue_id queue) const;
   /// Shard time of the first message at or after `offset`; nothing when there is none. Reads the index only.
@@ -175,6 +119,15 @@ public:
   result<bool> has_subscription(group_id group, queue_id queue) const;
   /// Subscriptions of a queue, for listing.
   result<std::vector<std::pair<group_id, subscription_row>>> subscriptions(queue_id queue) const;
+
+  /// Dead letters of a group in a queue, in the order of their ids: up to `max` behind `after` (none: from
+  /// the first one on).
+  result<std::vector<dead_letter>> dead_letters(queue_id queue, group_id group,
+                                                std::optional<message_place> after, std::size_t max) const;
+  result<std::optional<dead_letter>> find_dead_letter(queue_id queue, group_id group,
+                                                      message_place message) const;
+  /// How many there are. One lookup.
+  result<std::uint64_t> dead_count(queue_id queue, group_id group) const;
 
   struct definitions {
     std::vector<topic_definition> topics;

@@ -2,6 +2,7 @@
 
 #include "troupe/batch.hpp"
 #include "troupe/block.hpp"
+#include "troupe/dead_letter.hpp"
 #include "troupe/definitions.hpp"
 #include "troupe/error.hpp"
 #include "troupe/ids.hpp"
@@ -68,20 +69,28 @@ enum class settle_action : std::uint8_t {
   skip = 1,
   /// Failed: again at `retry_at`, with `attempts` failures recorded.
   retry = 2,
-  /// To the dead letters (a later version).
+  /// To the group's dead letters: counts as done, and the message stays readable until it is redriven or
+  /// purged.
   dead = 3,
   /// Expired before delivery: counts as done.
   expired = 4,
 };
+
+/// Most messages in one range of dead letters.
+inline constexpr std::uint32_t max_dead_range = 16384;
 
 /// One run of offsets [first, first + count) with one outcome.
 struct settle_range {
   queue_offset first;
   std::uint32_t count = 0;
   settle_action action = settle_action::ack;
-  /// retry only: failures recorded so far, and when it is due.
+  /// retry and dead: failures recorded so far. retry only: when it is due.
   std::uint16_t attempts = 0;
   timestamp retry_at{};
+  /// dead only; such a range has at most max_dead_range messages.
+  dead_reason reason = dead_reason::attempts;
+  /// dead only: what the consumer said, as dead_detail() leaves it (at most max_dead_detail bytes of UTF-8).
+  std::string detail = {};
   bool operator==(const settle_range&) const = default;
 };
 
@@ -133,9 +142,39 @@ struct reset_entry {
   bool operator==(const reset_entry&) const = default;
 };
 
+/// A message of a shard's log by where its record lies: a message_id whose shard is known.
+struct message_place {
+  log_index index;
+  std::uint32_t ordinal = 0;
+  auto operator<=>(const message_place&) const = default;
+};
+
+/// Most messages in one redrive or purge.
+inline constexpr std::size_t max_listed_messages = 1024;
+
+/// Makes dead letters of one group and queue visible again, for that group alone, at the end of the queue;
+/// their bodies stay where they are. Those that are no dead letters (any more) are passed over.
+struct redrive_entry {
+  group_id group;
+  queue_id queue;
+  /// Sorted, without repetitions; 1 to max_listed_messages.
+  std::vector<message_place> messages;
+  bool operator==(const redrive_entry&) const = default;
+};
+
+/// Forgets dead letters of one group and queue, and with the last holder of a message its body. Those that
+/// are no dead letters (any more) are passed over.
+struct purge_entry {
+  group_id group;
+  queue_id queue;
+  /// As in redrive_entry.
+  std::vector<message_place> messages;
+  bool operator==(const purge_entry&) const = default;
+};
+
 /// The body of an entry as plain values.
 using entry_body = std::variant<std::monostate, append_entry, settle_entry, define_entry, trim_entry,
-                                drop_queue_entry, reset_entry>;
+                                drop_queue_entry, reset_entry, redrive_entry, purge_entry>;
 
 /// An entry to be: the log gives it its index, term and shard time.
 struct proposal {

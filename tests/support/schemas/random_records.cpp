@@ -26,9 +26,28 @@ void check(bool ok, const char* what) {
 }
 
 settle_range random_range(random_source& random) {
-  return {queue_offset{random.next() >> 1}, static_cast<std::uint32_t>(random.between(1, 1u << 20)),
-          static_cast<settle_action>(random.below(5)), static_cast<std::uint16_t>(random.next()),
-          random_time(random)};
+  settle_range range{queue_offset{random.next() >> 1},
+                     static_cast<std::uint32_t>(random.between(1, 1u << 20)),
+                     static_cast<settle_action>(random.below(5)), static_cast<std::uint16_t>(random.next()),
+                     random_time(random)};
+  if (range.action == settle_action::dead) {
+    range.count = static_cast<std::uint32_t>(random.between(1, max_dead_range));
+    range.reason = static_cast<dead_reason>(random.between(1, 4));
+    range.detail = dead_detail(random.bytes(random.one_in(3) ? 0 : random.below(2000)));
+  }
+  return range;
+}
+
+std::vector<message_place> random_places(random_source& random) {
+  std::vector<message_place> places(random.between(1, random.one_in(20) ? max_listed_messages : 20));
+  message_place at{log_index{random.below(1u << 30)}, 0};
+  for (auto& place : places) {
+    if (random.one_in(2))
+      at = {log_index{at.index.value + random.between(1, 1u << 30)}, 0};
+    at.ordinal += static_cast<std::uint32_t>(random.between(1, 100));
+    place = at;
+  }
+  return places;
 }
 
 settle_entry random_settle(random_source& random) {
@@ -190,6 +209,12 @@ entry_body random_body(random_source& random, std::size_t alternative) {
     return reset_entry{group_id{static_cast<std::uint32_t>(random.next())},
                        queue_id{static_cast<std::uint32_t>(random.next())},
                        static_cast<std::uint8_t>(random.next()), queue_offset{random.next()}};
+  case 7:
+    return redrive_entry{group_id{static_cast<std::uint32_t>(random.next())},
+                         queue_id{static_cast<std::uint32_t>(random.next())}, random_places(random)};
+  case 8:
+    return purge_entry{group_id{static_cast<std::uint32_t>(random.next())},
+                       queue_id{static_cast<std::uint32_t>(random.next())}, random_places(random)};
   default:
     return {};
   }

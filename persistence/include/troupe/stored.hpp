@@ -1,0 +1,98 @@
+#pragma once
+
+#include "troupe/batch.hpp"
+#include "troupe/block.hpp"
+#include "troupe/dead_letter.hpp"
+#include "troupe/ids.hpp"
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+/// What is read of a shard, as plain values.
+namespace troupe {
+
+/// Where a subscription stands in the store.
+struct subscription_row {
+  generation gen;
+  /// Everything below is settled.
+  queue_offset floor;
+  bool operator==(const subscription_row&) const = default;
+};
+
+/// A batch as it lies in a queue. A redriven message comes as a batch of its own, repacked: header as its
+/// producer gave it, but with the count, size and checksum of these bytes.
+struct stored_batch {
+  batch_header header;
+  /// Offset of its first message.
+  queue_offset base;
+  /// Id of its first message; the others follow. Of a redriven message the one it always had.
+  log_index index;
+  std::uint32_t first_ordinal = 0;
+  /// Shard time of the entry that `index` names.
+  timestamp stored{};
+  block data;
+  /// The only group that may see it (a redriven message), all other groups pass it over; 0: everybody.
+  group_id only_for = {};
+};
+
+/// A message that a group gave up. It stays readable, whatever is trimmed, until it is redriven or purged.
+struct dead_letter {
+  message_id id;
+  queue_id queue;
+  /// Where it lay when it died. It may have left the queue since.
+  queue_offset offset;
+  dead_reason reason = dead_reason::attempts;
+  /// Failures recorded up to then.
+  std::uint16_t attempts = 0;
+  /// Shard time of the settle.
+  timestamp died{};
+  /// What the consumer said: at most max_dead_detail bytes of UTF-8.
+  std::string detail;
+  bool operator==(const dead_letter&) const = default;
+};
+
+/// Extent of a queue.
+struct queue_extent {
+  queue_offset first;
+  queue_offset next;
+  /// Bytes of its records.
+  std::uint64_t bytes = 0;
+  /// Shard time of its oldest message; epoch when empty.
+  timestamp oldest{};
+};
+
+/// One subscription as it must be restored: what is settled above the floor, and what waits for a retry.
+struct subscription_state {
+  subscription_row row;
+  /// Half-open ranges of settled offsets above the floor, sorted, disjoint.
+  std::vector<std::pair<queue_offset, queue_offset>> settled;
+  struct retry {
+    queue_offset offset;
+    std::uint16_t attempts = 0;
+    timestamp due{};
+  };
+  std::vector<retry> retries;
+};
+
+/// A damaged place found by verify() or a read.
+struct damage {
+  shard_id shard;
+  log_index index;
+  queue_id queue;
+  /// Offsets [first, next) that cannot be read.
+  queue_offset first;
+  queue_offset next;
+  std::string what;
+};
+std::string to_string(const damage& d);
+
+/// What a read gave. `damaged` names what had to be left out; `next` is where to go on.
+struct read_result {
+  std::vector<stored_batch> batches;
+  queue_offset next;
+  std::vector<damage> damaged;
+};
+
+} // namespace troupe
