@@ -6,14 +6,17 @@ namespace troupe {
 
 namespace {
 
-/// A message in a batch, as a filter sees it.
-class batched_message final : public filter_subject {
+/// The messages of a batch, as a filter sees one and the subscription sees all.
+class opened_batch final : public filter_subject, public batch_view {
 public:
-  explicit batched_message(const batch_reader& batch) : batch_(batch) {}
-  void move_to(std::uint32_t position, std::uint16_t attempts) {
+  opened_batch(const batch_reader& batch, const filter& wanted) : batch_(batch), wanted_(wanted) {}
+
+  bool wanted(std::uint32_t position, std::uint16_t attempts) override {
     position_ = position;
     attempts_ = attempts;
+    return wanted_.everything() || wanted_.matches(*this);
   }
+  std::uint32_t order_key(std::uint32_t position) override { return batch_.meta(position).order_key_hash; }
 
   std::uint32_t tag_hash() const override { return batch_.meta(position_).tag_hash; }
   std::string_view tag() const override { return batch_.tag(position_); }
@@ -29,6 +32,7 @@ public:
 
 private:
   const batch_reader& batch_;
+  const filter& wanted_;
   std::uint32_t position_ = 0;
   std::uint16_t attempts_ = 0;
 };
@@ -48,18 +52,14 @@ error delivery_builder::add(const stored_batch& b) {
   const auto most = room(b.header);
   std::uint32_t taken = 0;
   runs_.clear();
-  if (wanted_.everything()) {
-    taken = core_.take(b.base, b.header.count, most, {}, runs_);
+  if (wanted_.everything() && !core_.needs_keys()) {
+    taken = core_.take(b.base, b.header.count, most, nullptr, runs_);
   } else {
     auto reader = batch_reader::open(b.header, b.data);
     if (!reader)
       return reader.error();
-    batched_message subject{*reader};
-    const auto pass = [&](std::uint32_t position, std::uint16_t attempts) {
-      subject.move_to(position, attempts);
-      return wanted_.matches(subject);
-    };
-    taken = core_.take(b.base, b.header.count, most, pass, runs_);
+    opened_batch view{*reader, wanted_};
+    taken = core_.take(b.base, b.header.count, most, &view, runs_);
   }
   if (taken == 0)
     return {};

@@ -9,8 +9,8 @@
 
 namespace troupe {
 
-/// Leases messages out of batches, in order, and packs them into one delivery. Opens a batch only when the
-/// filter wants to see messages; else the work per message is none.
+/// Leases messages out of batches, in order, and packs them into one delivery. Opens a batch only when
+/// somebody wants to see messages, the filter or an order of keys; else the work per message is none.
 class delivery_builder {
 public:
   /// `core` has begun a lease. At most `messages`, and about `bytes`: one message may be larger.

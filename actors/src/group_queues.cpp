@@ -8,7 +8,14 @@
 namespace troupe {
 
 subscription_rules group_queues::rules_of(const group_definition& of) {
-  return {of.options.lease, std::make_shared<scheduled_retry>(of.options.retry)};
+  const auto& o = of.options;
+  return {.limits = {.lease = o.lease,
+                     .max_attempts = o.max_attempts,
+                     .on_exhausted = o.on_exhausted,
+                     .order_batch = o.order_batch},
+          .retry = std::make_shared<scheduled_retry>(o.retry),
+          .mode = o.mode,
+          .order_by = o.order_by};
 }
 
 std::vector<queue_id> group_queues::follow(const std::vector<group_topic>& topics, bool other_options) {

@@ -2,6 +2,8 @@
 
 #include "delivery_builder.hpp"
 
+#include "troupe/range_map.hpp"
+
 #include <algorithm>
 #include <utility>
 

@@ -15,6 +15,8 @@ settle_action action_of(progress::outcome what) {
     return settle_action::ack;
   case progress::outcome::skipped:
     return settle_action::skip;
+  case progress::outcome::dead:
+    return settle_action::dead;
   case progress::outcome::retry:
     break;
   }
@@ -24,19 +26,34 @@ settle_action action_of(progress::outcome what) {
 settle_wish wish_of(const settle_item& item) {
   if (item.give_back)
     return settle_wish::give_back;
+  if (item.action == settle_action::dead)
+    return settle_wish::reject;
   return item.action == settle_action::ack ? settle_wish::ack : settle_wish::retry;
+}
+
+settle_range to_range(const progress& run, std::uint64_t first, std::uint32_t count) {
+  settle_range range{queue_offset{first}, count, action_of(run.what)};
+  if (run.what == progress::outcome::retry || run.what == progress::outcome::dead)
+    range.attempts = run.attempts;
+  if (run.what == progress::outcome::retry)
+    range.retry_at = run.due;
+  if (run.what == progress::outcome::dead) {
+    range.reason = run.reason;
+    range.detail = run.detail;
+  }
+  return range;
 }
 
 std::vector<settle_range> to_ranges(const std::vector<progress>& runs) {
   std::vector<settle_range> ranges;
   ranges.reserve(runs.size());
   for (const auto& run : runs) {
-    // A range counts in 32 bits; a longer run becomes several.
-    constexpr std::uint64_t longest = std::numeric_limits<std::uint32_t>::max();
+    // A range counts in 32 bits, and has not too many dead letters; a longer run becomes several.
+    const std::uint64_t longest =
+        run.what == progress::outcome::dead ? max_dead_range : std::numeric_limits<std::uint32_t>::max();
     for (auto at = run.first.value; at < run.next.value;) {
       const auto count = std::min(run.next.value - at, longest);
-      ranges.push_back({queue_offset{at}, static_cast<std::uint32_t>(count), action_of(run.what),
-                        run.attempts, run.what == progress::outcome::retry ? run.due : timestamp{}});
+      ranges.push_back(to_range(run, at, static_cast<std::uint32_t>(count)));
       at += count;
     }
   }
@@ -63,9 +80,10 @@ void settle_window::settle(const settle_part& p, subscription& core, timestamp n
 bool settle_window::settle_one(const settle_item& item, subscription& core, settler& who, timestamp now) {
   if (item.count == 0)
     return false;
-  if (!item.give_back && item.action != settle_action::ack && item.action != settle_action::retry) {
+  if (!item.give_back && item.action != settle_action::ack && item.action != settle_action::retry &&
+      item.action != settle_action::dead) {
     ++who.refused;
-    who.code = item.action == settle_action::dead ? errc::not_supported : errc::invalid_argument;
+    who.code = errc::invalid_argument;
     return false;
   }
   const auto outcome = core.settle({.wish = wish_of(item),
@@ -73,7 +91,8 @@ bool settle_window::settle_one(const settle_item& item, subscription& core, sett
                                     .lease = item.lease,
                                     .first = item.first,
                                     .count = item.count,
-                                    .delay = milliseconds{item.delay_ms}},
+                                    .delay = milliseconds{item.delay_ms},
+                                    .detail = item.detail},
                                    now);
   if (outcome.refused > 0)
     ++who.refused;

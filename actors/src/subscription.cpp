@@ -2,6 +2,8 @@
 
 #include "messaging.hpp"
 
+#include "troupe/shared_subscription.hpp"
+
 #include <caf/actor_system.hpp>
 
 #include <algorithm>
@@ -17,7 +19,7 @@ constexpr auto store_timeout = 30s;
 
 } // namespace
 
-subscription_shell::subscription_shell(subscription_impl::pointer self) : self_(self), core_({}, nullptr) {}
+subscription_shell::subscription_shell(subscription_impl::pointer self) : self_(self) {}
 
 void subscription_shell::init(subscription_config cfg) {
   cfg_ = std::move(cfg);
@@ -26,7 +28,7 @@ void subscription_shell::init(subscription_config cfg) {
   store_ = cfg_.ctx->stores[shard];
   wall_origin_ = cfg_.ctx->now();
   origin_ = self_->clock().now();
-  core_ = subscription{{}, nullptr, cfg_.queue};
+  core_ = std::make_unique<shared_subscription>(subscription_limits{}, nullptr, cfg_.queue);
   settles_ = settle_window{cfg_.queue};
   reads_ = read_window{data_, cfg_.queue,
                        [this](auto level, auto event, auto text) { report(level, event, std::move(text)); }};
@@ -40,7 +42,7 @@ timestamp subscription_shell::now() const {
 }
 
 void subscription_shell::configure(const subscription_rules& rules, const std::string& filter) {
-  core_.configure({.lease = rules.lease}, rules.retry);
+  core_->configure(rules.limits, rules.retry);
   auto parsed = parse_filter(filter);
   if (parsed) {
     filter_ = std::move(*parsed);
@@ -95,9 +97,10 @@ void subscription_shell::begin(const subscription_state& stored) {
   for (const auto& r : stored.retries)
     state.retries.push_back({r.offset, r.attempts, r.due});
   // Two to the 20th leases a millisecond: more than any subscription before this one has given.
-  core_.restore(state, lease_id{static_cast<std::uint64_t>(to_unix_ms(now())) << 20});
+  core_->restore(state, lease_id{static_cast<std::uint64_t>(to_unix_ms(now())) << 20});
   running_ = true;
   restarting_ = false;
+  tail_known_ = false;
   self_->send(cfg_.group, subscription_started{cfg_.queue});
   watch_queue();
   react(now());
@@ -134,7 +137,8 @@ void subscription_shell::lost(const caf::down_msg& down) {
 
 void subscription_shell::tail(const tail_moved& t) {
   const auto at = now();
-  core_.extent(t.first, t.next, at);
+  tail_known_ = true;
+  core_->extent(t.first, t.next, at);
   react(at);
 }
 
@@ -152,7 +156,7 @@ bool subscription_shell::can_read(timestamp at) const {
 
 void subscription_shell::serve(const grant& g) {
   const auto at = now();
-  core_.expire(at);
+  core_->expire(at);
   const bool ready = can_read(at);
   announced_ = 0;
   if (grant_) { // cannot happen: a grant is answered before there is another
@@ -161,7 +165,7 @@ void subscription_shell::serve(const grant& g) {
     return;
   }
   grant_ = g;
-  const auto next = ready ? core_.plan(g.member, at) : std::nullopt;
+  const auto next = ready ? core_->plan(g.member, at) : std::nullopt;
   if (next && next->alone)
     grant_->messages = 1;
   if (next)
@@ -172,7 +176,7 @@ void subscription_shell::serve(const grant& g) {
 }
 
 void subscription_shell::read(queue_offset from, timestamp at) {
-  const auto ask = reads_.begin(*grant_, core_, !filter_->everything(), from, at);
+  const auto ask = reads_.begin(*grant_, *core_, !filter_->everything(), from, at);
   if (!ask)
     return deliver({.queue = cfg_.queue}, at);
   self_->send(cfg_.source,
@@ -185,7 +189,7 @@ void subscription_shell::arrived(fetched& f) {
   const auto at = now();
   for (const auto& d : f.damaged)
     report(log_level::error, "damaged", "messages are damaged and passed over: " + to_string(d));
-  core_.expire(at);
+  core_->expire(at);
   if (f.failed)
     gave_nothing(f.failed, at);
   else
@@ -194,12 +198,12 @@ void subscription_shell::arrived(fetched& f) {
 }
 
 void subscription_shell::deliver(const fetched& f, timestamp at) {
-  auto parcel = reads_.deliver(core_, *filter_, *grant_, f, at);
+  auto parcel = reads_.deliver(*core_, *filter_, *grant_, f, at);
   if (!parcel)
     return finish_grant(0, 0);
   const auto size = parcel->frame.size;
   tell(self_, grant_->consumer,
-       delivery{cfg_.queue, cfg_.topic, cfg_.number, data_->id(), core_.current(), parcel->lease,
+       delivery{cfg_.queue, cfg_.topic, cfg_.number, data_->id(), core_->current(), parcel->lease,
                 parcel->messages, std::move(parcel->frame)});
   finish_grant(parcel->messages, size);
 }
@@ -215,9 +219,9 @@ void subscription_shell::finish_grant(std::uint32_t messages, std::uint32_t byte
   const auto member = grant_->member;
   grant_.reset();
   const auto at = now();
-  announced_ = can_read(at) ? core_.available(at) : 0;
+  announced_ = can_read(at) ? core_->available(at) : 0;
   self_->send(cfg_.group,
-              grant_used{cfg_.queue, member, messages, bytes, announced_, core_.holds_suspect(member)});
+              grant_used{cfg_.queue, member, messages, bytes, announced_, core_->holds_suspect(member)});
 }
 
 // -- settling
@@ -230,20 +234,29 @@ void subscription_shell::settle(const settle_part& p) {
     return tell(self_, p.consumer,
                 settled{cfg_.queue, p.confirm, static_cast<std::uint32_t>(p.items.size()), errc::lease_lost});
   const auto at = now();
+  learn_extent(at);
   std::vector<settle_window::news> news;
-  settles_.settle(p, core_, at, news);
+  settles_.settle(p, *core_, at, news);
   tell_settlers(news);
   react(at);
 }
 
+/// A late acknowledgement counts as far as the queue goes, also before the QUEUE has said how far that is.
+void subscription_shell::learn_extent(timestamp at) {
+  if (tail_known_)
+    return;
+  if (const auto extent = data_->extent(cfg_.queue))
+    core_->extent(extent->first, extent->next, at);
+}
+
 void subscription_shell::write(timestamp at) {
   std::vector<settle_window::news> news;
-  const auto w = running_ ? settles_.begin(core_, at, news) : std::nullopt;
+  const auto w = running_ ? settles_.begin(*core_, at, news) : std::nullopt;
   tell_settlers(news);
   if (w)
     self_->send(store_, settle_request{.section = {.group = cfg_.group_number,
                                                    .queue = cfg_.queue,
-                                                   .gen = core_.current(),
+                                                   .gen = core_->current(),
                                                    .ranges = w->ranges},
                                        .now = w->now,
                                        .tag = w->tag,
@@ -253,10 +266,10 @@ void subscription_shell::write(timestamp at) {
 void subscription_shell::committed(const settle_committed& c) {
   const auto at = now();
   // The generation before the rest: a store that knows of another one has ignored the settles.
-  const bool other = !c.failed && c.row.gen != core_.current();
+  const bool other = !c.failed && c.row.gen != core_->current();
   const auto code = c.failed ? c.failed.code : other ? errc::lease_lost : errc::none;
   std::vector<settle_window::news> news;
-  if (!settles_.end(c.tag, code, core_, at, news))
+  if (!settles_.end(c.tag, code, *core_, at, news))
     return;
   if (c.failed)
     report(log_level::warning, "settle_failed", "settles are not durable yet: " + to_string(c.failed));
@@ -297,7 +310,7 @@ result<queue_reset> subscription_shell::plan_reset(const reset_group& r) const {
       return at.error();
     to = *at;
   }
-  return queue_reset{cfg_.number, core_.floor(), to, core_.leased(),
+  return queue_reset{cfg_.number, core_->floor(), to, core_->leased(),
                      r.to == reset_target::offset && to != r.offset};
 }
 
@@ -340,12 +353,12 @@ void subscription_shell::tell_settlers(std::vector<settle_window::news>& all) {
 void subscription_shell::renew(const renew_part& p) {
   const auto at = now();
   for (auto lease : p.leases)
-    core_.renew(lease, p.member, at);
+    core_->renew(lease, p.member, at);
 }
 
 void subscription_shell::gone(const member_gone& g) {
   const auto at = now();
-  core_.member_gone(g.member, g.failed, at);
+  core_->member_gone(g.member, g.failed, at);
   if (grant_ && grant_->member == g.member && reads_.under_way()) {
     reads_.give_up(); // nobody to deliver to
     finish_grant(0, 0);
@@ -357,7 +370,7 @@ void subscription_shell::gone(const member_gone& g) {
 // ---------------------------------------------------------------------------------------------------
 
 void subscription_shell::react(timestamp at) {
-  if (auto releases = core_.take_releases(); !releases.empty())
+  if (auto releases = core_->take_releases(); !releases.empty())
     self_->send(cfg_.group, messages_released{cfg_.queue, std::move(releases)});
   write(at);
   announce(at);
@@ -368,7 +381,7 @@ void subscription_shell::announce(timestamp at) {
   if (!can_read(at))
     return;
   // Twice as much is news: a small backlog is dealt out in small pieces.
-  if (const auto available = core_.available(at); available > 0 && available / 2 >= announced_) {
+  if (const auto available = core_->available(at); available > 0 && available / 2 >= announced_) {
     announced_ = available;
     self_->send(cfg_.group, subscription_ready{cfg_.queue, available});
   }
@@ -381,8 +394,8 @@ void subscription_shell::arm(timestamp at) {
       next = deadline;
   };
   if (running_) {
-    consider(core_.next_deadline(at));
-    consider(settles_.next_deadline(core_));
+    consider(core_->next_deadline(at));
+    consider(settles_.next_deadline(*core_));
   }
   consider(reads_.next_deadline());
   consider(restore_at_);
@@ -397,11 +410,11 @@ void subscription_shell::tick(std::uint64_t timer) {
     return;
   timer_at_.reset();
   const auto at = now();
-  core_.expire(at);
+  core_->expire(at);
   if (reads_.expire(at))
     gave_nothing({errc::timeout, "the read did not end in time"}, at);
   std::vector<settle_window::news> news;
-  settles_.expire(core_, at, news);
+  settles_.expire(*core_, at, news);
   tell_settlers(news);
   if (restore_at_ && *restore_at_ <= at)
     restore();
@@ -411,8 +424,8 @@ void subscription_shell::tick(std::uint64_t timer) {
 caf::result<subscription_status> subscription_shell::status() const {
   if (!from_here(self_))
     return to_caf({errc::invalid_argument, "a subscription's status is for its own node", "ask the GROUP"});
-  subscription_status s{cfg_.topic, cfg_.number,    core_.floor(),    core_.next(),
-                        0,          core_.leased(), core_.retrying(), core_.unsettled()};
+  subscription_status s{cfg_.topic, cfg_.number,     core_->floor(),    core_->next(),
+                        0,          core_->leased(), core_->retrying(), core_->unsettled()};
   // The store knows the end also while the QUEUE has not told us yet: "no lag" would be a lie.
   if (auto extent = data_->extent(cfg_.queue); extent && extent->next > s.next) {
     s.unsettled += extent->next.value - s.next.value;

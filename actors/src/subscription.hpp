@@ -81,6 +81,7 @@ private:
   void finish_grant(std::uint32_t messages, std::uint32_t bytes);
   void gave_nothing(const error& why, timestamp at);
 
+  void learn_extent(timestamp at);
   void write(timestamp at);
   void tell_settlers(std::vector<settle_window::news>& all);
 
@@ -94,7 +95,7 @@ private:
   subscription_config cfg_;
   std::shared_ptr<shard> data_;
   store_actor store_;
-  subscription core_;
+  std::unique_ptr<subscription> core_;
   std::shared_ptr<const filter> filter_;
   /// Wall clock and monotonic clock at the start: leases must not end because somebody sets the clock.
   timestamp wall_origin_{};
@@ -102,6 +103,8 @@ private:
 
   bool running_ = false;
   bool restarting_ = false;
+  /// The QUEUE has said where it ends, since the place is known.
+  bool tail_known_ = false;
   std::optional<grant> grant_;
   /// What the GROUP was told is available; 0: it knows of nothing.
   std::uint64_t announced_ = 0;

@@ -383,18 +383,19 @@ TEST_F(group, confirms_settles_when_they_are_durable_and_says_how_many_were_refu
   EXPECT_EQ(progress_of(0).row.floor, queue_offset{1}) << "durable before it is confirmed";
 }
 
-TEST_F(group, a_reject_is_refused_until_there_are_dead_letters) {
+TEST_F(group, what_a_consumer_rejects_does_not_come_again) {
   start(1);
   publish_to(0, {"a"});
   const auto m = join_as(ann);
   credit(ann, m, 100);
   received(ann);
   settle(ann, m, last.at(0), 0, 1, settle_action::dead);
-  const auto told = ann.take<settled>();
-  ASSERT_THAT(told, SizeIs(1));
-  EXPECT_EQ(told[0].code, errc::not_supported);
-  EXPECT_EQ(told[0].refused, 1u);
-  EXPECT_EQ(status().queues[0].leased, 1u);
+  EXPECT_THAT(ann.take<settled>(), IsEmpty());
+  EXPECT_EQ(status().queues[0].leased, 0u);
+  EXPECT_EQ(status().queues[0].floor, queue_offset{1});
+  advance(24h);
+  credit(ann, m, 100);
+  EXPECT_THAT(received(ann), IsEmpty());
 }
 
 TEST_F(group, a_retry_after_the_lease_ended_is_told_also_to_who_did_not_ask) {

@@ -1,5 +1,7 @@
 #include "settle_window.hpp"
 
+#include "troupe/shared_subscription.hpp"
+
 #include <gtest/gtest.h>
 
 #include <memory>
@@ -13,7 +15,7 @@ using namespace std::chrono_literals;
 constexpr auto start = from_unix_ms(1'700'000'000'000);
 
 struct settle_window_test : testing::Test {
-  subscription core{{}, std::make_shared<scheduled_retry>(retry_schedule::fixed(1s))};
+  shared_subscription core{{}, std::make_shared<scheduled_retry>(retry_schedule::fixed(1s))};
   settle_window aut{queue_id{1}};
   std::vector<settle_window::news> news;
   timestamp now = start;
@@ -24,7 +26,7 @@ struct settle_window_test : testing::Test {
     core.extent(queue_offset{0}, queue_offset{100'000}, now);
     lease = core.begin(1, now);
     std::vector<leased_run> runs;
-    core.take(queue_offset{0}, 100'000, 100'000, {}, runs);
+    core.take(queue_offset{0}, 100'000, 100'000, nullptr, runs);
     core.commit();
   }
   void ack(std::uint64_t first, std::uint32_t count = 1) {
@@ -119,11 +121,11 @@ TEST_F(settle_window_test, what_came_too_late_is_told_with_the_confirmation_to_w
 
 TEST_F(settle_window_test, what_cannot_be_done_is_told_with_the_reason_and_the_rest_is_done) {
   const settle_item done{.gen = generation{1}, .lease = lease, .first = queue_offset{0}, .count = 2};
-  auto dead = done;
-  dead.first = queue_offset{2};
-  dead.action = settle_action::dead;
-  settle({dead, done});
-  EXPECT_EQ(told(), "0:not_supported*1 ");
+  auto skip = done;
+  skip.first = queue_offset{2};
+  skip.action = settle_action::skip; // that is for the broker to say
+  settle({skip, done});
+  EXPECT_EQ(told(), "0:invalid_argument*1 ");
   const auto w = begin();
   ASSERT_TRUE(w);
   EXPECT_EQ(w->ranges, (std::vector<settle_range>{{queue_offset{0}, 2, settle_action::ack}}));
@@ -219,6 +221,51 @@ TEST_F(settle_window_test, a_retry_carries_its_attempts_and_due_time) {
   ASSERT_TRUE(w);
   EXPECT_EQ(w->ranges,
             (std::vector<settle_range>{{queue_offset{4}, 2, settle_action::retry, 1, start + 5s}}));
+}
+
+TEST_F(settle_window_test, a_reject_is_a_dead_letter_with_what_the_consumer_said) {
+  settle({{.gen = generation{1},
+           .lease = lease,
+           .first = queue_offset{4},
+           .count = 2,
+           .action = settle_action::dead,
+           .detail = "no such customer"}});
+  EXPECT_EQ(told(), "");
+  const auto w = begin();
+  ASSERT_TRUE(w);
+  EXPECT_EQ(
+      w->ranges,
+      (std::vector<settle_range>{
+          {queue_offset{4}, 2, settle_action::dead, 1, {}, dead_reason::rejected, "no such customer"}}));
+}
+
+TEST_F(settle_window_test, many_dead_letters_are_written_in_ranges_that_the_store_takes) {
+  settle({{.gen = generation{1},
+           .lease = lease,
+           .first = queue_offset{0},
+           .count = max_dead_range + 1,
+           .action = settle_action::dead}});
+  const auto w = begin();
+  ASSERT_TRUE(w);
+  ASSERT_EQ(w->ranges.size(), 2u);
+  EXPECT_EQ(w->ranges[0].count, max_dead_range);
+  EXPECT_EQ(w->ranges[1].first, queue_offset{max_dead_range});
+  EXPECT_EQ(w->ranges[1].count, 1u);
+}
+
+TEST_F(settle_window_test, the_last_failure_carries_its_text) {
+  core.configure({.max_attempts = 1}, std::make_shared<scheduled_retry>(retry_schedule::fixed(1s)));
+  settle({{.gen = generation{1},
+           .lease = lease,
+           .first = queue_offset{7},
+           .count = 1,
+           .action = settle_action::retry,
+           .detail = "timeout"}});
+  const auto w = begin();
+  ASSERT_TRUE(w);
+  EXPECT_EQ(w->ranges,
+            (std::vector<settle_range>{
+                {queue_offset{7}, 1, settle_action::dead, 1, {}, dead_reason::attempts, "timeout"}}));
 }
 
 } // namespace

@@ -31,16 +31,19 @@ protected:
   }
   const std::shared_ptr<const retry_policy> policy_ =
       std::make_shared<scheduled_retry>(retry_schedule::fixed(1s));
-  void start(const std::string& filter = "*") {
+  void start_without_tail(const std::string& filter = "*") {
     aut = spawn_subscription(world_.system(), {.ctx = ctx_,
                                                .group = caf::actor_cast<group_actor>(group_.handle()),
                                                .group_number = group_id{4},
                                                .queue = q1,
                                                .topic = "orders",
-                                               .rules = {60s, policy_},
+                                               .rules = {{}, policy_},
                                                .filter = filter,
                                                .source = caf::actor_cast<queue_actor>(source_.handle())});
     run();
+  }
+  void start(const std::string& filter = "*") {
+    start_without_tail(filter);
     tail(0, 100);
   }
   void tail(std::uint64_t first, std::uint64_t next) {
@@ -98,6 +101,22 @@ protected:
   consumer_probe consumer_ = world_.make_probe<delivery, settled>();
   subscription_actor aut;
 };
+
+TEST_F(subscription_actor_test, an_ack_of_a_lease_before_a_restart_counts_before_the_queue_speaks) {
+  start_without_tail();
+  const auto ten = make_batch(7, 1, {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"});
+  ASSERT_TRUE(world_.ask<applied>(ctx_->stores[0], propose_request{append_entry{q1, {ten}}}));
+  const settle_item old{
+      .queue = q1, .gen = generation{1}, .lease = lease_id{5}, .first = queue_offset{3}, .count = 4};
+  group_.send(aut, settle_part{1, consumer_.handle(), {old}, 9});
+  run();
+  auto answers = consumer_.take<settled>();
+  ASSERT_THAT(answers, SizeIs(1));
+  EXPECT_EQ(answers[0].code, errc::none);
+  EXPECT_EQ(answers[0].refused, 0u);
+  tail(0, 10);
+  EXPECT_EQ(status().unsettled, 6u);
+}
 
 TEST_F(subscription_actor_test, has_a_durable_place_before_it_says_that_it_started) {
   start();

@@ -1,4 +1,6 @@
-#include "troupe/subscription.hpp"
+#include "troupe/shared_subscription.hpp"
+
+#include "judged_view.hpp"
 
 #include <gtest/gtest.h>
 
@@ -22,6 +24,8 @@ struct offset_model {
   std::uint16_t attempts = 0;
   timestamp due{};
   bool suspect = false;
+  /// Settled as a dead letter.
+  bool dead = false;
   /// What the store knows: settled, or attempts and due time.
   bool stored_settled = false;
   std::uint16_t stored_attempts = 0;
@@ -38,6 +42,8 @@ public:
     limits_.lease = 10s;
     limits_.span = 400;
     limits_.retries = 150;
+    limits_.max_attempts = 4;
+    limits_.on_exhausted = static_cast<exhausted_action>(seed % 3);
     aut_.configure(limits_, std::make_shared<scheduled_retry>(retry_schedule::fixed(2s)));
     aut_.restore({gen_, queue_offset{0}, {}, {}});
   }
@@ -149,9 +155,9 @@ private:
         settle_hole(at, base);
       }
       const auto left = most - expected.size();
-      const auto pass = [&, start = base](std::uint32_t i, std::uint16_t) { return wanted(start + i); };
+      judged_view judged{[&, start = base](std::uint32_t i, std::uint16_t) { return wanted(start + i); }};
       const auto taken = aut_.take(queue_offset{base}, static_cast<std::uint32_t>(count),
-                                   static_cast<std::uint32_t>(left), pass_or_all(pass), runs);
+                                   static_cast<std::uint32_t>(left), filtered_ ? &judged : nullptr, runs);
       expect_taken(base, base + count, left, lease.value, expected);
       ASSERT_EQ(taken, left - (most - expected.size()));
       at = base + count;
@@ -193,10 +199,6 @@ private:
         return m.lease;
     return 0;
   }
-  subscription::wanted pass_or_all(subscription::wanted pass) const {
-    return filtered_ ? std::move(pass) : subscription::wanted{};
-  }
-
   /// What one batch must give: due ones in order, then from the first undelivered one on; no more than
   /// `left`.
   void expect_taken(std::uint64_t base, std::uint64_t next, std::uint64_t left, std::uint64_t lease,
@@ -246,38 +248,55 @@ private:
     // Mostly the lease that holds it; sometimes one that ended long ago or never was.
     auto lease = below(8) == 0 ? 1 + below(last_lease() + 1) : model_[first].lease;
     const auto gen = below(20) == 0 ? generation{gen_.value + 1} : gen_;
-    const auto wish = static_cast<settle_wish>(below(3));
+    const auto wish = static_cast<settle_wish>(below(4));
     const auto delay = below(3) == 0 ? milliseconds{static_cast<std::int64_t>(500 + below(3000))} : 0ms;
-    const auto cursor = aut_.cursor().value;
+    const auto end = wish == settle_wish::ack ? model_.size() : model_cursor();
+    if (wish == settle_wish::ack && gen == gen_ && first + count > model_cursor())
+      for (auto i = model_cursor(); i < first; ++i)
+        model_[i].state = kind::waiting;
     std::uint64_t refused = 0;
     for (auto i = first; i < first + count; ++i) {
-      if (gen != gen_ || i >= cursor) {
+      if (gen != gen_ || i >= end) {
         ++refused;
         continue;
       }
       auto& m = model_[i];
       if (wish == settle_wish::ack) {
-        m.state = kind::settled;
+        settle(m, progress::outcome::done);
       } else if (m.state != kind::leased || m.lease != lease) {
         ++refused;
       } else if (wish == settle_wish::retry) {
         fail(m, delay, false);
+      } else if (wish == settle_wish::reject) {
+        ++m.attempts;
+        settle(m, limits_.on_exhausted == exhausted_action::drop ? progress::outcome::done
+                                                                 : progress::outcome::dead);
       } else {
         m.state = kind::waiting;
         m.due = {};
       }
     }
     ASSERT_EQ(aut_.settle({wish, gen, lease_id{lease}, queue_offset{first}, static_cast<std::uint32_t>(count),
-                           delay},
+                           delay, "why"},
                           now_)
                   .refused,
               refused);
   }
 
+  void settle(offset_model& m, progress::outcome how) {
+    if (m.state == kind::settled)
+      return;
+    m.state = kind::settled;
+    m.dead = how == progress::outcome::dead;
+  }
+
   void fail(offset_model& m, milliseconds delay, bool suspect) {
+    ++m.attempts;
+    if (m.attempts >= limits_.max_attempts && limits_.on_exhausted != exhausted_action::block)
+      return settle(m, limits_.on_exhausted == exhausted_action::drop ? progress::outcome::done
+                                                                      : progress::outcome::dead);
     m.state = kind::waiting;
     m.suspect = suspect;
-    ++m.attempts;
     m.due = now_ + (delay > 0ms ? delay : 2s);
   }
   std::uint64_t last_lease() const { return leases_.empty() ? 0 : leases_.rbegin()->first; }
@@ -338,7 +357,8 @@ private:
         m.stored_attempts = run.attempts;
         m.stored_due = run.due;
         ASSERT_EQ(m.stored_settled, m.state == kind::settled) << "offset " << i;
-        if (!m.stored_settled) {
+        ASSERT_EQ(run.what == progress::outcome::dead, m.dead) << "offset " << i;
+        if (!m.stored_settled || m.dead) {
           ASSERT_EQ(m.stored_attempts, m.attempts) << "offset " << i;
         }
       }
@@ -364,6 +384,7 @@ private:
     }
     for (auto& m : model_) {
       m.attempts = m.stored_settled ? 0 : m.stored_attempts;
+      m.dead = false;
       m.due = m.stored_attempts > 0 ? m.stored_due : timestamp{};
       m.state = m.stored_settled ? kind::settled : m.stored_attempts > 0 ? kind::waiting : kind::undelivered;
     }
@@ -446,7 +467,7 @@ private:
         return;
       for (std::uint64_t i = 0; i < model_.size(); ++i)
         if (auto& m = model_[i]; m.state == kind::leased) {
-          aut_.settle({settle_wish::ack, gen_, lease_id{m.lease}, queue_offset{i}, 1, 0ms}, now_);
+          aut_.settle({settle_wish::ack, gen_, lease_id{m.lease}, queue_offset{i}, 1, 0ms, {}}, now_);
           m.state = kind::settled;
         }
       check();
@@ -456,7 +477,7 @@ private:
 
   std::mt19937_64 rng_;
   subscription_limits limits_;
-  subscription aut_;
+  shared_subscription aut_;
   generation gen_{1};
   timestamp now_ = from_unix_ms(1'700'000'000'000);
   std::vector<offset_model> model_;

@@ -1,80 +1,11 @@
-#include "troupe/subscription.hpp"
+#include "subscription_fixture.hpp"
 
-#include <gtest/gtest.h>
-
-#include <string>
-#include <vector>
-
-namespace troupe {
+namespace troupe::test {
 namespace {
-
-using namespace std::chrono_literals;
-
-constexpr auto start = from_unix_ms(1'700'000'000'000);
-constexpr generation gen{3};
-constexpr std::uint64_t ann = 1, bob = 2;
-
-std::string trace(const std::vector<leased_run>& runs) {
-  std::string out;
-  for (const auto& r : runs)
-    out += std::to_string(r.first.value) + "-" + std::to_string(r.next.value) + "x" +
-           std::to_string(r.attempts) + " ";
-  return out;
-}
-
-/// "0-5 done", "5-6 retry2@1000" with due times relative to `start`.
-std::string trace(const std::vector<progress>& runs) {
-  std::string out;
-  for (const auto& r : runs) {
-    out += std::to_string(r.first.value) + "-" + std::to_string(r.next.value);
-    if (r.what == progress::outcome::retry)
-      out += " retry" + std::to_string(r.attempts) + "@" + std::to_string((r.due - start).count());
-    else
-      out += r.what == progress::outcome::done ? " done" : " skipped";
-    out += "; ";
-  }
-  return out;
-}
-
-struct subscription_test : testing::Test {
-  subscription_limits limits;
-  std::shared_ptr<const retry_policy> policy = std::make_shared<scheduled_retry>(retry_schedule::fixed(1s));
-  subscription aut{limits, policy};
-  timestamp now = start;
-  lease_id lease;
-
-  void SetUp() override {
-    aut.restore({gen, queue_offset{0}, {}, {}});
-    aut.extent(queue_offset{0}, queue_offset{100}, now);
-  }
-  /// Delivers from one batch, as the actor does.
-  std::string deliver(std::uint64_t member, std::uint64_t base, std::uint32_t count,
-                      std::uint32_t most = 1000, const subscription::wanted& pass = {}) {
-    std::vector<leased_run> runs;
-    lease = aut.begin(member, now);
-    aut.take(queue_offset{base}, count, most, pass, runs);
-    EXPECT_EQ(aut.commit(), !runs.empty());
-    return trace(runs);
-  }
-  std::optional<queue_offset> plan(std::uint64_t member = ann) {
-    const auto p = aut.plan(member, now);
-    return p ? std::optional{p->from} : std::nullopt;
-  }
-  std::uint64_t settle(settle_wish wish, std::uint64_t first, std::uint32_t count, milliseconds delay = 0ms) {
-    return aut.settle({wish, gen, lease, queue_offset{first}, count, delay}, now).refused;
-  }
-  std::string written() { return trace(aut.take_progress(1000)); }
-  std::string released() {
-    std::string out;
-    for (const auto& r : aut.take_releases())
-      out += std::to_string(r.member) + ":" + std::to_string(r.messages) + " ";
-    return out;
-  }
-};
 
 TEST_F(subscription_test, spreads_what_failed_together_when_the_policy_does) {
   const retry_schedule jittery{.steps = {10s, 100s}, .jitter = 50};
-  aut = subscription{limits, std::make_shared<scheduled_retry>(jittery), queue_id{5}};
+  aut = shared_subscription{limits, std::make_shared<scheduled_retry>(jittery), queue_id{5}};
   aut.restore({gen, queue_offset{0}, {}, {}});
   aut.extent(queue_offset{0}, queue_offset{100}, now);
   deliver(ann, 0, 8);
@@ -217,7 +148,7 @@ TEST_F(subscription_test, a_late_retry_or_give_back_is_refused_and_changes_nothi
   now += 60s;
   aut.expire(now);
   written();
-  for (auto wish : {settle_wish::retry, settle_wish::give_back})
+  for (auto wish : {settle_wish::retry, settle_wish::give_back, settle_wish::reject})
     EXPECT_EQ(aut.settle({wish, gen, old, queue_offset{0}, 10}, now).refused, 10u);
   EXPECT_FALSE(aut.has_progress());
   EXPECT_EQ(aut.retrying(), 10u);
@@ -225,19 +156,20 @@ TEST_F(subscription_test, a_late_retry_or_give_back_is_refused_and_changes_nothi
 
 TEST_F(subscription_test, a_settle_of_another_generation_is_void) {
   deliver(ann, 0, 10);
-  for (auto wish : {settle_wish::ack, settle_wish::retry, settle_wish::give_back})
+  for (auto wish : {settle_wish::ack, settle_wish::retry, settle_wish::give_back, settle_wish::reject})
     EXPECT_EQ(aut.settle({wish, generation{2}, lease, queue_offset{0}, 10}, now).refused, 10u);
   EXPECT_EQ(aut.leased(), 10u);
 }
 
-TEST_F(subscription_test, what_was_never_delivered_cannot_be_settled) {
+TEST_F(subscription_test, what_does_not_exist_cannot_be_settled) {
   deliver(ann, 0, 10);
-  EXPECT_EQ(settle(settle_wish::ack, 5, 0xffffffffu), 0xffffffffu - 5);
+  EXPECT_EQ(settle(settle_wish::ack, 95, 0xffffffffu), 0xffffffffu - 5);
+  EXPECT_EQ(settle(settle_wish::ack, 100, 3), 3u);
   EXPECT_EQ(settle(settle_wish::ack, ~std::uint64_t{0}, 5), 0u);
   EXPECT_EQ(settle(settle_wish::retry, 50, 10), 10u);
   EXPECT_EQ(settle(settle_wish::ack, 0, 0), 0u);
-  EXPECT_EQ(written(), "5-10 done; ");
-  EXPECT_EQ(deliver(bob, 10, 90), "10-100x0 ");
+  EXPECT_EQ(written(), "95-100 done; ");
+  EXPECT_EQ(deliver(bob, 10, 90), "10-95x0 ");
 }
 
 TEST_F(subscription_test, skips_travel_with_the_next_settle_as_one_run) {
@@ -326,7 +258,7 @@ TEST_F(subscription_test, restores_progress_and_delivers_what_was_leased_again_w
 TEST_F(subscription_test, a_late_retry_of_a_lease_before_a_restart_does_not_meet_a_new_lease) {
   deliver(ann, 0, 5);
   const auto old = lease;
-  aut = subscription{limits, policy};
+  aut = shared_subscription{limits, policy};
   aut.restore({gen, queue_offset{0}, {}, {}}, lease_id{1000});
   aut.extent(queue_offset{0}, queue_offset{100}, now);
   EXPECT_EQ(deliver(bob, 0, 5), "0-5x0 ");
@@ -398,6 +330,8 @@ TEST_F(subscription_test, a_queue_that_has_less_than_it_seemed_is_not_asked_agai
 }
 
 TEST_F(subscription_test, attempts_stop_counting_at_their_largest_value) {
+  limits.max_attempts = 0;
+  aut.configure(limits, policy);
   subscription::stored_state state{gen, queue_offset{0}, {}, {{queue_offset{0}, 65535, start}}};
   aut.restore(state);
   EXPECT_EQ(deliver(ann, 0, 1), "0-1x65535 ");
@@ -499,5 +433,24 @@ TEST_F(subscription_test, passes_over_a_suspect_message_that_the_filter_does_not
   EXPECT_EQ(deliver(ann, 0, 100, 1000, [](std::uint32_t i, std::uint16_t) { return i != 0; }), "1-2x1 ");
 }
 
+TEST_F(subscription_test, an_ack_of_a_lease_before_a_restart_counts) {
+  deliver(ann, 0, 30);
+  const auto old = lease;
+  aut = shared_subscription{limits, policy};
+  aut.restore({gen, queue_offset{0}, {}, {}}, lease_id{1000});
+  EXPECT_EQ(aut.settle({settle_wish::ack, gen, old, queue_offset{20}, 10}, now).refused, 10u)
+      << "nothing is known of the queue yet";
+  aut.extent(queue_offset{0}, queue_offset{100}, now);
+  EXPECT_EQ(aut.settle({settle_wish::ack, gen, old, queue_offset{20}, 10}, now).refused, 0u);
+  EXPECT_EQ(aut.cursor(), queue_offset{30});
+  EXPECT_EQ(aut.unsettled(), 90u);
+  EXPECT_EQ(aut.settle({settle_wish::ack, gen, old, queue_offset{0}, 10}, now).refused, 0u);
+  EXPECT_EQ(aut.settle({settle_wish::retry, gen, old, queue_offset{10}, 5}, now).refused, 5u);
+  EXPECT_EQ(written(), "0-10 done; 20-30 done; ");
+  EXPECT_EQ(plan(), queue_offset{10});
+  EXPECT_EQ(deliver(bob, 0, 100), "10-20x0 30-100x0 ");
+  EXPECT_EQ(aut.unsettled(), 80u);
+}
+
 } // namespace
-} // namespace troupe
+} // namespace troupe::test

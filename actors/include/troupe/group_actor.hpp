@@ -101,10 +101,13 @@ struct member_gone {
   std::uint64_t member = 0;
   bool failed = false;
 };
-/// What a SUBSCRIPTION needs of its group's options. The policy is one object for all of them.
+/// What a SUBSCRIPTION needs of its group's options. The policy is one object for all of them. Mode and order
+/// are what they are when it starts.
 struct subscription_rules {
-  milliseconds lease{0};
+  subscription_limits limits;
   std::shared_ptr<const retry_policy> retry;
+  group_mode mode = group_mode::shared;
+  group_order order_by = group_order::key;
 };
 /// GROUP -> SUBSCRIPTION: other options or another filter from now on.
 struct subscription_changed {
