@@ -4,6 +4,7 @@
 #include "queue_index.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 namespace troupe {
 
@@ -87,11 +88,18 @@ void applier::apply_body(const define_entry& e, outcome&) {
 std::size_t applier::erase_oldest(queue_id queue, std::span<const queue_run> runs,
                                   const std::function<bool(const queue_run&)>& goes) {
   std::size_t n = 0;
-  for (; n < runs.size() && n < records_a_step && goes(runs[n]); ++n)
-    // Runs of one entry follow each other: the last of them takes the entry along.
-    if (n + 1 == runs.size() || runs[n + 1].index != runs[n].index)
+  std::vector<message_place> released;
+  for (; n < runs.size() && n < records_a_step && released.size() < rows_a_step && goes(runs[n]); ++n) {
+    if (runs[n].lists)
+      std::ranges::copy(listed(queue, runs[n]), std::back_inserter(released));
+    // Runs of one entry follow each other: the last of them takes the entry along, unless it is pinned.
+    const bool last = n + 1 == runs.size() || runs[n + 1].index != runs[n].index;
+    if (last && !txn_.get(tables_.pins, key_of(runs[n].index)))
       txn_.erase(tables_.log, key_of(runs[n].index));
+  }
   cut(queue, n);
+  for (const auto& message : released)
+    unpin(queue, message.index);
   return n;
 }
 
@@ -171,6 +179,7 @@ void applier::apply_body(const drop_queue_entry& e, outcome& out) {
     room -= erase_rows(tables_.producers, e.queue, group_id{}, room);
   room -= erase_rows(tables_.settled, e.queue, e.group, room);
   room -= erase_rows(tables_.subscriptions, e.queue, e.group, room);
+  room -= erase_dead(e.queue, e.group, room);
   out.answer.done = room != 0;
   if (!everything || !out.answer.done)
     return;

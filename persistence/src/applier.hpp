@@ -52,8 +52,8 @@ private:
   void apply_body(const trim_entry& e, outcome& out);
   void apply_body(const drop_queue_entry& e, outcome& out);
   void apply_body(const reset_entry& e, outcome& out);
-  void apply_body(const redrive_entry&, outcome&) {}
-  void apply_body(const purge_entry&, outcome&) {}
+  void apply_body(const redrive_entry& e, outcome& out);
+  void apply_body(const purge_entry& e, outcome& out);
   void apply_body(std::monostate, outcome&) {}
 
   queue_offset next_offset(queue_id queue);
@@ -63,8 +63,25 @@ private:
   void append(queue_id queue, block_tail& tail, queue_run& run);
   std::vector<queue_run> oldest(queue_id queue, std::size_t max);
   subscription_row settle(const settle_section& section);
+  /// Makes dead letters of the messages at [from, to), for the section's group. One that is not there, or
+  /// that was redriven for another group, has nothing to become.
+  void bury(const settle_section& section, const settle_range& range, std::uint64_t from, std::uint64_t to);
+  void bury(const settle_section& section, message_place message, const dead_row& row);
+  /// Removes a dead letter; false when there is none. What it held stays pinned: the caller lets go of it, or
+  /// hands it on.
+  bool exhume(queue_id queue, group_id group, message_place message);
+  void count_dead(queue_id queue, group_id group, int change);
+  /// One holder of an entry more.
+  void pin(log_index index);
+  /// One holder less. True when the entry went with the last one: when no run of its queue points at it.
+  bool unpin(queue_id queue, log_index index);
+  /// Removes dead letters of a queue (all groups when it is 0) for about `room` rows of work, of which an
+  /// entry that goes counts as many as a step may remove per entry. Returns how much it took.
+  std::size_t erase_dead(queue_id queue, group_id group, std::size_t room);
+  /// What a run that lists holds; nothing when its entry cannot be read.
+  std::vector<message_place> listed(queue_id queue, const queue_run& run, group_id only_for = {});
   /// Removes leading runs of `runs` (the oldest of a queue, one more than a step) with the entries that
-  /// nobody else needs: while they go, a step at most. Returns how many.
+  /// nobody else needs: while they go, a step at most. Returns how many. What runs listed is let go.
   std::size_t erase_oldest(queue_id queue, std::span<const queue_run> runs,
                            const std::function<bool(const queue_run&)>& goes);
   /// Takes the oldest runs out of the blocks.

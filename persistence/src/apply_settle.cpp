@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
+#include <vector>
 
 namespace troupe {
 
@@ -19,6 +21,20 @@ public:
       if (const auto value = txn_.get(table_, key(chunk)))
         place->second = decode_settled(*value);
     return place->second;
+  }
+
+  /// What is not settled of [from, to): sorted ranges. Nothing below the floor may be asked for.
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> open(std::uint64_t from, std::uint64_t to) {
+    constexpr auto size = settled_row::chunk;
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> found;
+    for (; from < to; ++from) {
+      if (at(from / size).settled(static_cast<std::uint32_t>(from % size)))
+        continue;
+      if (found.empty() || found.back().second != from)
+        found.emplace_back(from, from);
+      ++found.back().second;
+    }
+    return found;
   }
 
   /// Moves the floor over everything that is settled there.
@@ -112,13 +128,15 @@ subscription_row applier::settle(const settle_section& section) {
   chunk_cache chunks(txn_, tables_.settled, section);
   auto floor = before;
   for (const auto& range : section.ranges) {
-    // Dead letters are a later version's: such a message stays unsettled, which loses nothing.
-    if (range.action == settle_action::dead || range.first.value >= next)
+    if (range.first.value >= next)
       continue;
     const std::uint64_t to = std::min(range.first.value + range.count, next);
     const std::uint64_t from = std::max(range.first, floor).value;
     if (from >= to)
       continue;
+    if (range.action == settle_action::dead)
+      for (const auto& [first, end] : chunks.open(from, to))
+        bury(section, range, first, end);
     if (range.action != settle_action::retry && from == floor.value)
       floor = queue_offset{to};
     else

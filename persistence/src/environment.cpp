@@ -84,6 +84,18 @@ env_ptr open_env(const fs::path& path, unsigned flags) {
   }
 }
 
+/// The format version of an existing shard; 0 for one that is being made.
+std::uint32_t format_version(const lmdb_txn& txn) {
+  MDB_dbi meta = 0;
+  const int rc = mdb_dbi_open(txn.get(), "meta", 0, &meta);
+  if (rc == MDB_NOTFOUND)
+    return 0;
+  check(rc, "opening table meta");
+  const auto value = txn.get(meta, meta_format);
+  require(value.has_value(), "looking for the format version");
+  return decode_format(*value).version;
+}
+
 std::vector<std::string> check_file(const fs::path& file, bool deep) {
   const descriptor d{::open(file.c_str(), O_RDONLY | O_CLOEXEC)};
   if (d.fd < 0)
@@ -128,10 +140,11 @@ error environment::inspect(const fs::path& path, const shard_options& options) {
   if (!value)
     return foreign;
   const auto format = decode_format(*value);
-  if (format.version != format_row::current)
+  if (!format.known())
     return {errc::unknown_version,
             path.string() + " has format version " + std::to_string(format.version) +
-                "; this program knows " + std::to_string(format_row::current),
+                "; this program knows " + std::to_string(format_row::oldest) + " to " +
+                std::to_string(format_row::current),
             "open the data directory with the version that wrote it"};
   if (format.shard != options.id || format.shards != options.shards)
     return {errc::invalid_argument,
@@ -142,23 +155,25 @@ error environment::inspect(const fs::path& path, const shard_options& options) {
   return {};
 }
 
-std::unique_ptr<environment> environment::open_files(const fs::path& path, const shard_options& options,
-                                                     bool create) {
+std::unique_ptr<environment> environment::open_files(const fs::path& path, const shard_options& options) {
   std::unique_ptr<environment> e(new environment);
   e->options_ = options;
   e->env_ = open_env(path, 0).release();
   int dead = 0;
   check(mdb_reader_check(e->env_, &dead), "checking the readers");
   lmdb_txn txn(e->env_, 0);
+  // A directory of an older version gets the tables that it lacks, and a new version: older programs would
+  // trim what dead letters hold.
+  const auto version = format_version(txn);
   for (const auto& table : all_tables)
-    check(mdb_dbi_open(txn.get(), table.name, table.flags | (create ? MDB_CREATE : 0),
+    check(mdb_dbi_open(txn.get(), table.name, table.flags | (version < table.since ? MDB_CREATE : 0),
                        &(e->tables_.*table.handle)),
           "opening a table");
-  if (create) {
+  if (version != format_row::current)
     txn.put(e->tables_.meta, meta_format,
             encode(format_row{format_row::current, options.id, options.shards}));
+  if (version == 0)
     txn.put(e->tables_.meta, meta_state, encode(state_row{}));
-  }
   const auto state = txn.get(e->tables_.meta, meta_state);
   if (!state)
     throw storage_error{MDB_CORRUPTED, "looking for the log's state"};
@@ -185,7 +200,7 @@ error environment::create(const fs::path& path, const shard_options& options) {
   if (failed)
     return system_error("making the shard's directory", failed.value());
   {
-    const auto e = open_files(fresh, options, true);
+    const auto e = open_files(fresh, options);
     if (auto err = e->write_zeros(e->file_size() + options.reserve))
       return err;
     if (::fsync(e->fd_) != 0)
@@ -223,7 +238,7 @@ result<std::unique_ptr<environment>> environment::open(const fs::path& dir, cons
     }
     if (auto err = inspect(path, options))
       return err;
-    return open_files(path, options, false);
+    return open_files(path, options);
   });
 }
 

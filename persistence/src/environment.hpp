@@ -66,7 +66,7 @@ private:
   /// As allocate(), with real zeros: a single commit into them is faster than into blocks never written.
   error write_zeros(std::uint64_t bytes);
   static std::unique_ptr<environment> open_files(const std::filesystem::path& path,
-                                                 const shard_options& options, bool create);
+                                                 const shard_options& options);
   static error create(const std::filesystem::path& path, const shard_options& options);
   /// Looks at an existing directory without leaving a trace in it.
   static error inspect(const std::filesystem::path& path, const shard_options& options);

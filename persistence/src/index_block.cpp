@@ -20,6 +20,9 @@ constexpr std::size_t head_size = 56;
 
 constexpr const char* doing = "reading a queue's index";
 
+/// Added to the lane of a run that lists.
+constexpr std::uint16_t lists_flag = 0x100;
+
 std::uint16_t count_of(std::span<const char> value) {
   return load_le<std::uint16_t>(value.data() + count_at);
 }
@@ -47,7 +50,7 @@ void put_run(std::vector<char>& out, const queue_run& run, std::uint64_t index_b
   put_varint(out, run.count);
   put_varint(out, static_cast<std::uint64_t>(to_unix_ms(run.time)) - time_before);
   put_varint(out, run.bytes);
-  put_varint(out, run.lane);
+  put_varint(out, run.lane | (run.lists ? lists_flag : 0u));
 }
 
 } // namespace
@@ -98,7 +101,10 @@ index_block index_block::decode(std::span<const char> value) {
     run.count = take_small<std::uint32_t>(rest, doing);
     run.time = from_unix_ms(static_cast<std::int64_t>(time += take_varint(rest, doing)));
     run.bytes = take_small<std::uint32_t>(rest, doing);
-    run.lane = take_small<std::uint8_t>(rest, doing);
+    const auto lane = take_small<std::uint16_t>(rest, doing);
+    require(lane < 2 * lists_flag, doing);
+    run.lane = static_cast<std::uint8_t>(lane);
+    run.lists = lane & lists_flag;
     run.end_bytes = b.end_bytes_ += run.bytes;
     b.next_ = run.next();
     require(run.count > 0 && b.next_ > run.base, doing);

@@ -8,18 +8,23 @@
 
 namespace troupe {
 
-/// A run of a queue's offsets [base, base + count) that lie one after the other in one entry.
+/// A run of a queue's offsets [base, base + count) that lie one after the other in one entry: the messages
+/// themselves, or (a run that lists) the places of messages that lie in older entries of the queue.
 struct queue_run {
   queue_offset base;
   log_index index;
+  /// Where the run begins among the entry's messages, or in its list.
   std::uint32_t first_ordinal = 0;
   std::uint32_t count = 0;
   /// Shard time of the entry.
   timestamp time{};
-  /// Bytes of the run's batches, and of all batches that the queue ever took, up to and with this run.
+  /// Bytes of the run's batches (of a run that lists, of its part of the list), and of all batches that the
+  /// queue ever took, up to and with this run.
   std::uint32_t bytes = 0;
   std::uint64_t end_bytes = 0;
+  /// 0 for a run that lists: its messages keep their own.
   std::uint8_t lane = 0;
+  bool lists = false;
 
   queue_offset next() const { return queue_offset{base.value + count}; }
   bool operator==(const queue_run&) const = default;

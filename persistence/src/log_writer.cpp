@@ -11,6 +11,10 @@ constexpr std::uint64_t page = 4096;
 constexpr std::uint64_t transaction_pages = 32;
 /// A chunk of settled offsets all of which wait for another attempt.
 constexpr std::uint64_t retry_pages = 4;
+/// A dead letter besides its text: its row, its count, its pin, in pages that are half full.
+constexpr std::uint64_t dead_bytes = 2 * 80;
+/// Messages that a redrive or purge lists share pages of `dead` and `pins`, seldom one of the log.
+constexpr std::uint64_t listed_a_page = 2;
 /// Below this much room nothing is admitted: a transaction and a small entry.
 constexpr std::uint64_t admission_pages = 64;
 /// Room that must come back before a disk that was full is tried again.
@@ -38,9 +42,15 @@ std::uint64_t pages_of(const entry_body& body) {
         // Of what is done a bit is kept, of a retry a row.
         const auto chunks = 1 + range.count / settled_row::chunk;
         pages += range.action == settle_action::retry ? 1 + chunks * retry_pages : 1 + chunks / 16;
+        if (range.action == settle_action::dead)
+          pages += 2 + range.count * (dead_bytes + 2 * range.detail.size()) / page;
       }
     return pages;
   }
+  if (const auto* e = std::get_if<redrive_entry>(&body))
+    return 8 + encoded_size(body) / page + e->messages.size() / listed_a_page;
+  if (const auto* e = std::get_if<purge_entry>(&body))
+    return 8 + e->messages.size() / listed_a_page;
   return 4;
 }
 
@@ -61,8 +71,6 @@ error log_writer::validate(std::span<const proposal> proposals) {
     if (const auto* append = std::get_if<append_entry>(&p.body))
       if (auto err = check_append(*append))
         return err;
-    if (kind_of(p.body) == entry_kind::redrive || kind_of(p.body) == entry_kind::purge)
-      return error{errc::not_supported, "dead letters cannot be redriven or purged yet"};
     bytes += encoded_size(p.body);
   }
   if (bytes > max_bytes)

@@ -193,21 +193,24 @@ bool page_checker::read_value(const table& t, const node& n, std::vector<char>& 
     return true;
   }
   const auto first = u64(n.rest, 0);
-  const std::uint64_t pages = (page_header - 1 + n.number) / page_size_ + 1;
-  seen.overflow_pages += pages;
-  for (std::uint64_t i = 0; i < pages; ++i)
-    if (!claim(first + i, t.name))
-      return false;
+  const std::uint64_t needed = (page_header - 1 + n.number) / page_size_ + 1;
+  if (!claim(first, t.name))
+    return false;
   std::vector<char> head(page_header);
   if (!read_at(first * page_size_, head)) {
     complain(page_name(first) + " cannot be read");
     return false;
   }
-  if (u64(head, 0) != first || u16(head, flags_at) != p_overflow ||
-      load_le<std::uint32_t>(head.data() + 12) != pages) {
+  // A value that was replaced by a shorter one in the transaction that wrote it keeps all of its pages.
+  const std::uint64_t pages = load_le<std::uint32_t>(head.data() + 12);
+  if (u64(head, 0) != first || u16(head, flags_at) != p_overflow || pages < needed) {
     complain(page_name(first) + " of " + t.name + " does not begin as one of long values does");
     return false;
   }
+  seen.overflow_pages += pages;
+  for (std::uint64_t i = 1; i < pages; ++i)
+    if (!claim(first + i, t.name))
+      return false;
   out.resize(whole ? n.number : 0);
   return !whole || read_at(first * page_size_ + page_header, out);
 }

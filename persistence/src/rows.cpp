@@ -2,6 +2,8 @@
 
 #include "lmdb.hpp"
 
+#include "troupe/message.hpp"
+
 #include <algorithm>
 
 namespace troupe {
@@ -10,6 +12,7 @@ namespace {
 
 constexpr std::size_t settled_head = settled_row::chunk / 8;
 constexpr std::size_t retry_size = 12;
+constexpr std::size_t dead_head = 24;
 
 template <std::size_t N>
 void put_subscription_prefix(fixed_bytes<N>& key, queue_id queue, group_id group, std::uint8_t lane) {
@@ -126,13 +129,29 @@ definition_key key_of(group_id group) {
   return key;
 }
 
+dead_key key_of(queue_id queue, group_id group, message_place message) {
+  dead_key key;
+  store_be(key.data(), queue.value);
+  store_be(key.data() + 4, group.value);
+  store_be(key.data() + 8, message.index.value);
+  store_be(key.data() + 16, message.ordinal);
+  return key;
+}
+
+dead_count_key key_of(queue_id queue, group_id group) {
+  dead_count_key key;
+  store_be(key.data(), queue.value);
+  store_be(key.data() + 4, group.value);
+  return key;
+}
+
 queue_id queue_of(std::span<const char> key) {
   require(key.size() >= 4, "reading a key");
   return queue_id{load_be<std::uint32_t>(key.data())};
 }
 
 group_id group_of(std::span<const char> key) {
-  require(key.size() >= 9, "reading a subscription's key");
+  require(key.size() >= 8, "reading a group's key");
   return group_id{load_be<std::uint32_t>(key.data() + 4)};
 }
 
@@ -151,6 +170,11 @@ producer_id producer_of(std::span<const char> key) {
   return producer_id{load_be<std::uint64_t>(key.data() + 4)};
 }
 
+message_place place_of(std::span<const char> key) {
+  require(key.size() == std::tuple_size_v<dead_key>, "reading a dead letter's key");
+  return {log_index{load_be<std::uint64_t>(key.data() + 8)}, load_be<std::uint32_t>(key.data() + 16)};
+}
+
 fixed_bytes<16> encode(const format_row& row) {
   fixed_bytes<16> out{};
   store_le(out.data(), row.version);
@@ -163,7 +187,7 @@ format_row decode_format(std::span<const char> value) {
   require(value.size() >= 4, "reading the format version");
   format_row row;
   row.version = load_le<std::uint32_t>(value.data());
-  if (row.version != format_row::current) // what follows may look different there
+  if (!row.known()) // what follows may look different there
     return row;
   require(value.size() == 16, "reading the format");
   row.shard = shard_id{load_le<std::uint16_t>(value.data() + 4)};
@@ -245,6 +269,53 @@ settled_row decode_settled(std::span<const char> value) {
     row.retries.push_back(r);
   }
   return row;
+}
+
+void encode(const dead_row& row, std::vector<char>& out) {
+  out.assign(dead_head, 0);
+  store_le(out.data(), row.offset.value);
+  store_le(out.data() + 8, static_cast<std::uint64_t>(to_unix_ms(row.died)));
+  store_le(out.data() + 16, row.attempts);
+  store_le(out.data() + 18, static_cast<std::uint8_t>(row.reason));
+  out.insert(out.end(), row.detail.begin(), row.detail.end());
+}
+
+dead_row decode_dead(std::span<const char> value) {
+  constexpr const char* doing = "reading a dead letter";
+  require(value.size() >= dead_head && value.size() <= dead_head + max_dead_detail, doing);
+  dead_row row;
+  row.offset = queue_offset{load_le<std::uint64_t>(value.data())};
+  row.died = from_unix_ms(static_cast<std::int64_t>(load_le<std::uint64_t>(value.data() + 8)));
+  row.attempts = load_le<std::uint16_t>(value.data() + 16);
+  row.reason = static_cast<dead_reason>(load_le<std::uint8_t>(value.data() + 18));
+  require(row.reason >= dead_reason::attempts && row.reason <= dead_reason::unsettled, doing);
+  row.detail.assign(value.begin() + dead_head, value.end());
+  require(is_utf8(row.detail), doing);
+  return row;
+}
+
+fixed_bytes<8> encode_count(std::uint64_t count) {
+  fixed_bytes<8> out;
+  store_le(out.data(), count);
+  return out;
+}
+
+std::uint64_t decode_count(std::span<const char> value) {
+  require(value.size() == 8 && number_at(value, 0) != 0, "reading a count of dead letters");
+  return number_at(value, 0);
+}
+
+fixed_bytes<4> encode_pins(std::uint32_t pins) {
+  fixed_bytes<4> out;
+  store_le(out.data(), pins);
+  return out;
+}
+
+std::uint32_t decode_pins(std::span<const char> value) {
+  require(value.size() == 4, "reading pins");
+  const auto pins = load_le<std::uint32_t>(value.data());
+  require(pins != 0, "reading pins");
+  return pins;
 }
 
 } // namespace troupe

@@ -2,13 +2,16 @@
 
 #include "bytes.hpp"
 
+#include "troupe/dead_letter.hpp"
 #include "troupe/definitions.hpp"
+#include "troupe/entry.hpp"
 #include "troupe/ids.hpp"
 
 #include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 /// Keys and values of the tables, byte for byte as docs/disk-format.md draws them (blocks of a queue's index
@@ -18,7 +21,10 @@ namespace troupe {
 
 /// `meta` "format": what this directory is.
 struct format_row {
-  static constexpr std::uint32_t current = 1;
+  /// 2: tables `dead` and `pins`, and runs that list messages of other entries.
+  static constexpr std::uint32_t current = 2;
+  static constexpr std::uint32_t oldest = 1;
+  bool known() const { return version >= oldest && version <= current; }
   std::uint32_t version = current;
   shard_id shard;
   std::uint16_t shards = 1;
@@ -67,6 +73,16 @@ struct settled_row {
   bool empty_from(std::uint32_t from) const;
 };
 
+/// `dead`: a dead letter, beside its key.
+struct dead_row {
+  queue_offset offset;
+  timestamp died{};
+  std::uint16_t attempts = 0;
+  dead_reason reason = dead_reason::attempts;
+  std::string detail;
+  bool operator==(const dead_row&) const = default;
+};
+
 using log_key = fixed_bytes<8>;
 using tail_key = fixed_bytes<4>;
 using queue_key = fixed_bytes<12>;
@@ -74,6 +90,9 @@ using producer_key = fixed_bytes<12>;
 using subscription_key = fixed_bytes<9>;
 using settled_key = fixed_bytes<17>;
 using definition_key = fixed_bytes<5>;
+using dead_key = fixed_bytes<20>;
+/// Of the row in `dead` that counts a group's dead letters in a queue; it lies before theirs.
+using dead_count_key = fixed_bytes<8>;
 
 /// Names of the rows of `meta`.
 inline constexpr fixed_bytes<6> meta_format = {'f', 'o', 'r', 'm', 'a', 't'};
@@ -86,13 +105,15 @@ log_key key_of(log_index index);
 log_index index_of(std::span<const char> log_key);
 tail_key key_of(queue_id queue);
 queue_key key_of(queue_id queue, queue_offset base);
-/// The first key that no row of `queue` (in queues, producers, subscriptions or settled) reaches.
+/// The first key that no row of `queue` (in queues, producers, subscriptions, settled or dead) reaches.
 queue_key end_key(queue_id queue);
 producer_key key_of(queue_id queue, producer_id producer);
 subscription_key key_of(queue_id queue, group_id group, std::uint8_t lane);
 settled_key key_of(queue_id queue, group_id group, std::uint8_t lane, std::uint64_t chunk);
 definition_key key_of(topic_id topic);
 definition_key key_of(group_id group);
+dead_key key_of(queue_id queue, group_id group, message_place message);
+dead_count_key key_of(queue_id queue, group_id group);
 
 /// A stored key as the fixed bytes that key_of() gives; all zeros when it has another size.
 template <class Key> Key to_key(std::span<const char> stored) {
@@ -102,9 +123,10 @@ template <class Key> Key to_key(std::span<const char> stored) {
   return key;
 }
 
-/// The queue that a key of tails, queues, producers, subscriptions or settled begins with.
+/// The queue that a key of tails, queues, producers, subscriptions, settled or dead begins with.
 queue_id queue_of(std::span<const char> key);
-group_id group_of(std::span<const char> subscription_or_settled_key);
+group_id group_of(std::span<const char> subscription_or_settled_or_dead_key);
+message_place place_of(std::span<const char> dead_key);
 std::uint8_t lane_of(std::span<const char> subscription_or_settled_key);
 std::uint64_t chunk_of(std::span<const char> settled_key);
 producer_id producer_of(std::span<const char> producer_key);
@@ -114,6 +136,10 @@ fixed_bytes<32> encode(const state_row& row);
 fixed_bytes<16> encode(const ids_row& row);
 fixed_bytes<16> encode(generation gen, queue_offset floor);
 void encode(const settled_row& row, std::vector<char>& out);
+void encode(const dead_row& row, std::vector<char>& out);
+/// How many: dead letters of a pair, or holders of an entry (`pins`).
+fixed_bytes<8> encode_count(std::uint64_t count);
+fixed_bytes<4> encode_pins(std::uint32_t pins);
 
 format_row decode_format(std::span<const char> value);
 state_row decode_state(std::span<const char> value);
@@ -121,5 +147,9 @@ ids_row decode_ids(std::span<const char> value);
 /// Generation and floor.
 std::pair<generation, queue_offset> decode_subscription(std::span<const char> value);
 settled_row decode_settled(std::span<const char> value);
+dead_row decode_dead(std::span<const char> value);
+/// Never 0.
+std::uint64_t decode_count(std::span<const char> value);
+std::uint32_t decode_pins(std::span<const char> value);
 
 } // namespace troupe

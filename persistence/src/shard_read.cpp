@@ -1,4 +1,5 @@
 #include "guarded.hpp"
+#include "listed_reader.hpp"
 #include "queue_index.hpp"
 #include "record_reader.hpp"
 #include "shard_impl.hpp"
@@ -6,6 +7,54 @@
 #include <algorithm>
 
 namespace troupe {
+
+namespace {
+
+/// The dead letter of a message, whichever group has it; they lie together by group.
+std::optional<dead_row> any_dead_letter(const lmdb_txn& txn, const tables& t, queue_id queue,
+                                        message_place message) {
+  lmdb_cursor rows(txn, t.dead);
+  group_id group;
+  for (bool more = rows.seek(key_of(queue, group)); more && queue_of(rows.key()) == queue;
+       more = rows.seek(key_of(queue, group))) {
+    group = group_of(rows.key());
+    if (const auto value = txn.get(t.dead, key_of(queue, group, message)))
+      return decode_dead(*value);
+    if (++group.value == 0)
+      break;
+  }
+  return std::nullopt;
+}
+
+/// Where a message that left its place lies now.
+struct moved {
+  queue_offset offset;
+  group_id only_for;
+};
+std::optional<moved> find_moved(const lmdb_txn& txn, const tables& t, queue_id queue, message_place message) {
+  if (!txn.get(t.pins, key_of(message.index)))
+    return std::nullopt;
+  if (const auto row = any_dead_letter(txn, t, queue, message))
+    return moved{row->offset, {}};
+  queue_index index(txn, t, queue);
+  for (auto run = index.search([&](const queue_run& r) { return r.index <= message.index; }); run;
+       run = index.after()) {
+    const auto entry = run->lists ? txn.get(t.log, key_of(run->index)) : std::nullopt;
+    if (!entry)
+      continue;
+    const auto list = view_listing(queue, *run, *entry);
+    if (!list)
+      continue;
+    const auto places = std::span(list->messages).subspan(run->first_ordinal, run->count);
+    const auto place = std::ranges::lower_bound(places, message);
+    if (place != places.end() && *place == message)
+      return moved{queue_offset{run->base.value + static_cast<std::uint64_t>(place - places.begin())},
+                   list->only_for};
+  }
+  return std::nullopt;
+}
+
+} // namespace
 
 std::string to_string(const damage& d) {
   return "shard " + std::to_string(d.shard.value) + ", log index " + std::to_string(d.index.value) +
@@ -18,6 +67,7 @@ result<read_result> shard::read(queue_id queue, queue_offset from, std::uint32_t
     const auto& db = impl_->env->db();
     const lmdb_txn txn(impl_->env->handle(), MDB_RDONLY);
     queue_index index(txn, db, queue);
+    message_reader messages(txn, db);
     read_result out;
     out.next = from;
     std::uint64_t bytes = 0;
@@ -33,7 +83,8 @@ result<read_result> shard::read(queue_id queue, queue_offset from, std::uint32_t
         continue;
       }
       const auto left = bytes < max_bytes ? max_bytes - bytes : 0;
-      bytes += read_record({id(), queue, *run, *entry}, from, left, out);
+      const stored_run at{id(), queue, *run, *entry};
+      bytes += run->lists ? read_listed(messages, at, from, left, out) : read_record(at, from, left, out);
       if (out.next < run->next())
         break;
     }
@@ -62,8 +113,20 @@ result<stored_batch> shard::find(const message_id& message, queue_id* queue) con
       return r.index < message.index ||
              (r.index == message.index && r.first_ordinal + r.count <= message.ordinal);
     });
-    if (!run || run->index != message.index || run->first_ordinal > message.ordinal)
-      return unknown;
+    if (!run || run->index != message.index || run->first_ordinal > message.ordinal || run->lists) {
+      const message_place place{message.index, message.ordinal};
+      const auto moved = find_moved(txn, db, header->queue, place);
+      if (!moved)
+        return unknown;
+      auto found = message_reader(txn, db).read(header->queue, place);
+      if (!found)
+        return found.error();
+      found->base = moved->offset;
+      found->only_for = moved->only_for;
+      if (queue)
+        *queue = header->queue;
+      return found;
+    }
     const queue_offset offset{run->base.value + (message.ordinal - run->first_ordinal)};
     read_result found;
     read_record({id(), header->queue, *run, *entry}, offset, 0, found);

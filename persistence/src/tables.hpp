@@ -2,6 +2,8 @@
 
 #include <lmdb.h>
 
+#include <cstdint>
+
 namespace troupe {
 
 /// The handles of the tables in use; opened once with the environment.
@@ -14,6 +16,8 @@ struct tables {
   MDB_dbi settled = 0;
   MDB_dbi definitions = 0;
   MDB_dbi meta = 0;
+  MDB_dbi dead = 0;
+  MDB_dbi pins = 0;
 };
 
 /// Every table with its name and flags; all of them are replicated.
@@ -21,16 +25,20 @@ struct table_description {
   const char* name;
   MDB_dbi tables::*handle;
   unsigned flags;
+  /// The first format version that has it.
+  std::uint32_t since;
 };
 inline constexpr table_description all_tables[] = {
-    {"log", &tables::log, MDB_INTEGERKEY},
-    {"queues", &tables::queues, 0},
-    {"tails", &tables::tails, 0},
-    {"producers", &tables::producers, 0},
-    {"subscriptions", &tables::subscriptions, 0},
-    {"settled", &tables::settled, 0},
-    {"definitions", &tables::definitions, 0},
-    {"meta", &tables::meta, 0},
+    {"log", &tables::log, MDB_INTEGERKEY, 1},
+    {"queues", &tables::queues, 0, 1},
+    {"tails", &tables::tails, 0, 1},
+    {"producers", &tables::producers, 0, 1},
+    {"subscriptions", &tables::subscriptions, 0, 1},
+    {"settled", &tables::settled, 0, 1},
+    {"definitions", &tables::definitions, 0, 1},
+    {"meta", &tables::meta, 0, 1},
+    {"dead", &tables::dead, 0, 2},
+    {"pins", &tables::pins, MDB_INTEGERKEY, 2},
 };
 
 } // namespace troupe

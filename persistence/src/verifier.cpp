@@ -1,6 +1,6 @@
 #include "verifier.hpp"
 
-#include "guarded.hpp"
+#include "complaint.hpp"
 #include "producer_record.hpp"
 #include "queue_index.hpp"
 #include "record_reader.hpp"
@@ -13,19 +13,10 @@ namespace {
 
 constexpr std::uint64_t progress_step = 1024;
 
-/// What decoding threw, as a text; empty when it went well.
-template <class F> std::string complaint(F&& decode) {
-  const auto err = guarded([&]() -> error {
-    decode();
-    return {};
-  });
-  return err ? err.reason : std::string();
-}
-
 } // namespace
 
 verifier::verifier(const environment& env, const lmdb_txn& txn, std::vector<damage>& found)
-    : env_(env), txn_(txn), found_(found) {
+    : env_(env), txn_(txn), found_(found), messages_(txn, env.db()) {
   const auto value = txn.get(env.db().meta, meta_state);
   if (!value)
     throw storage_error{MDB_CORRUPTED, "looking for the log's state"};
@@ -35,6 +26,8 @@ verifier::verifier(const environment& env, const lmdb_txn& txn, std::vector<dama
 
 void verifier::run(const progress_handler& progress) {
   check_queues(progress);
+  check_dead();
+  check_pins();
   check_entries();
   check_producers();
   check_subscriptions();
@@ -111,6 +104,8 @@ void verifier::check_record(queue_id queue, const queue_run& run) {
   const auto entry = txn_.get(env_.db().log, key_of(run.index));
   if (!entry)
     return report_run(queue, run, "the entry is missing");
+  if (run.lists)
+    return check_list(queue, run, *entry);
   read_result read;
   std::uint64_t bytes = 0;
   for (queue_offset from = run.base; from < run.next(); from = read.next) {
@@ -143,7 +138,7 @@ void verifier::check_entries() {
       continue;
     }
     const bool needed = std::ranges::binary_search(referenced_, index);
-    if (!needed)
+    if (!needed && !std::ranges::binary_search(held_, index))
       report(index, header ? header->queue : queue_id{}, "nothing points at the entry");
     else if (header && header->index != index)
       report(index, header->queue, "the entry lies under another's index");

@@ -2,11 +2,13 @@
 
 #include "environment.hpp"
 #include "index_block.hpp"
+#include "listed_reader.hpp"
 #include "lmdb.hpp"
 
 #include "troupe/shard.hpp"
 
 #include <functional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -30,8 +32,14 @@ private:
   void check_queue(queue_id queue, const progress_handler& progress);
   void check_run(queue_id queue, const queue_run& run, const queue_run* before);
   void check_record(queue_id queue, const queue_run& run);
-  /// That some run points at each entry. After check_queues.
+  void check_list(queue_id queue, const queue_run& run, std::span<const char> entry);
+  /// That some run or pin points at each entry. After check_queues and check_dead.
   void check_entries();
+  /// Dead letters, their messages, and how many each group has in a queue. After check_queues.
+  void check_dead();
+  void check_dead(std::span<const char> key, std::span<const char> value);
+  /// That entries are pinned as often as they are held: by dead letters and runs that list. After check_dead.
+  void check_pins();
   void check_producers();
   void check_subscriptions();
   void check_settled();
@@ -50,6 +58,9 @@ private:
   std::uint64_t entries_ = 0;
   /// Entries that runs point at; sorted when check_queues is done.
   std::vector<log_index> referenced_;
+  /// Entries that something holds, as often as they are held; sorted when check_dead is done.
+  std::vector<log_index> held_;
+  message_reader messages_;
   std::unordered_map<queue_id, queue_offset> next_;
 };
 

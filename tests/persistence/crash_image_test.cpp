@@ -109,15 +109,17 @@ struct acknowledged {
 
 class crash_images : public testing::TestWithParam<std::uint64_t> {
 protected:
-  /// One commit of a workload that writes, settles, trims, drops and resets, so that pages are freed and used
-  /// again.
-  std::vector<proposal> commit(random_source& random) {
+  /// One commit of a workload that writes, settles, buries, redrives, purges, trims and resets, so that pages
+  /// are freed and used again.
+  std::vector<proposal> commit(const shard& s, random_source& random) {
     std::vector<proposal> all;
     for (auto n = random.between(1, 4); n > 0; --n) {
       const auto queue = static_cast<std::uint32_t>(random.between(1, 3));
       const auto size = random.one_in(6) ? random.between(5000, 60000) : random.between(10, 400);
       auto& next = sequences_[queue];
-      switch (random.below(10)) { // mostly messages
+      auto listed = dead_places(s, queue_id{queue}, group_id{1}, 20);
+      std::erase_if(listed, [&](const auto&) { return random.one_in(2); });
+      switch (random.below(listed.empty() ? 11 : 13)) { // mostly messages
       case 0:
         all.push_back(trim(queue, offsets_[queue] > 6 ? offsets_[queue] - 6 : 0));
         break;
@@ -130,6 +132,18 @@ protected:
         all.push_back(settle(
             1, queue, generations_[queue],
             {ack(random.below(offsets_[queue] + 1), 2), retry(random.below(offsets_[queue] + 1), 1, 5)}));
+        break;
+      case 4:
+        all.push_back(settle(1, queue, generations_[queue],
+                             {dead(random.below(offsets_[queue] + 1), 3, dead_reason::rejected,
+                                   random.letters(random.below(1025)))}));
+        break;
+      case 11:
+        all.push_back(purge(1, queue, std::move(listed)));
+        break;
+      case 12:
+        redriven += listed.size();
+        all.push_back(redrive(1, queue, std::move(listed)));
         break;
       default: {
         const auto count = static_cast<std::uint32_t>(random.between(1, 5));
@@ -192,7 +206,7 @@ protected:
     commits.push_back({0, h.store().table_hash().value()});
     file_recorder recorder(h.data_file());
     for (int i = 0; i < commits_wanted; ++i) {
-      ASSERT_EQ(h.append(commit(random)), error{});
+      ASSERT_EQ(h.append(commit(h.store(), random)), error{});
       commits.push_back({recorder.size(), h.store().table_hash().value()});
     }
     operations = recorder.take();
@@ -208,6 +222,7 @@ protected:
   std::map<std::uint32_t, std::uint64_t> offsets_;
   std::map<std::uint32_t, std::uint64_t> generations_;
   std::size_t opened = 0;
+  std::size_t redriven = 0;
 };
 
 INSTANTIATE_TEST_SUITE_P(seeds, crash_images, testing::Values(1, 2, 3));
@@ -239,6 +254,7 @@ TEST_P(crash_images, open_with_everything_acknowledged_wherever_the_power_went) 
     check(disk.torn(random));
   }
   EXPECT_GT(in_flight, 60u);
+  EXPECT_GT(redriven, 0u);
   RecordProperty("images", std::to_string(opened));
 }
 

@@ -302,6 +302,125 @@ TEST_F(contradictions, a_definition_has_an_id_that_was_never_given) {
               testing::ElementsAre(HasSubstr("topic t has an id")));
 }
 
+/// One dead letter of each of two groups, and two redriven messages; offset 1 of entry 1 has left the queue.
+class contradictions_of_dead_letters : public contradictions {
+protected:
+  contradictions_of_dead_letters() {
+    h->apply(reset(2, 1, 0));
+    h->apply(settle(1, 1, 1, {dead(0, 2), dead(4)}));
+    h->apply(settle(2, 1, 1, {dead(1)}));
+    h->apply(redrive(1, 1, {at(1, 0), at(2, 0)}));
+    h->apply(trim(1, 4));
+    EXPECT_THAT(h->store().verify({}), IsEmpty());
+  }
+};
+
+TEST_F(contradictions_of_dead_letters, a_dead_letter_is_gone) {
+  EXPECT_THAT(
+      after([](auto& txn, auto& t) { txn.erase(t.dead, key_of(queue_id{1}, group_id{1}, at(1, 1))); }),
+      testing::UnorderedElementsAre(
+          HasSubstr("there are 0 dead letters of group 1, the count says 1"),
+          HasSubstr("log index 1, queue 0, offsets [0, 0): 2 hold the entry, it is pinned 3 times")));
+}
+
+TEST_F(contradictions_of_dead_letters, a_dead_letter_is_there_that_nobody_counted) {
+  EXPECT_THAT(after([](auto& txn, auto& t) {
+                std::vector<char> row;
+                encode(dead_row{queue_offset{5}}, row);
+                txn.put(t.dead, key_of(queue_id{1}, group_id{3}, at(2, 1)), row);
+              }),
+              testing::UnorderedElementsAre(
+                  HasSubstr("there are 1 dead letters of group 3, the count says 0"),
+                  HasSubstr("log index 2, queue 0, offsets [0, 0): 2 hold the entry, it is pinned 1 times")));
+}
+
+TEST_F(contradictions_of_dead_letters, a_dead_letter_points_at_nothing) {
+  EXPECT_THAT(after([](auto& txn, auto& t) {
+                std::vector<char> row;
+                encode(dead_row{queue_offset{5}}, row);
+                txn.put(t.dead, key_of(queue_id{1}, group_id{1}, at(1, 9)), row);
+                txn.put(t.dead, key_of(queue_id{1}, group_id{1}, at(70)), row);
+              }),
+              testing::IsSupersetOf({HasSubstr("log index 1, queue 1, offsets [0, 0): a dead letter of group "
+                                               "1: the entry of a message does not hold it"),
+                                     HasSubstr("a dead letter of group 1: the entry of a message is missing"),
+                                     HasSubstr("log index 70, queue 0, offsets [0, 0): 1 hold the entry, it "
+                                               "is pinned 0 times")}));
+}
+
+TEST_F(contradictions_of_dead_letters, a_dead_letter_died_where_the_queue_never_was) {
+  EXPECT_THAT(after([](auto& txn, auto& t) {
+                std::vector<char> row;
+                encode(dead_row{queue_offset{50}}, row);
+                txn.put(t.dead, key_of(queue_id{1}, group_id{1}, at(1, 1)), row);
+              }),
+              testing::ElementsAre(HasSubstr("a dead letter of group 1 lies behind the queue or the log")));
+}
+
+TEST_F(contradictions_of_dead_letters, an_entry_that_they_hold_is_gone) {
+  EXPECT_THAT(after([](auto& txn, auto& t) { txn.erase(t.log, key_of(log_index{1})); }),
+              testing::IsSupersetOf(
+                  {HasSubstr("log index 1, queue 0, offsets [0, 0): the entry is pinned, but missing"),
+                   HasSubstr("a dead letter of group 2: the entry of a message is missing"),
+                   HasSubstr("offsets [8, 9): the entry of a message is missing")}));
+  EXPECT_THAT(h->store().read(queue_id{1}, queue_offset{8}, 1).value().damaged, testing::SizeIs(1));
+}
+
+TEST_F(contradictions_of_dead_letters, a_batch_that_only_they_hold_is_damaged) {
+  const auto texts = after([](auto& txn, auto& t) {
+    const auto value = txn.get(t.log, key_of(log_index{1})).value();
+    std::string entry(value.begin(), value.end());
+    entry[entry.find("1/1/1/0")] ^= 1;
+    txn.put(t.log, key_of(log_index{1}), entry);
+  });
+  EXPECT_THAT(texts, testing::IsSupersetOf({HasSubstr("a dead letter of group 1: the batch is damaged"),
+                                            HasSubstr("a dead letter of group 2: the batch is damaged"),
+                                            HasSubstr("offsets [8, 9): the batch is damaged")}));
+}
+
+TEST_F(contradictions_of_dead_letters, an_entry_is_pinned_that_nobody_holds) {
+  EXPECT_THAT(after([](auto& txn, auto& t) { txn.put(t.pins, key_of(log_index{3}), encode_pins(1)); }),
+              testing::ElementsAre(HasSubstr("log index 3, queue 0, offsets [0, 0): 0 hold the entry, it is "
+                                             "pinned 1 times")));
+}
+
+TEST_F(contradictions_of_dead_letters, an_entry_that_is_held_is_not_pinned) {
+  EXPECT_THAT(after([](auto& txn, auto& t) { txn.erase(t.pins, key_of(log_index{1})); }),
+              testing::ElementsAre(HasSubstr("3 hold the entry, it is pinned 0 times")));
+}
+
+TEST_F(contradictions_of_dead_letters, a_list_is_not_what_the_index_says) {
+  EXPECT_THAT(after_runs([](auto& runs) { runs.back().lane = 1; }),
+              testing::ElementsAre(HasSubstr("its bytes or lane are not those of a list")));
+  EXPECT_THAT(after_runs([](auto& runs) {
+                runs.back().lane = 0;
+                runs.back().time += milliseconds{1};
+              }),
+              testing::Contains(HasSubstr("the entry's time is not the index's")));
+}
+
+TEST_F(contradictions_of_dead_letters, a_list_is_longer_than_its_entry_or_none) {
+  EXPECT_THAT(after_runs([](auto& runs) { ++runs.back().first_ordinal; }),
+              testing::Contains(HasSubstr("the list that it points at differ")));
+  EXPECT_THAT(after_runs([](auto& runs) { runs.back().lists = false; }),
+              testing::Contains(HasSubstr("points at an entry of another kind")));
+  EXPECT_THAT(after_runs([](auto& runs) { runs.front().lists = true; }),
+              testing::Contains(HasSubstr("points at an entry of another kind")));
+}
+
+TEST_F(contradictions_of_dead_letters, their_rows_are_garbage) {
+  EXPECT_THAT(after([](auto& txn, auto& t) {
+                const std::string junk(17, 'j');
+                txn.put(t.dead, key_of(queue_id{1}, group_id{1}), junk);
+                txn.put(t.dead, key_of(queue_id{1}, group_id{2}, at(1, 1)), junk);
+                txn.put(t.dead, std::string(11, 'k'), junk);
+                txn.put(t.pins, key_of(log_index{1}), junk);
+              }),
+              testing::IsSupersetOf({HasSubstr("reading a count of dead letters"),
+                                     HasSubstr("reading a dead letter:"),
+                                     HasSubstr("reading a dead letter's key"), HasSubstr("reading pins")}));
+}
+
 TEST_F(contradictions, reports_progress_up_to_the_end) {
   std::pair<std::uint64_t, std::uint64_t> last;
   h->store().verify([&](std::uint64_t done, std::uint64_t all) { last = {done, all}; });

@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 
 #include <deque>
+#include <set>
 
 namespace troupe::test {
 namespace {
@@ -24,12 +25,16 @@ public:
     time_ += random_.one_in(10) ? -500 : static_cast<std::int64_t>(random_.below(20));
     proposal p{from_unix_ms(time_), {}};
     const auto dice = random_.below(100);
-    if (dice < 50)
+    if (dice < 42)
       p.body = append();
-    else if (dice < 78)
+    else if (dice < 66)
       p.body = settles();
-    else if (dice < 86)
+    else if (dice < 75)
       p.body = trims();
+    else if (dice < 82)
+      p.body = listing<redrive_entry>();
+    else if (dice < 87)
+      p.body = listing<purge_entry>();
     else if (dice < 94)
       p.body = reset_entry{group(), queue(), 0, near(queue())};
     else if (dice < 96)
@@ -107,6 +112,11 @@ private:
       r.attempts = static_cast<std::uint16_t>(random_.between(1, 16));
       r.retry_at = from_unix_ms(time_ + 1000);
     }
+    if (r.action == settle_action::dead) {
+      r.attempts = static_cast<std::uint16_t>(random_.between(1, 16));
+      r.reason = static_cast<dead_reason>(random_.between(1, 4));
+      r.detail = random_.letters(random_.one_in(3) ? random_.below(1025) : 0);
+    }
     return r;
   }
 
@@ -122,6 +132,21 @@ private:
         section.ranges.push_back(range(section.queue, s));
       e.sections.push_back(std::move(section));
     }
+    return e;
+  }
+
+  /// Dead letters of one group and queue, most of those that there are or a few, and some that are not there.
+  template <class Listing> Listing listing() {
+    const auto some = model_.dead_letters.lower_bound({queue().value, group().value, 0, 0});
+    auto key = some == model_.dead_letters.end() ? shard_model::dead_key{1, 1, 1, 0} : some->first;
+    Listing e{group_id{std::get<1>(key)}, queue_id{std::get<0>(key)}, {}};
+    std::set<message_place> places{{log_index{random_.between(1, model_.index + 1)}, 0}};
+    const auto one_in = random_.between(1, 6);
+    for (const auto& [k, d] : model_.dead_letters)
+      if (std::get<0>(k) == e.queue.value && std::get<1>(k) == e.group.value && random_.one_in(one_in) &&
+          places.size() < max_listed_messages)
+        places.insert({log_index{std::get<2>(k)}, std::get<3>(k)});
+    e.messages.assign(places.begin(), places.end());
     return e;
   }
 
@@ -166,6 +191,7 @@ void expect_equal(const applied& got, const applied& wanted) {
   EXPECT_EQ(got.subscriptions, wanted.subscriptions);
   EXPECT_EQ(got.first, wanted.first);
   EXPECT_EQ(got.done, wanted.done);
+  EXPECT_EQ(got.found, wanted.found);
 }
 
 void expect_equal(const stored_batch& got, const shard_model::stored& wanted) {
@@ -175,6 +201,7 @@ void expect_equal(const stored_batch& got, const shard_model::stored& wanted) {
   EXPECT_EQ(got.first_ordinal, wanted.ordinal);
   EXPECT_EQ(to_unix_ms(got.stored), wanted.time);
   EXPECT_EQ(got.data.view(), wanted.data.view());
+  EXPECT_EQ(got.only_for.value, wanted.only_for);
 }
 
 void expect_queue(const shard& s, std::uint32_t id, const shard_model::queue& q, random_source& random) {
@@ -189,7 +216,7 @@ void expect_queue(const shard& s, std::uint32_t id, const shard_model::queue& q,
       wanted.push_back(&b);
   }
   EXPECT_EQ(e.bytes, bytes);
-  EXPECT_EQ(to_unix_ms(e.oldest), wanted.empty() ? 0 : wanted.front()->time);
+  EXPECT_EQ(to_unix_ms(e.oldest), wanted.empty() ? 0 : wanted.front()->visible);
   const auto got = read_all(s, queue_id{id}, static_cast<std::uint32_t>(random.between(1, 30000)));
   ASSERT_EQ(got.size(), wanted.size());
   for (std::size_t i = 0; i < got.size(); ++i)
@@ -203,9 +230,9 @@ void expect_queue(const shard& s, std::uint32_t id, const shard_model::queue& q,
     expect_equal(one.batches[0], **first);
 
   const auto time = wanted.empty() ? 0
-                                   : wanted[random.below(wanted.size())]->time +
+                                   : wanted[random.below(wanted.size())]->visible +
                                          static_cast<std::int64_t>(random.below(3)) - 1;
-  const auto since = std::ranges::find_if(wanted, [&](auto* b) { return b->time >= time; });
+  const auto since = std::ranges::find_if(wanted, [&](auto* b) { return b->visible >= time; });
   EXPECT_EQ(s.offset_at(queue_id{id}, from_unix_ms(time)).value().value,
             since == wanted.end() ? q.next : (*since)->base);
 
@@ -216,7 +243,7 @@ void expect_queue(const shard& s, std::uint32_t id, const shard_model::queue& q,
     sum += q.runs[i].bytes();
     EXPECT_EQ(rows[i].next.value, q.runs[i].next());
     EXPECT_EQ(rows[i].bytes, sum);
-    EXPECT_EQ(to_unix_ms(rows[i].last_time), q.runs[i].batches.back().time);
+    EXPECT_EQ(to_unix_ms(rows[i].last_time), q.runs[i].batches.back().visible);
   }
 }
 
@@ -249,6 +276,45 @@ void expect_subscriptions(const shard& s, std::uint32_t queue, const shard_model
   EXPECT_EQ(s.subscriptions(queue_id{queue}).value(), listed);
 }
 
+void expect_dead_letters(const shard& s, std::uint32_t queue, const shard_model& m, random_source& random) {
+  for (std::uint32_t group = 1; group <= groups; ++group) {
+    std::vector<dead_letter> wanted;
+    for (const auto& [key, d] : m.dead_letters)
+      if (std::get<0>(key) == queue && std::get<1>(key) == group)
+        wanted.push_back({{s.id(), log_index{std::get<2>(key)}, std::get<3>(key)},
+                          queue_id{queue},
+                          queue_offset{d.offset},
+                          d.reason,
+                          d.attempts,
+                          from_unix_ms(d.died),
+                          d.detail});
+    EXPECT_EQ(s.dead_count(queue_id{queue}, group_id{group}).value(), wanted.size());
+    std::vector<dead_letter> got;
+    const auto step = random.between(1, 50);
+    std::optional<message_place> after;
+    for (;;) {
+      const auto some = s.dead_letters(queue_id{queue}, group_id{group}, after, step).value();
+      if (some.empty())
+        break;
+      ASSERT_LE(some.size(), step);
+      got.insert(got.end(), some.begin(), some.end());
+      after = message_place{some.back().id.index, some.back().id.ordinal};
+    }
+    EXPECT_EQ(got, wanted);
+    if (wanted.empty())
+      continue;
+    const auto& one = wanted[random.below(wanted.size())];
+    message_place place{one.id.index, one.id.ordinal};
+    EXPECT_EQ(s.find_dead_letter(queue_id{queue}, group_id{group}, place).value(), one);
+    place.ordinal += 100'000;
+    EXPECT_FALSE(s.find_dead_letter(queue_id{queue}, group_id{group}, place).value());
+    std::uint32_t there = 0;
+    const auto found = m.find(one.id.index.value, one.id.ordinal, &there);
+    ASSERT_TRUE(found);
+    expect_equal(s.find(one.id).value(), *found);
+  }
+}
+
 /// Everything that can be read of the shard is what the model says.
 void expect_equal(const shard& s, const shard_model& m, random_source& random) {
   for (std::uint32_t queue = 1; queue <= queues; ++queue) {
@@ -256,15 +322,16 @@ void expect_equal(const shard& s, const shard_model& m, random_source& random) {
     const auto found = m.queues.find(queue);
     expect_queue(s, queue, found == m.queues.end() ? shard_model::queue{} : found->second, random);
     expect_subscriptions(s, queue, m);
+    expect_dead_letters(s, queue, m, random);
   }
   for (int i = 0; i < 10 && m.index; ++i) {
     const auto index = random.between(1, m.index + 1);
     const auto ordinal = static_cast<std::uint32_t>(random.below(random.one_in(2) ? 4 : 20));
     std::uint32_t queue = 0;
-    const auto* wanted = m.find(index, ordinal, &queue);
+    const auto wanted = m.find(index, ordinal, &queue);
     queue_id found_queue;
     const auto got = s.find({s.id(), log_index{index}, ordinal}, &found_queue);
-    ASSERT_EQ(got.has_value(), wanted != nullptr);
+    ASSERT_EQ(got.has_value(), wanted.has_value());
     if (wanted) {
       expect_equal(*got, *wanted);
       EXPECT_EQ(found_queue.value, queue);
@@ -284,7 +351,7 @@ void expect_equal(const shard& s, const shard_model& m, random_source& random) {
   EXPECT_EQ(d.last_group.value, m.last_group);
   EXPECT_EQ(to_unix_ms(s.last_time()), m.time);
   EXPECT_EQ(s.stats().last.value, m.index);
-  EXPECT_EQ(s.stats().entries, m.entries());
+  EXPECT_EQ(s.stats().entries, m.entries().size());
 }
 
 /// Runs one history; the hash of all tables at its end.

@@ -55,15 +55,47 @@ TEST(opening, refuses_an_unknown_format_version_without_touching_anything) {
   scratch_directory dir;
   { shard_harness h(log_kind::local, dir.path(), small_shard()); }
   tamper(dir.path(), [](lmdb_txn& txn, const tables& t) {
-    txn.put(t.meta, meta_format, encode(format_row{2, {}, 1}));
+    txn.put(t.meta, meta_format, encode(format_row{3, {}, 1}));
   });
   fs::remove(dir / "shard-0" / "lock.mdb");
   const auto before = snapshot(dir.path());
   const auto s = shard::open(dir.path(), small_shard());
   ASSERT_FALSE(s.has_value());
   EXPECT_EQ(s.error().code, errc::unknown_version);
-  EXPECT_THAT(s.error().reason, testing::HasSubstr("version 2"));
+  EXPECT_THAT(s.error().reason, testing::HasSubstr("version 3"));
   EXPECT_EQ(snapshot(dir.path()), before);
+}
+
+TEST(opening, makes_the_tables_that_a_directory_of_format_version_1_lacks) {
+  scratch_directory dir;
+  {
+    shard_harness h(log_kind::local, dir.path(), small_shard());
+    h.apply(publish(1, {make_batch(1, 1, 1, 3)}));
+    h.apply(reset(1, 1, 0));
+  }
+  tamper(dir.path(), [](lmdb_txn& txn, const tables& t) {
+    for (auto table : {t.dead, t.pins})
+      check(mdb_drop(txn.get(), table, 1), "removing a table");
+    txn.put(t.meta, meta_format, encode(format_row{1, {}, 1}));
+  });
+  shard_harness h(log_kind::local, dir.path(), small_shard());
+  EXPECT_THAT(h.store().verify({}), testing::IsEmpty());
+  h.apply(settle(1, 1, 1, {dead(1)}));
+  EXPECT_EQ(h.store().dead_count(queue_id{1}, group_id{1}).value(), 1u);
+  EXPECT_THAT(h.store().verify({}), testing::IsEmpty());
+  h.close();
+  // An older program would trim what the dead letter holds: it must refuse the directory from now on.
+  MDB_env* env = nullptr;
+  ASSERT_EQ(mdb_env_create(&env), 0);
+  mdb_env_set_maxdbs(env, 32);
+  ASSERT_EQ(mdb_env_open(env, (dir / "shard-0").c_str(), MDB_RDONLY | MDB_NOLOCK, 0), 0);
+  {
+    const lmdb_txn txn(env, MDB_RDONLY);
+    MDB_dbi meta = 0;
+    ASSERT_EQ(mdb_dbi_open(txn.get(), "meta", 0, &meta), 0);
+    EXPECT_EQ(decode_format(txn.get(meta, meta_format).value()).version, 2u);
+  }
+  mdb_env_close(env);
 }
 
 TEST(opening, refuses_the_directory_of_another_shard) {

@@ -91,6 +91,16 @@ protected:
   std::string whole;
 };
 
+TEST(pages, of_a_value_that_was_replaced_by_a_shorter_one_in_the_same_commit_are_sound) {
+  shard_harness h(log_kind::local);
+  h.apply(publish(1, {make_batch(7, 1, 1, 1000, 1)}));
+  h.apply(reset(1, 1, 0));
+  // The row of what waits for a retry takes three pages, then two.
+  EXPECT_EQ(h.append({settle(1, 1, 1, {retry(1, 1, 5000, 900)}), settle(1, 1, 1, {ack(500, 400)})}), error{});
+  EXPECT_THAT(check(h.data_file()), testing::IsEmpty());
+  EXPECT_EQ(h.store().subscription(group_id{1}, queue_id{1}).value()->retries.size(), 500u);
+}
+
 TEST_F(damaged_pages, are_none_in_a_sound_file) {
   EXPECT_THAT(check(file), testing::IsEmpty());
   EXPECT_THAT(check(file, false), testing::IsEmpty());

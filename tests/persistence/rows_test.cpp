@@ -34,6 +34,9 @@ TEST(golden_rows, of_keys) {
   EXPECT_EQ(hex(key_of(queue_id{1}, group_id{2}, 3, 4)), "0000000100000002030000000000000004");
   EXPECT_EQ(hex(key_of(topic_id{7})), "7400000007");
   EXPECT_EQ(hex(key_of(group_id{7})), "6700000007");
+  EXPECT_EQ(hex(key_of(queue_id{1}, group_id{2}, {log_index{0x0304}, 5})),
+            "0000000100000002000000000000030400000005");
+  EXPECT_EQ(hex(key_of(queue_id{1}, group_id{2})), "0000000100000002");
   EXPECT_EQ(hex(end_key(queue_id{1})), "000000020000000000000000");
   EXPECT_EQ(hex(end_key(queue_id{0xffffffff})), "ffffffffffffffffffffffff");
 }
@@ -72,6 +75,47 @@ TEST(golden_rows, of_queues) {
                           "08"
                           "00");
   EXPECT_EQ(index_block::decode(out).runs(), runs);
+}
+
+TEST(golden_rows, of_a_run_that_lists_messages_of_other_entries) {
+  std::vector<queue_run> runs{
+      {queue_offset{5}, log_index{9}, 1, 2, from_unix_ms(3), 32, 32, 0, true},
+      {queue_offset{7}, log_index{10}, 0, 1, from_unix_ms(3), 64, 96, 255, false},
+  };
+  std::vector<char> out;
+  index_block::of(runs).encode(out);
+  EXPECT_EQ(hex(out).substr(2 * 56), "09"
+                                     "01"
+                                     "02"
+                                     "03"
+                                     "20"
+                                     "8002"
+                                     "01"
+                                     "00"
+                                     "01"
+                                     "00"
+                                     "40"
+                                     "ff01");
+  EXPECT_EQ(index_block::decode(out).runs(), runs);
+  out[out.size() - 1] = 4; // lane 0x27f
+  EXPECT_THROW(index_block::decode(out), storage_error);
+}
+
+TEST(golden_rows, of_dead_letters_and_pins) {
+  const dead_row row{queue_offset{258}, from_unix_ms(7), 16, dead_reason::rejected, "why"};
+  std::vector<char> out;
+  encode(row, out);
+  EXPECT_EQ(hex(out), "0201000000000000"
+                      "0700000000000000"
+                      "1000"
+                      "02"
+                      "0000000000"
+                      "776879");
+  EXPECT_EQ(decode_dead(out), row);
+  EXPECT_EQ(hex(encode_count(258)), "0201000000000000");
+  EXPECT_EQ(decode_count(encode_count(258)), 258u);
+  EXPECT_EQ(hex(encode_pins(258)), "02010000");
+  EXPECT_EQ(decode_pins(encode_pins(258)), 258u);
 }
 
 TEST(golden_rows, of_producers) {
@@ -134,6 +178,26 @@ TEST(rows, refuse_bytes_of_another_size_or_order) {
   }
 }
 
+TEST(rows, of_dead_letters_refuse_what_no_dead_letter_has) {
+  std::vector<char> good;
+  encode(dead_row{queue_offset{1}, from_unix_ms(7), 16, dead_reason::rejected, std::string(1024, 'x')}, good);
+  EXPECT_NO_THROW(decode_dead(good));
+  auto with = [&](auto change) {
+    auto bytes = good;
+    change(bytes);
+    return bytes;
+  };
+  EXPECT_THROW(decode_dead(with([](auto& b) { b.push_back('x'); })), storage_error);
+  EXPECT_THROW(decode_dead(with([](auto& b) { b.resize(23); })), storage_error);
+  EXPECT_THROW(decode_dead(with([](auto& b) { b[18] = 0; })), storage_error);
+  EXPECT_THROW(decode_dead(with([](auto& b) { b[18] = 5; })), storage_error);
+  EXPECT_THROW(decode_dead(with([](auto& b) { b.back() = '\xff'; })), storage_error);
+  EXPECT_THROW(decode_count(encode_count(0)), storage_error);
+  EXPECT_THROW(decode_count(encode_pins(1)), storage_error);
+  EXPECT_THROW(decode_pins(encode_pins(0)), storage_error);
+  EXPECT_THROW(decode_pins(encode_count(1)), storage_error);
+}
+
 TEST(index_blocks, appended_to_in_their_stored_form_hold_what_was_appended) {
   random_source random(1);
   SCOPED_TRACE(random.describe());
@@ -147,7 +211,8 @@ TEST(index_blocks, appended_to_in_their_stored_form_hold_what_was_appended) {
       run.count = static_cast<std::uint32_t>(random.between(1, 1u << random.below(31)));
       run.time += milliseconds{random.below(100000)};
       run.bytes = static_cast<std::uint32_t>(random.below(1u << 31));
-      run.lane = static_cast<std::uint8_t>(random.below(10));
+      run.lane = static_cast<std::uint8_t>(random.below(256));
+      run.lists = random.one_in(3);
       tail.append(run);
       EXPECT_EQ(run.base, runs.empty() ? queue_offset{} : runs.back().next());
       runs.push_back(run);
@@ -233,6 +298,10 @@ TEST(rows, made_of_random_bytes_are_refused_or_read_but_never_bring_the_program_
     attempt([&] { EXPECT_LE(index_block::decode(bytes).runs().size(), index_block::capacity); });
     attempt([&] { EXPECT_LE(decode_settled(bytes).retries.size(), settled_row::chunk); });
     attempt([&] { decode_subscription(bytes); });
+    attempt([&] { EXPECT_LE(decode_dead(bytes).detail.size(), max_dead_detail); });
+    attempt([&] { place_of(bytes); });
+    attempt([&] { decode_count(bytes); });
+    attempt([&] { decode_pins(bytes); });
     attempt([&] { decode_state(bytes); });
     attempt([&] { decode_ids(bytes); });
     attempt([&] { decode_format(bytes); });

@@ -72,6 +72,19 @@ settle_range retry(std::uint64_t first, std::uint16_t attempts, std::int64_t due
   return {queue_offset{first}, count, settle_action::retry, attempts, from_unix_ms(due)};
 }
 
+settle_range dead(std::uint64_t first, std::uint32_t count, dead_reason reason, std::string detail) {
+  return {queue_offset{first}, count, settle_action::dead, 16, {}, reason, std::move(detail)};
+}
+
+proposal redrive(std::uint32_t group, std::uint32_t queue, std::vector<message_place> messages,
+                 std::int64_t time) {
+  return {from_unix_ms(time), redrive_entry{group_id{group}, queue_id{queue}, std::move(messages)}};
+}
+
+proposal purge(std::uint32_t group, std::uint32_t queue, std::vector<message_place> messages) {
+  return {{}, purge_entry{group_id{group}, queue_id{queue}, std::move(messages)}};
+}
+
 shard_harness::shard_harness(log_kind kind, shard_options options, std::uint64_t seed)
     : kind_(kind), options_(options), seed_(seed) {
   own_.emplace();
@@ -167,6 +180,14 @@ std::vector<stored_batch> read_all(const shard& s, queue_id queue, std::uint32_t
     std::move(read->batches.begin(), read->batches.end(), std::back_inserter(found));
   }
   return found;
+}
+
+std::vector<message_place> dead_places(const shard& s, queue_id queue, group_id group, std::size_t max) {
+  std::vector<message_place> places;
+  const auto found = s.dead_letters(queue, group, {}, max).value();
+  for (const auto& d : found)
+    places.push_back({d.id.index, d.id.ordinal});
+  return places;
 }
 
 std::vector<std::string> bodies(const stored_batch& b) {

@@ -58,6 +58,14 @@ proposal reset(std::uint32_t group, std::uint32_t queue, std::uint64_t to);
 proposal drop(std::uint32_t queue, std::uint32_t group = 0);
 settle_range ack(std::uint64_t first, std::uint32_t count = 1);
 settle_range retry(std::uint64_t first, std::uint16_t attempts, std::int64_t due, std::uint32_t count = 1);
+settle_range dead(std::uint64_t first, std::uint32_t count = 1, dead_reason reason = dead_reason::attempts,
+                  std::string detail = {});
+proposal redrive(std::uint32_t group, std::uint32_t queue, std::vector<message_place> messages,
+                 std::int64_t time = 1000);
+proposal purge(std::uint32_t group, std::uint32_t queue, std::vector<message_place> messages);
+inline message_place at(std::uint64_t index, std::uint32_t ordinal = 0) {
+  return {log_index{index}, ordinal};
+}
 
 /// A shard in a directory with a log of the given kind. `outcomes` gets what the log applied.
 class shard_harness {
@@ -72,6 +80,7 @@ public:
   shard& store() { return *shard_; }
   shard_log& log() { return *log_; }
   std::filesystem::path data_file() const;
+  const std::filesystem::path& where() const { return where_; }
 
   error append(std::vector<proposal> proposals) { return log_->append(proposals); }
   /// Appends one, applies it, and gives its outcome; fails the test when it is refused.
@@ -102,6 +111,8 @@ void tamper(const std::filesystem::path& dir, const std::function<void(lmdb_txn&
 /// Reads a queue from its first offset to its end in steps of about `step` bytes.
 std::vector<stored_batch> read_all(const shard& s, queue_id queue, std::uint32_t step = 1u << 20,
                                    std::vector<damage>* damaged = nullptr);
+/// The first dead letters of a group in a queue.
+std::vector<message_place> dead_places(const shard& s, queue_id queue, group_id group, std::size_t max);
 /// The bodies of a batch.
 std::vector<std::string> bodies(const stored_batch& b);
 

@@ -1,13 +1,14 @@
 #include "shard_model.hpp"
 
 #include <algorithm>
+#include <stdexcept>
 
 namespace troupe::test {
 
 std::uint64_t shard_model::run::bytes() const {
-  std::uint64_t sum = 0;
+  std::uint64_t sum = lists ? batches.size() * 16 : 0;
   for (const auto& b : batches)
-    sum += b.header.size;
+    sum += lists ? 0 : b.header.size;
   return sum;
 }
 
@@ -75,10 +76,11 @@ void shard_model::apply(const append_entry& e, applied& out) {
         p.verdicts.erase(p.verdicts.begin());
       if (h.count) {
         if (!open || open->end_ordinal != ordinal) {
-          q.runs.push_back({index, ordinal, {}});
+          q.runs.push_back({index, ordinal, {}, false});
           open = &q.runs.back();
         }
-        open->batches.push_back({h, q.next, index, ordinal, time, b.data});
+        open->batches.push_back({h, q.next, index, ordinal, time, b.data, time, 0});
+        accepted_[index].push_back(open->batches.back());
         open->end_ordinal = ordinal + h.count;
         q.next += h.count;
       }
@@ -101,8 +103,10 @@ void shard_model::apply(const settle_entry& e, applied& out) {
     for (const auto& r : section.ranges) {
       for (std::uint64_t offset = r.first.value; offset < r.first.value + r.count && offset < next;
            ++offset) {
-        if (offset < s.floor || s.settled.contains(offset) || r.action == settle_action::dead)
+        if (offset < s.floor || s.settled.contains(offset))
           continue;
+        if (r.action == settle_action::dead)
+          bury(section, r, offset);
         if (r.action == settle_action::retry) {
           s.retries[offset] = {r.attempts, to_unix_ms(r.retry_at)};
         } else {
@@ -134,28 +138,116 @@ void shard_model::apply(const define_entry& e, applied&) {
     groups.erase(id.value);
 }
 
+void shard_model::bury(const settle_section& section, const settle_range& range, std::uint64_t offset) {
+  for (const auto& r : queues[section.queue.value].runs)
+    for (const auto& b : r.batches)
+      if (offset >= b.base && offset < b.base + b.header.count &&
+          (b.only_for == 0 || b.only_for == section.group.value)) {
+        const auto ordinal = b.ordinal + static_cast<std::uint32_t>(offset - b.base);
+        dead_letters[{section.queue.value, section.group.value, b.index, ordinal}] = {
+            offset, time, range.attempts, range.reason, range.detail};
+      }
+}
+
+shard_model::stored shard_model::alone(std::uint64_t at, std::uint32_t ordinal) const {
+  for (const auto& b : accepted_.at(at))
+    if (ordinal >= b.ordinal && ordinal - b.ordinal < b.header.count) {
+      batch_builder builder;
+      builder.add(batch_reader::open(b.header, b.data).value().at(ordinal - b.ordinal).materialize());
+      const auto built = builder.finish();
+      auto found = b;
+      found.ordinal = ordinal;
+      found.data = built.data;
+      found.header.count = 1;
+      found.header.size = built.header.size;
+      found.header.crc = built.header.crc;
+      return found;
+    }
+  throw std::logic_error("a message that was never accepted");
+}
+
+void shard_model::apply(const redrive_entry& e, applied& out) {
+  auto& q = queues[e.queue.value];
+  out.first = queue_offset{q.next};
+  bool open = false;
+  for (const auto& m : e.messages) {
+    const bool there = dead_letters.erase({e.queue.value, e.group.value, m.index.value, m.ordinal}) != 0;
+    out.found.push_back(there);
+    if (there && !open)
+      q.runs.push_back({index, 0, {}, true});
+    open = there;
+    if (!there)
+      continue;
+    auto b = alone(m.index.value, m.ordinal);
+    b.base = q.next++;
+    b.visible = time;
+    b.only_for = e.group.value;
+    q.runs.back().batches.push_back(std::move(b));
+  }
+  out.next = queue_offset{q.next};
+}
+
+void shard_model::apply(const purge_entry& e, applied& out) {
+  for (const auto& m : e.messages)
+    out.found.push_back(dead_letters.erase({e.queue.value, e.group.value, m.index.value, m.ordinal}) != 0);
+}
+
+void shard_model::leave(queue& q, std::uint64_t up_to) {
+  std::size_t released = 0;
+  for (int n = 0; n < 64 && released < 1024 && !q.runs.empty() && q.runs.front().next() <= up_to; ++n) {
+    released += q.runs.front().lists ? q.runs.front().batches.size() : 0;
+    q.runs.erase(q.runs.begin());
+  }
+}
+
 void shard_model::apply(const trim_entry& e, applied& out) {
   auto& q = queues[e.queue.value];
-  auto goes = [&] { return !q.runs.empty() && q.runs.front().next() <= e.first.value; };
-  for (int n = 0; n < 64 && goes(); ++n)
-    q.runs.erase(q.runs.begin());
+  leave(q, e.first.value);
   out.first = queue_offset{q.runs.empty() ? q.next : q.runs.front().base()};
-  out.done = !goes();
+  out.done = q.runs.empty() || q.runs.front().next() > e.first.value;
+}
+
+std::size_t shard_model::rows(std::uint32_t queue, std::uint32_t group) const {
+  std::size_t n = 0;
+  for (const auto& [key, s] : subscriptions)
+    if (key.first == queue && (group == 0 || key.second == group)) {
+      std::set<std::uint64_t> chunks;
+      for (auto at : s.settled)
+        chunks.insert(at / 1024);
+      for (const auto& r : s.retries)
+        chunks.insert(r.first / 1024);
+      n += 1 + chunks.size();
+    }
+  for (const auto& p : producers)
+    n += group == 0 && p.first.first == queue;
+  return n;
 }
 
 void shard_model::apply(const drop_queue_entry& e, applied& out) {
-  if (e.group.value) {
-    subscriptions.erase({e.queue.value, e.group.value});
-    return;
+  const auto queue = e.queue.value, group = e.group.value;
+  std::size_t room = 1024 - rows(queue, group); // those rows never fill a step here
+  auto mine = [&](std::uint32_t q, std::uint32_t g) { return q == queue && (group == 0 || g == group); };
+  if (group == 0)
+    std::erase_if(producers, [&](const auto& p) { return p.first.first == queue; });
+  std::erase_if(subscriptions, [&](const auto& s) { return mine(s.first.first, s.first.second); });
+  for (auto d = dead_letters.begin(); d != dead_letters.end() && room > 0;) {
+    if (!mine(std::get<0>(d->first), std::get<1>(d->first))) {
+      ++d;
+      continue;
+    }
+    const auto at = std::get<2>(d->first);
+    d = dead_letters.erase(d);
+    const std::size_t took = entries().contains(at) ? 1 : 17;
+    room -= std::min(room, took);
   }
-  std::erase_if(producers, [&](const auto& p) { return p.first.first == e.queue.value; });
-  std::erase_if(subscriptions, [&](const auto& s) { return s.first.first == e.queue.value; });
-  auto& runs = queues[e.queue.value].runs;
-  out.done = runs.size() <= 64;
+  out.done = room != 0;
+  if (group || !out.done)
+    return;
+  auto& q = queues[queue];
+  leave(q, q.next);
+  out.done = q.runs.empty();
   if (out.done)
-    queues.erase(e.queue.value);
-  else
-    runs.erase(runs.begin(), runs.begin() + 64);
+    queues.erase(queue);
 }
 
 void shard_model::apply(const reset_entry& e, applied& out) {
@@ -165,24 +257,43 @@ void shard_model::apply(const reset_entry& e, applied& out) {
   out.subscriptions.push_back({generation{s.gen}, queue_offset{s.floor}});
 }
 
-const shard_model::stored* shard_model::find(std::uint64_t at, std::uint32_t ordinal,
-                                             std::uint32_t* queue) const {
+std::optional<shard_model::stored> shard_model::find(std::uint64_t at, std::uint32_t ordinal,
+                                                     std::uint32_t* queue) const {
   for (const auto& [id, q] : queues)
     for (const auto& r : q.runs)
       for (const auto& b : r.batches)
-        if (b.index == at && ordinal >= b.ordinal && ordinal - b.ordinal < b.header.count) {
+        if (!r.lists && b.index == at && ordinal >= b.ordinal && ordinal - b.ordinal < b.header.count) {
           *queue = id;
-          return &b;
+          return b;
         }
-  return nullptr;
-}
-
-std::size_t shard_model::entries() const {
-  std::set<std::uint64_t> needed;
+  for (const auto& [key, d] : dead_letters)
+    if (std::get<2>(key) == at && std::get<3>(key) == ordinal) {
+      auto found = alone(at, ordinal);
+      found.base = d.offset;
+      *queue = std::get<0>(key);
+      return found;
+    }
   for (const auto& [id, q] : queues)
     for (const auto& r : q.runs)
+      for (const auto& b : r.batches)
+        if (r.lists && b.index == at && b.ordinal == ordinal) {
+          *queue = id;
+          return b;
+        }
+  return std::nullopt;
+}
+
+std::set<std::uint64_t> shard_model::entries() const {
+  std::set<std::uint64_t> needed;
+  for (const auto& [id, q] : queues)
+    for (const auto& r : q.runs) {
       needed.insert(r.index);
-  return needed.size();
+      for (const auto& b : r.batches)
+        needed.insert(b.index);
+    }
+  for (const auto& d : dead_letters)
+    needed.insert(std::get<2>(d.first));
+  return needed;
 }
 
 } // namespace troupe::test

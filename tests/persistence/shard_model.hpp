@@ -7,6 +7,8 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -23,12 +25,16 @@ public:
     std::uint32_t ordinal = 0;
     std::int64_t time = 0;
     block data;
+    /// When it became visible where it is.
+    std::int64_t visible = 0;
+    std::uint32_t only_for = 0;
   };
-  /// A run of batches that lie one after the other in one entry.
+  /// A run of batches that lie one after the other in one entry; or of redriven messages, each as a batch.
   struct run {
     std::uint64_t index = 0;
     std::uint32_t end_ordinal = 0;
     std::vector<stored> batches;
+    bool lists = false;
     std::uint64_t base() const { return batches.front().base; }
     std::uint64_t next() const { return batches.back().base + batches.back().header.count; }
     std::uint64_t bytes() const;
@@ -54,18 +60,29 @@ public:
     std::map<std::uint64_t, std::pair<std::uint16_t, std::int64_t>> retries;
   };
 
+  /// Queue, group, log index, ordinal.
+  using dead_key = std::tuple<std::uint32_t, std::uint32_t, std::uint64_t, std::uint32_t>;
+  struct dead {
+    std::uint64_t offset = 0;
+    std::int64_t died = 0;
+    std::uint16_t attempts = 0;
+    dead_reason reason = dead_reason::attempts;
+    std::string detail;
+  };
+
   /// Applies the next proposal and says what the shard must answer.
   applied apply(const proposal& p);
 
-  /// The batch that holds a message, if it is in a queue.
-  const stored* find(std::uint64_t index, std::uint32_t ordinal, std::uint32_t* queue) const;
-  /// Entries that some queue needs.
-  std::size_t entries() const;
+  /// The batch that holds a message, if it is in a queue; the message alone, if something else holds it.
+  std::optional<stored> find(std::uint64_t index, std::uint32_t ordinal, std::uint32_t* queue) const;
+  /// Entries that some queue, dead letter or redriven message needs.
+  std::set<std::uint64_t> entries() const;
 
   std::map<std::uint32_t, queue> queues;
   std::map<std::pair<std::uint32_t, std::uint64_t>, producer> producers;
   /// By queue and group.
   std::map<std::pair<std::uint32_t, std::uint32_t>, subscription> subscriptions;
+  std::map<dead_key, dead> dead_letters;
   std::map<std::uint32_t, topic_definition> topics;
   std::map<std::uint32_t, group_definition> groups;
   std::uint32_t last_topic = 0;
@@ -81,11 +98,20 @@ private:
   void apply(const trim_entry& e, applied& out);
   void apply(const drop_queue_entry& e, applied& out);
   void apply(const reset_entry& e, applied& out);
-  void apply(const redrive_entry&, applied&) {}
-  void apply(const purge_entry&, applied&) {}
+  void apply(const redrive_entry& e, applied& out);
+  void apply(const purge_entry& e, applied& out);
   void apply(std::monostate, applied&) {}
 
   batch_verdict judge(std::uint32_t queue, const batch& b) const;
+  void bury(const settle_section& section, const settle_range& range, std::uint64_t offset);
+  /// A message alone, whatever became of its entry.
+  stored alone(std::uint64_t index, std::uint32_t ordinal) const;
+  /// The oldest runs of a queue leave it, as far as one step goes.
+  void leave(queue& q, std::uint64_t up_to);
+  std::size_t rows(std::uint32_t queue, std::uint32_t group) const;
+
+  /// Everything that was ever accepted, by log index.
+  std::map<std::uint64_t, std::vector<stored>> accepted_;
 };
 
 } // namespace troupe::test

@@ -40,6 +40,28 @@ private:
   std::uint64_t next_ = 1;
 };
 
+/// What must work on a disk that is full: dead letters with long texts, their redrive and their purge.
+void expect_dead_letters_go_on(shard_harness& h, std::uint32_t group) {
+  const queue_id queue{1};
+  const auto e = h.store().extent(queue).value();
+  const auto messages = e.next.value - e.first.value;
+  const auto gen = h.apply(reset(group, 1, 0)).subscriptions.at(0).gen.value;
+  for (std::uint64_t i = 0; i < 100; ++i)
+    ASSERT_EQ(h.append({settle(group, 1, gen,
+                               {dead(e.first.value + i * messages / 100, 1, dead_reason::rejected,
+                                     std::string(1024, 'x'))})}),
+              error{})
+        << i;
+  const auto places = dead_places(h.store(), queue, group_id{group}, 1000);
+  ASSERT_FALSE(places.empty());
+  const auto found = h.apply(redrive(group, 1, places));
+  EXPECT_EQ(found.found, std::vector(places.size(), true));
+  ASSERT_EQ(
+      h.append({settle(group, 1, gen, {dead(found.first.value, static_cast<std::uint32_t>(places.size()))})}),
+      error{});
+  EXPECT_EQ(h.apply(purge(group, 1, places)).found, std::vector(places.size(), true));
+}
+
 /// What must work on a disk that is full: 200 settles, each a commit, and a new subscription.
 void expect_consumers_go_on(shard_harness& h, std::uint32_t group) {
   EXPECT_EQ(h.append({reset(group, 1, 0)}), error{});
@@ -47,6 +69,7 @@ void expect_consumers_go_on(shard_harness& h, std::uint32_t group) {
   ASSERT_GT(next, 0u);
   for (std::uint64_t i = 0; i < 200; ++i)
     ASSERT_EQ(h.append({settle(group, 1, 1, {ack(i % next), retry((i * 7) % next, 1, 5000)})}), error{}) << i;
+  expect_dead_letters_go_on(h, group);
 }
 
 void trim_half(shard_harness& h) {
@@ -57,7 +80,8 @@ void trim_half(shard_harness& h) {
 }
 
 void expect_all_there(const shard& s, std::uint64_t last_sequence) {
-  const auto all = read_all(s, queue_id{1});
+  auto all = read_all(s, queue_id{1});
+  std::erase_if(all, [](const stored_batch& b) { return b.only_for.value != 0; });
   ASSERT_FALSE(all.empty());
   EXPECT_EQ(all.back().header.sequence.value, last_sequence);
   for (std::size_t i = 1; i < all.size(); ++i)
@@ -86,6 +110,30 @@ TEST(budget, refuses_messages_with_its_reason_and_leaves_everything_else_to_the_
   EXPECT_GT(p.accepted(), before + 50);
   EXPECT_LE(h.store().stats().file, o.budget);
   expect_all_there(h.store(), p.accepted());
+}
+
+TEST(budget, is_freed_by_purging_what_dead_letters_held_when_the_queue_was_trimmed) {
+  shard_options o = small_shard();
+  o.budget = 8u << 20;
+  o.reserve = 1u << 20;
+  shard_harness h(log_kind::local, o);
+  publisher p(h);
+  EXPECT_EQ(p.until_refused(20000).code, errc::no_space);
+  h.apply(reset(1, 1, 0));
+  const auto next = static_cast<std::uint32_t>(h.store().extent(queue_id{1}).value().next.value);
+  EXPECT_EQ(h.append({settle(1, 1, 1, {dead(0, next)})}), error{});
+  while (!h.apply(trim(1, next)).done)
+    ;
+  EXPECT_EQ(h.log().admission().code, errc::no_space) << "nothing that is held went";
+  const auto places = dead_places(h.store(), queue_id{1}, group_id{1}, next);
+  ASSERT_EQ(places.size(), next);
+  const auto half = places.begin() + static_cast<std::ptrdiff_t>(places.size() / 2);
+  h.apply(purge(1, 1, {places.begin(), half}));
+  EXPECT_EQ(h.log().admission(), error{});
+  EXPECT_THAT(h.store().verify({}), IsEmpty());
+  h.apply(purge(1, 1, {half, places.end()}));
+  EXPECT_EQ(h.store().stats().entries, 0u);
+  EXPECT_THAT(h.store().verify({}), IsEmpty());
 }
 
 TEST(budget, is_named_by_admission_once_it_is_used_up) {
