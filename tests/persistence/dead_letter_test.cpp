@@ -244,6 +244,45 @@ TEST_P(dead_letters, redriven_can_die_again_under_their_old_ids) {
   expect_sound();
 }
 
+TEST_P(dead_letters, that_are_gone_when_a_redrive_is_applied_leave_no_hole_behind) {
+  five_messages();
+  h.apply(settle(1, 1, 1, {dead(0, 5)}));
+  h.apply(purge(1, 1, {at(1, 1), at(1, 3)}));
+  const auto a = h.apply(redrive(1, 1, {at(1, 0), at(1, 1), at(1, 2), at(1, 3), at(1, 4)}));
+  EXPECT_EQ(a.found, (std::vector{true, false, true, false, true}));
+  EXPECT_EQ(a.next, queue_offset{8});
+  std::vector<std::uint32_t> ordinals;
+  for (const auto& b : read_all(h.store(), queue_id{1}))
+    if (b.only_for.value)
+      ordinals.push_back(b.first_ordinal);
+  EXPECT_THAT(ordinals, ElementsAre(0, 2, 4));
+  expect_sound();
+  h.apply(trim(1, 6));
+  EXPECT_EQ(h.store().find({shard_id{}, log_index{1}, 4}).value().base, queue_offset{7});
+  h.apply(settle(1, 1, 1, {dead(7)}));
+  EXPECT_EQ(all(1).at(0).id.ordinal, 4u);
+  expect_sound();
+}
+
+TEST_P(dead_letters, redriven_are_read_within_the_bytes_that_were_asked_for) {
+  h.apply(publish(1, {make_batch(7, 1, 1, 4, 100'000), make_batch(8, 1, 1, 1)}));
+  h.apply(reset(1, 1, 0));
+  h.apply(settle(1, 1, 1, {dead(0, 5)}));
+  h.apply(redrive(1, 1, {at(1, 0), at(1, 1), at(1, 2), at(1, 3), at(1, 4)}));
+  auto read = [&](std::uint64_t from, std::uint32_t most) {
+    std::vector<std::uint64_t> bases;
+    const auto found = h.store().read(queue_id{1}, queue_offset{from}, most).value();
+    for (const auto& b : found.batches)
+      bases.push_back(b.base.value);
+    EXPECT_EQ(found.next.value, bases.back() + 1);
+    return bases;
+  };
+  EXPECT_THAT(read(5, 1), ElementsAre(5));
+  EXPECT_THAT(read(6, 150'000), ElementsAre(6)) << "a second one would not fit";
+  EXPECT_THAT(read(6, 1u << 20), ElementsAre(6, 7, 8, 9));
+  EXPECT_THAT(read(4, 50'000), ElementsAre(4)) << "nor the first one behind others";
+}
+
 TEST_P(dead_letters, redriven_for_one_group_are_no_dead_letters_of_another) {
   five_messages();
   h.apply(settle(1, 1, 1, {dead(1)}));
