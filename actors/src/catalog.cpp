@@ -159,6 +159,20 @@ caf::result<group_reset> catalog_state::reset(reset_group r) {
   return self->delegate(children->group(**found), std::move(r));
 }
 
+caf::result<dead_page> catalog_state::list(list_dead r) {
+  auto found = definitions().expect_group(r.group);
+  if (!found)
+    return to_caf(found.error());
+  return self->delegate(children->group(**found), std::move(r));
+}
+
+caf::result<dead_settled> catalog_state::settle(settle_dead r) {
+  auto found = definitions().expect_group(r.group);
+  if (!found)
+    return to_caf(found.error());
+  return self->delegate(children->group(**found), std::move(r));
+}
+
 caf::result<group_status> catalog_state::change_group(std::string name,
                                                       catalog_pipeline::propose_function propose) {
   auto promise = self->make_response_promise<group_status>();
@@ -410,6 +424,8 @@ catalog_self::behavior_type catalog_behavior(catalog_self::stateful_pointer<cata
       [self](set_group& r) { return self->state.set(std::move(r)); },
       [self](pause_group& r) { return self->state.pause(std::move(r)); },
       [self](reset_group& r) { return self->state.reset(std::move(r)); },
+      [self](list_dead& r) { return self->state.list(std::move(r)); },
+      [self](settle_dead& r) { return self->state.settle(std::move(r)); },
       [self](describe_atom, const group_name& r) { return self->state.describe(r); },
       [self](delete_atom, group_name& r) { return self->state.remove(std::move(r)); },
       [self](list_groups_atom) { return self->state.group_names(); },

@@ -39,6 +39,8 @@ struct catalog_state {
   caf::result<group_status> set(set_group r);
   caf::result<group_status> pause(pause_group r);
   caf::result<group_reset> reset(reset_group r);
+  caf::result<dead_page> list(list_dead r);
+  caf::result<dead_settled> settle(settle_dead r);
   caf::result<bool> remove(group_name r);
   caf::result<group_status> describe(const group_name& r);
   caf::result<joined> enter(join r);

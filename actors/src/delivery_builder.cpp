@@ -1,40 +1,29 @@
 #include "delivery_builder.hpp"
 
+#include "batched_message.hpp"
+
 #include <algorithm>
 
 namespace troupe {
 
 namespace {
 
-/// The messages of a batch, as a filter sees one and the subscription sees all.
-class opened_batch final : public filter_subject, public batch_view {
+/// The messages of a batch, of which a filter sees one and the subscription all.
+class opened_batch final : public batch_view {
 public:
-  opened_batch(const batch_reader& batch, const filter& wanted) : batch_(batch), wanted_(wanted) {}
+  opened_batch(const batch_reader& batch, const filter& wanted)
+      : batch_(batch), subject_(batch), wanted_(wanted) {}
 
   bool wanted(std::uint32_t position, std::uint16_t attempts) override {
-    position_ = position;
-    attempts_ = attempts;
-    return wanted_.everything() || wanted_.matches(*this);
+    subject_.move_to(position, attempts);
+    return wanted_.everything() || wanted_.matches(subject_);
   }
   std::uint32_t order_key(std::uint32_t position) override { return batch_.meta(position).order_key_hash; }
 
-  std::uint32_t tag_hash() const override { return batch_.meta(position_).tag_hash; }
-  std::string_view tag() const override { return batch_.tag(position_); }
-  std::optional<std::string_view> property(std::string_view name) const override {
-    return batch_.property(position_, name);
-  }
-  std::optional<std::string_view> next_key(std::uint32_t& cursor) const override {
-    return batch_.next_key(position_, cursor);
-  }
-  std::uint8_t priority() const override { return batch_.meta(position_).priority; }
-  timestamp born() const override { return batch_.meta(position_).born; }
-  std::uint32_t attempt() const override { return attempts_ + 1u; }
-
 private:
   const batch_reader& batch_;
+  batched_message subject_;
   const filter& wanted_;
-  std::uint32_t position_ = 0;
-  std::uint16_t attempts_ = 0;
 };
 
 } // namespace

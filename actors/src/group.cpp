@@ -187,6 +187,7 @@ void group_state::change(const group_changed& c) {
     while (!members_.empty())
       end_member(members_.begin()->first, false,
                  {errc::not_found, "group " + definition_.name + " or its last topic was deleted"});
+  tell_dead_letters();
   open_joins();
   queues_->start_next();
   distribute();
@@ -250,6 +251,10 @@ void group_state::lost(const caf::down_msg& down) {
       ended.push_back(id);
   for (auto id : ended)
     end_member(id, !clean_end(down.reason), {});
+  if (dead_letters_ && dead_letters_.address() == down.source) {
+    dead_letters_ = nullptr;
+    tell_dead_letters();
+  }
   if (const auto died = queues_->lost(down.source)) {
     credit_.remove_queue(*died);
     // What it had not written is gone with it; nobody knows whose, and a flush must not call it durable.
@@ -337,6 +342,43 @@ void group_state::begin_resets() {
   }
 }
 
+// -- dead letters
+// ---------------------------------------------------------------------------------------------------
+
+error group_state::without_dead_letters() const {
+  if (definition_.options.mode != group_mode::broadcast)
+    return {};
+  return {errc::invalid_argument,
+          "group " + definition_.name + " is a broadcast group: it has no dead letters",
+          "a failing message of a broadcast group is passed over"};
+}
+
+void group_state::tell_dead_letters() {
+  if (without_dead_letters())
+    return;
+  if (!dead_letters_) {
+    dead_letters_ = spawn_dead_letters(self_->system(), ctx_, self_);
+    self_->monitor(dead_letters_);
+  }
+  dead_scope scope{definition_.id, definition_.name, definition_.options.dead_letter_retention, {}};
+  for (const auto& [id, t] : queues_->topics())
+    for (std::uint32_t n = 0; n < t.definition.options.queues; ++n)
+      scope.queues[t.definition.queue(n)] = {t.definition.name, n, t.topic};
+  self_->send(dead_letters_, std::move(scope));
+}
+
+caf::result<dead_page> group_state::list(list_dead& r) {
+  if (auto err = without_dead_letters())
+    return to_caf(err);
+  return self_->delegate(dead_letters_, std::move(r));
+}
+
+caf::result<dead_settled> group_state::settle(settle_dead& r) {
+  if (auto err = without_dead_letters())
+    return to_caf(err);
+  return self_->delegate(dead_letters_, std::move(r));
+}
+
 group_status group_state::describe(std::vector<subscription_status> queues) const {
   group_status s{.name = definition_.name, .options = definition_.options};
   s.queues = std::move(queues);
@@ -364,6 +406,8 @@ group_impl::behavior_type group(group_impl::stateful_pointer<group_state> self, 
       [self](const leave& l) { return self->state.remove(l); },
       [self](status_atom) { return self->state.status(); },
       [self](const reset_group& r) { return self->state.reset(r); },
+      [self](list_dead& r) { return self->state.list(r); },
+      [self](settle_dead& r) { return self->state.settle(r); },
       [=](const group_changed& c) { inside([&](auto& s) { s.change(c); }); },
       [=](const subscription_started& m) { inside([&](auto& s) { s.started(m); }); },
       [=](const subscription_ready& m) { inside([&](auto& s) { s.ready(m); }); },

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "dead_letters.hpp"
 #include "factories.hpp"
 #include "group_queues.hpp"
 
@@ -41,6 +42,8 @@ public:
   bool remove(const leave& l);
   caf::result<group_status> status();
   caf::result<group_reset> reset(const reset_group& r);
+  caf::result<dead_page> list(list_dead& r);
+  caf::result<dead_settled> settle(settle_dead& r);
   void change(const group_changed& c);
   void drain();
   void started(const subscription_started& s);
@@ -74,6 +77,8 @@ private:
   };
 
   joined answer_for(std::uint64_t member) const;
+  error without_dead_letters() const;
+  void tell_dead_letters();
   void begin_resets();
   void end_member(std::uint64_t id, bool failed, const error& tell);
   void distribute();
@@ -87,6 +92,7 @@ private:
   context_ptr ctx_;
   group_definition definition_;
   std::optional<group_queues> queues_;
+  dead_letter_actor dead_letters_;
   std::map<std::uint64_t, member> members_;
   std::uint64_t last_member_ = 0;
   std::vector<waiting_join> joins_;

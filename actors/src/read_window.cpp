@@ -75,6 +75,9 @@ void read_window::take(delivery_builder& built, const stored_batch& b, subscript
   const auto end = end_of(b);
   if (b.header.count == 0)
     return;
+  // Redriven for another group.
+  if (b.only_for.value != 0 && b.only_for != group_)
+    return core.hole(b.base, end, now);
   bytes_each_ = std::max(1u, b.header.size / b.header.count);
   if (auto bad = built.add(b)) {
     report_(log_level::error, "damaged", "a batch is damaged and passed over: " + to_string(bad));

@@ -44,8 +44,8 @@ public:
     block frame;
   };
 
-  read_window(std::shared_ptr<shard> data, queue_id queue, reporter report)
-      : data_(std::move(data)), queue_(queue), report_(std::move(report)) {}
+  read_window(std::shared_ptr<shard> data, queue_id queue, group_id group, reporter report)
+      : data_(std::move(data)), queue_(queue), group_(group), report_(std::move(report)) {}
 
   /// Begins to read at `from` for a grant: what to ask the QUEUE for, or nothing when the batch that was kept
   /// is enough; deliver() is next then. `selective`: a filter will pass messages over.
@@ -89,6 +89,7 @@ private:
 
   std::shared_ptr<shard> data_;
   queue_id queue_;
+  group_id group_;
   reporter report_;
   std::unique_ptr<reading> read_;
   std::uint64_t last_tag_ = 0;

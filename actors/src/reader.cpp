@@ -103,6 +103,58 @@ caf::result<queue_extents> reader_state::extents(const extents_request& r) const
   }));
 }
 
+caf::result<dead_found> reader_state::dead(const dead_request& r) const {
+  return to_reply(guarded<dead_found>([&]() -> result<dead_found> {
+    auto found = r.ids.empty() ? dead_of_queue(r) : dead_by_id(r);
+    if (found && r.messages)
+      add_batches(*found);
+    return found;
+  }));
+}
+
+result<dead_found> reader_state::dead_of_queue(const dead_request& r) const {
+  auto letters = data_->dead_letters(r.queue, r.group, r.after, r.max);
+  if (!letters)
+    return letters.error();
+  const bool full = letters->size() == r.max;
+  return dead_found{.letters = std::move(*letters), .batches = {}, .more = full};
+}
+
+result<dead_found> reader_state::dead_by_id(const dead_request& r) const {
+  dead_found found;
+  for (const auto& id : r.ids) {
+    auto queue = data_->origin(id);
+    if (!queue)
+      return queue.error();
+    if (!*queue)
+      continue;
+    auto letter = data_->find_dead_letter(**queue, r.group, id);
+    if (!letter)
+      return letter.error();
+    if (*letter)
+      found.letters.push_back(std::move(**letter));
+  }
+  return found;
+}
+
+/// The first one however large, then as many as a slice holds.
+void reader_state::add_batches(dead_found& found) const {
+  std::uint64_t bytes = 0;
+  for (const auto& letter : found.letters) {
+    auto batch = data_->find(letter.id);
+    bytes += batch ? batch->header.size : 0;
+    if (!found.batches.empty() && bytes > slice_bytes) {
+      found.letters.resize(found.batches.size());
+      found.more = true;
+      return;
+    }
+    if (batch)
+      found.batches.emplace_back(std::move(*batch));
+    else
+      found.batches.emplace_back();
+  }
+}
+
 reader_impl::behavior_type reader(reader_impl::stateful_pointer<reader_state> self,
                                   std::shared_ptr<shard> data) {
   ignore_strangers(self);
@@ -111,6 +163,7 @@ reader_impl::behavior_type reader(reader_impl::stateful_pointer<reader_state> se
       [self](fetch& f) { self->state.add(f); },
       [self](const get_message& g) { return self->state.find(g); },
       [self](const extents_request& r) { return self->state.extents(r); },
+      [self](const dead_request& r) { return self->state.dead(r); },
       [self](slice_atom) {
         if (from_here(self))
           self->state.read_slice();

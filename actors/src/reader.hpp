@@ -45,9 +45,13 @@ public:
   void read_slice();
   caf::result<found_message> find(const get_message& g) const;
   caf::result<queue_extents> extents(const extents_request& r) const;
+  caf::result<dead_found> dead(const dead_request& r) const;
 
 private:
   fetched read(const fetch& f) const;
+  result<dead_found> dead_of_queue(const dead_request& r) const;
+  result<dead_found> dead_by_id(const dead_request& r) const;
+  void add_batches(dead_found& found) const;
 
   reader_impl::pointer self_;
   std::shared_ptr<shard> data_;

@@ -30,7 +30,7 @@ void subscription_shell::init(subscription_config cfg) {
   origin_ = self_->clock().now();
   core_ = std::make_unique<shared_subscription>(subscription_limits{}, nullptr, cfg_.queue);
   settles_ = settle_window{cfg_.queue};
-  reads_ = read_window{data_, cfg_.queue,
+  reads_ = read_window{data_, cfg_.queue, cfg_.group_number,
                        [this](auto level, auto event, auto text) { report(level, event, std::move(text)); }};
   self_->monitor(cfg_.group);
   configure(cfg_.rules, cfg_.filter);
@@ -431,6 +431,8 @@ caf::result<subscription_status> subscription_shell::status() const {
     s.unsettled += extent->next.value - s.next.value;
     s.next = extent->next;
   }
+  if (auto dead = data_->dead_count(cfg_.queue, cfg_.group_number))
+    s.dead = *dead;
   if (s.floor >= s.next)
     return s;
   if (auto oldest = data_->stored_at(cfg_.queue, s.floor); oldest && *oldest)

@@ -109,7 +109,7 @@ private:
   /// What the GROUP was told is available; 0: it knows of nothing.
   std::uint64_t announced_ = 0;
   std::optional<timestamp> restore_at_;
-  read_window reads_{nullptr, queue_id{}, {}};
+  read_window reads_{nullptr, queue_id{}, group_id{}, {}};
   settle_window settles_{queue_id{}};
 
   std::uint64_t timer_ = 0;

@@ -107,6 +107,7 @@ void declare(CLI::App& app, context& ctx) {
   add_send_verb(app, ctx);
   add_receive_verb(app, ctx);
   add_group_verbs(app, ctx);
+  add_dlq_verbs(app, ctx);
   add_message_verbs(app, ctx);
   add_node_verbs(app, ctx);
   add_config_verbs(app, ctx);
@@ -223,7 +224,6 @@ void add_later_verb(CLI::App& app, const std::string& name, const std::string& f
 }
 
 void add_later_verbs(CLI::App& app) {
-  add_later_verb(app, "dlq", "dead-letter queues are");
   add_later_verb(app, "delay", "delayed messages are");
   add_later_verb(app, "transaction", "transactions are");
 }

@@ -80,6 +80,7 @@ void add_topic_verbs(CLI::App& app, context& ctx);
 void add_send_verb(CLI::App& app, context& ctx);
 void add_receive_verb(CLI::App& app, context& ctx);
 void add_group_verbs(CLI::App& app, context& ctx);
+void add_dlq_verbs(CLI::App& app, context& ctx);
 void add_message_verbs(CLI::App& app, context& ctx);
 void add_node_verbs(CLI::App& app, context& ctx);
 void add_config_verbs(CLI::App& app, context& ctx);

@@ -17,6 +17,13 @@ struct group_settings {
   std::optional<milliseconds> lease;
   std::optional<retry_schedule> retry;
   std::optional<std::uint32_t> max_unsettled;
+  std::optional<std::uint16_t> max_attempts;
+  std::optional<exhausted_action> on_exhausted;
+  std::optional<milliseconds> dead_letter_retention;
+
+  bool empty() const {
+    return !lease && !retry && !max_unsettled && !max_attempts && !on_exhausted && !dead_letter_retention;
+  }
 };
 struct group_name_only {
   std::string name;
@@ -28,6 +35,17 @@ void apply(const group_settings& s, group_options& options) {
   if (s.retry)
     options.retry = *s.retry;
   options.max_unsettled = s.max_unsettled.value_or(options.max_unsettled);
+  options.max_attempts = s.max_attempts.value_or(options.max_attempts);
+  options.on_exhausted = s.on_exhausted.value_or(options.on_exhausted);
+  options.dead_letter_retention = s.dead_letter_retention.value_or(options.dead_letter_retention);
+}
+
+/// How often a message is tried, and what becomes of it then.
+std::string attempts_of(const group_options& options) {
+  if (options.max_attempts == 0)
+    return "without end";
+  return "at most " + std::to_string(options.max_attempts) + ", then " +
+         std::string(to_string(options.on_exhausted));
 }
 
 int report(context& ctx, const std::string& verb, const group_info& group) {
@@ -36,8 +54,8 @@ int report(context& ctx, const std::string& verb, const group_info& group) {
   else
     ctx.out.text("group " + escape(group.name) + " " + verb + ": lease " +
                  format_duration(group.options.lease) + ", retries after " +
-                 format_retry(group.options.retry) + ", at most " + grouped(group.options.max_unsettled) +
-                 " unsettled messages per member\n");
+                 format_retry(group.options.retry) + ", attempts " + attempts_of(group.options) +
+                 ", at most " + grouped(group.options.max_unsettled) + " unsettled messages per member\n");
   return done;
 }
 
@@ -53,7 +71,7 @@ int create(context& ctx, const group_settings& s) {
 
 int set(context& ctx, const group_settings& s) {
   auto doing = "changing group '" + s.name + "'";
-  if (!s.lease && !s.retry && !s.max_unsettled)
+  if (s.empty())
     return ctx.misuse("group set", "nothing to change was given",
                       "name at least one option; see `troupe group set --help`");
   return ctx.with_client([&](client& c) {
@@ -119,6 +137,10 @@ void print(output& out, const group_info& group) {
               {"mode", std::string(to_string(group.options.mode))},
               {"lease", format_duration(group.options.lease)},
               {"retries after", format_retry(group.options.retry)},
+              {"attempts", attempts_of(group.options)},
+              {"dead letters kept", group.options.dead_letter_retention == milliseconds{0}
+                                        ? "for ever"
+                                        : format_duration(group.options.dead_letter_retention)},
               {"max unsettled", grouped(group.options.max_unsettled) + " per member"},
               {"lag", grouped(lag_of(group)) + " messages, " + format_duration(lag_time_of(group))}});
   table topics({"TOPIC", "FILTER"});
@@ -130,10 +152,11 @@ void print(output& out, const group_info& group) {
   for (const auto& m : group.members)
     members.row({m.name, m.node, format_time(m.since)});
   out.text(members.empty() ? "\nno members at present\n" : "\n" + members.text(out.colour()));
-  table queues({"TOPIC", ">QUEUE", ">FLOOR", ">NEXT", ">LAG", ">BEHIND", ">LEASED", ">RETRYING"});
+  table queues({"TOPIC", ">QUEUE", ">FLOOR", ">NEXT", ">LAG", ">BEHIND", ">LEASED", ">RETRYING", ">DEAD"});
   for (const auto& q : group.queues)
     queues.row({q.topic, std::to_string(q.queue), std::to_string(q.floor.value), std::to_string(q.next.value),
-                grouped(lag_of(q)), format_duration(q.lag_time), grouped(q.leased), grouped(q.retrying)});
+                grouped(lag_of(q)), format_duration(q.lag_time), grouped(q.leased), grouped(q.retrying),
+                grouped(q.dead)});
   if (!queues.empty())
     out.text("\n" + queues.text(out.colour()));
 }
@@ -268,21 +291,34 @@ void add_settings(CLI::App& verb, group_settings& s) {
       ->check(whole_number(0xffffffff));
   add_later_except(verb, "--mode", {"shared"}, "ordered and broadcast groups are");
   add_later(verb, "--order-by", "ordered groups are");
-  add_later(verb, "--max-attempts", "dead-letter queues are");
-  add_later(verb, "--on-exhausted", "dead-letter queues are");
-  add_later(verb, "--dead-letter-retention", "dead-letter queues are");
+  verb.add_option("--max-attempts", s.max_attempts,
+                  "The failure of this number is a message's last (16); 0: there is no last one")
+      ->check(whole_number(0xffff));
+  verb.add_option_function<std::string>(
+          "--on-exhausted",
+          [&s](const std::string& given) {
+            for (auto action :
+                 {exhausted_action::dead_letter, exhausted_action::drop, exhausted_action::block})
+              if (given == to_string(action))
+                s.on_exhausted = action;
+            if (!s.on_exhausted)
+              throw CLI::ValidationError("--on-exhausted", "must be dead-letter, drop or block");
+          },
+          "What becomes of it then: dead-letter (see `troupe dlq`), drop, or block (it is retried for ever)")
+      ->type_name("ACTION");
+  add_duration(verb, "--dead-letter-retention", s.dead_letter_retention,
+               "How long dead letters are kept with their messages (30d); 0: for ever");
 }
 
 void add_changes(CLI::App& group, context& ctx) {
   auto [create_verb, made] =
       add_verb(group, ctx, "create", "Creates a group before its first member comes", create);
   add_settings(*create_verb, *made);
-  examples(
-      *create_verb,
-      {"troupe group create billing", "troupe group create slow-work --lease 10m --max-unsettled 10",
-       "troupe group create mail --retry 10s,1m,10m,1h",
-       "troupe group create web-hooks --retry exponential:1s,2,10m~20%",
-       "Without attempts to count them up to, a failed message is retried after the last pause for ever."});
+  examples(*create_verb,
+           {"troupe group create billing", "troupe group create slow-work --lease 10m --max-unsettled 10",
+            "troupe group create mail --retry 10s,1m,10m,1h",
+            "troupe group create web-hooks --retry exponential:1s,2,10m~20%",
+            "troupe group create orders --max-attempts 5 --retry 1s,10s --dead-letter-retention 90d"});
 
   auto [set_verb, changes] = add_verb(group, ctx, "set", "Changes the given options of a group", set);
   add_settings(*set_verb, *changes);

@@ -9,9 +9,9 @@ namespace troupe::cli {
 namespace {
 
 json queue_of(const subscription_info& q) {
-  return {{"topic", q.topic},     {"queue", q.queue},      {"floor", q.floor.value},
-          {"next", q.next.value}, {"lag", lag_of(q)},      {"lag_ms", q.lag_time.count()},
-          {"leased", q.leased},   {"retrying", q.retrying}};
+  return {{"topic", q.topic},     {"queue", q.queue},       {"floor", q.floor.value},
+          {"next", q.next.value}, {"lag", lag_of(q)},       {"lag_ms", q.lag_time.count()},
+          {"leased", q.leased},   {"retrying", q.retrying}, {"dead", q.dead}};
 }
 
 json shard_of(const shard_info& s) {
@@ -82,6 +82,9 @@ json to_json(const group_info& group) {
     pauses.push_back(pause.count());
   object["retry_ms"] = std::move(pauses);
   object["retry"] = format_retry(group.options.retry);
+  object["max_attempts"] = group.options.max_attempts;
+  object["on_exhausted"] = to_string(group.options.on_exhausted);
+  object["dead_letter_retention_ms"] = group.options.dead_letter_retention.count();
   object["lease_ms"] = group.options.lease.count();
   object["max_unsettled"] = group.options.max_unsettled;
   object["paused"] = group.paused;
@@ -144,6 +147,22 @@ json to_json(const received_message& message, bool delivered) {
   return object;
 }
 
+json to_json(const dead_letter_info& letter, const std::string& group) {
+  json object{{"id", troupe::to_string(letter.id)},
+              {"topic", letter.topic},
+              {"queue", letter.queue},
+              {"offset", letter.offset.value}};
+  if (letter.message)
+    object = to_json(*letter.message, false);
+  object["group"] = group;
+  object["reason"] = troupe::to_string(letter.reason);
+  object["attempts"] = letter.attempts;
+  object["died"] = to_unix_ms(letter.died);
+  if (!letter.detail.empty())
+    object["detail"] = letter.detail;
+  return object;
+}
+
 std::uint64_t messages_of(const topic_info& topic) {
   std::uint64_t sum = 0;
   for (const auto& q : topic.queues)
@@ -182,6 +201,18 @@ std::string_view to_string(group_mode mode) {
     return "ordered";
   case group_mode::broadcast:
     return "broadcast";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(exhausted_action action) {
+  switch (action) {
+  case exhausted_action::dead_letter:
+    return "dead-letter";
+  case exhausted_action::drop:
+    return "drop";
+  case exhausted_action::block:
+    return "block";
   }
   return "unknown";
 }

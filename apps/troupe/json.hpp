@@ -2,6 +2,7 @@
 
 #include "output.hpp"
 
+#include "troupe/dead_letters.hpp"
 #include "troupe/producer.hpp"
 #include "troupe/status.hpp"
 
@@ -16,6 +17,9 @@ json to_json(const receipt& place, std::string_view durability);
 /// A message that was delivered (with its attempt) or read (without).
 json to_json(const received_message& message, bool delivered);
 
+/// A dead letter of a group: the message's fields, when it was read, and how it died.
+json to_json(const dead_letter_info& letter, const std::string& group);
+
 /// Sums over all queues.
 std::uint64_t messages_of(const topic_info& topic);
 std::uint64_t bytes_of(const topic_info& topic);
@@ -25,6 +29,7 @@ std::uint64_t lag_of(const group_info& group);
 milliseconds lag_time_of(const group_info& group);
 
 std::string_view to_string(group_mode mode);
+std::string_view to_string(exhausted_action action);
 std::string_view to_string(durability_level level);
 
 } // namespace troupe::cli

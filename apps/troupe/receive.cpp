@@ -138,7 +138,9 @@ private:
       return {};
     }
     for (const auto& m : messages)
-      if (auto err = from_.retry(m, s_.retry_delay.value_or(milliseconds{0})))
+      if (auto err = s_.settle == "reject"
+                         ? from_.reject(m, "receive --settle reject")
+                         : from_.retry(m, s_.retry_delay.value_or(milliseconds{0}), "receive --settle retry"))
         return err;
     return {};
   }
@@ -207,10 +209,10 @@ private:
     ++received_;
     if (*code == 0)
       return settle({m});
-    ctx_.out.note(
-        name + ": the command ended with " + std::to_string(*code) +
-        (*code == rejects ? "; rejecting is not supported yet, so it is retried" : ", so it is retried"));
-    return from_.retry(m, s_.retry_delay.value_or(milliseconds{0}));
+    const auto why = "the command ended with " + std::to_string(*code);
+    ctx_.out.note(name + ": " + why + (*code == rejects ? ": rejected" : ", so it is retried"));
+    return *code == rejects ? from_.reject(m, why)
+                            : from_.retry(m, s_.retry_delay.value_or(milliseconds{0}), why);
   }
 
   context& ctx_;
@@ -231,8 +233,9 @@ int receive(context& ctx, const receive_settings& s) {
     return ctx.misuse("receive", "--retry-delay is for --settle retry and --exec",
                       "leave it out, or add one of these");
   if (!s.command.empty() && s.settle != "ack")
-    return ctx.misuse("receive", "--exec and --settle " + s.settle + " exclude each other",
-                      "the exit code of the command settles: 0 acknowledges, anything else retries");
+    return ctx.misuse(
+        "receive", "--exec and --settle " + s.settle + " exclude each other",
+        "the exit code of the command settles: 0 acknowledges, 65 rejects, anything else retries");
   auto options = consumer_of(s);
   if (!options)
     return ctx.misuse("receive", options.error().reason, options.error().hint);
@@ -266,13 +269,13 @@ void add_receive_verb(CLI::App& app, context& ctx) {
   add_duration(*verb, "--wait", s->wait,
                "End when nothing came for so long (default: go on; Ctrl-C ends it)");
   verb->add_option("--settle", s->settle,
-                   "ack: they are done; retry: they come again; none: they go back to the group at the end, "
+                   "ack: they are done; retry: they come again; reject: to the dead letters; none: they go "
+                   "back to the group at the end, "
                    "as many as "
                    "the group lets one member hold")
       ->check([](const std::string& value) -> std::string {
-        if (value == "reject")
-          throw not_built_yet("receive --settle reject: dead-letter queues are not built yet");
-        return value == "ack" || value == "retry" || value == "none" ? "" : "must be ack, retry or none";
+        const bool known = value == "ack" || value == "retry" || value == "reject" || value == "none";
+        return known ? "" : "must be ack, retry, reject or none";
       })
       ->capture_default_str();
   add_duration(*verb, "--retry-delay", s->retry_delay,
@@ -280,7 +283,7 @@ void add_receive_verb(CLI::App& app, context& ctx) {
   verb->add_option(
       "--exec", s->command,
       "Run this for each message: the body on its stdin, the rest in TROUPE_ID, TROUPE_TOPIC, TROUPE_TAG, "
-      "TROUPE_KEYS, TROUPE_PROPERTIES, ...; exit code 0 acknowledges, anything else retries");
+      "TROUPE_KEYS, TROUPE_PROPERTIES, ...; exit code 0 acknowledges, 65 rejects, anything else retries");
   verb->add_flag("--quiet", s->quiet, "Print errors only");
   add_later_except(*verb, "--mode", {"shared"}, "ordered and broadcast groups are");
   examples(*verb, {"troupe receive orders --group billing",

@@ -4,6 +4,7 @@
 #include "json.hpp"
 #include "jsonl.hpp"
 #include "line_reader.hpp"
+#include "pace.hpp"
 #include "text.hpp"
 
 #include <unistd.h>
@@ -127,27 +128,6 @@ int send_one(context& ctx, const send_settings& s, message m) {
 
 // -- many
 // -----------------------------------------------------------------------------------------------------------
-
-/// Keeps to a rate: the n-th message not before n/rate seconds after the first. A late one does not make
-/// others early.
-class pace {
-public:
-  explicit pace(std::optional<double> per_second) : per_second_(per_second) {}
-  void wait(const interrupt& stop) {
-    if (!per_second_)
-      return;
-    auto step = std::chrono::duration_cast<clock::duration>(std::chrono::duration<double>(1 / *per_second_));
-    auto now = clock::now();
-    next_ = std::max(next_, now - step * 10);
-    if (next_ > now)
-      stop.wait_until(next_);
-    next_ += step;
-  }
-
-private:
-  std::optional<double> per_second_;
-  clock::time_point next_ = clock::now();
-};
 
 /// What a bad line costs: its number and reason, exit code 2. Nothing after it is sent.
 struct input_end {

@@ -2,7 +2,7 @@
 
 #include "troupe/batch.hpp"
 #include "troupe/node.hpp"
-#include "troupe/wire.hpp"
+#include "troupe/wire_admin.hpp"
 
 #include <caf/actor_system.hpp>
 #include <caf/event_based_actor.hpp>

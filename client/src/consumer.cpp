@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <exception>
 #include <mutex>
 #include <thread>
 
@@ -46,8 +47,10 @@ outcome handler_pool::judge(const leased_message& m, std::uint64_t& skipped) con
       return handle(m);
     ++skipped;
     return outcome::ack();
+  } catch (const std::exception& e) {
+    return outcome::retry(milliseconds{0}, e.what());
   } catch (...) {
-    return outcome::retry();
+    return outcome::retry(milliseconds{0}, "the handler threw something that is no std::exception");
   }
 }
 
@@ -82,9 +85,7 @@ std::chrono::steady_clock::duration handler_pool::turn(const std::vector<leased_
   for (; m != batch.end() && took < too_long_turn; ++m, took = clock::now() - began) {
     if (!messages->wanted(*m))
       continue;
-    const auto said = judge(*m, skipped);
-    runs.add(said.what == outcome::kind::ack ? settle_of(*m, settle_action::ack)
-                                             : settle_of(*m, settle_action::retry, said.delay));
+    runs.add(settle_of(*m, judge(*m, skipped)));
     --m->delivery->unhandled;
   }
   messages->settle(runs.take(), skipped);

@@ -75,6 +75,8 @@ void inbox::settle(const std::vector<settle_item>& items, std::uint64_t skipped)
     settles_.add(item);
     if (item.action == settle_action::ack)
       stats_.acked += item.count;
+    else if (item.action == settle_action::dead)
+      stats_.rejected += item.count;
     else if (!item.give_back)
       stats_.retried += item.count;
   }

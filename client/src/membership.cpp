@@ -2,6 +2,8 @@
 
 #include "outbox.hpp"
 
+#include "troupe/dead_letter.hpp"
+
 #include <algorithm>
 #include <random>
 
@@ -96,16 +98,25 @@ error membership::leave(milliseconds limit) {
 
 void membership::renew(const held_lease& lease) { caf::anon_send(actor_, lease); }
 
-settle_item settle_of(const leased_message& m, settle_action action, milliseconds delay, bool give_back) {
+settle_item settle_of(const leased_message& m, const outcome& said) {
   settle_item item;
   item.queue = m.delivery->queue;
   item.gen = m.delivery->gen;
   item.lease = m.delivery->lease;
   item.first = m.offset();
   item.count = 1;
-  item.action = action;
-  item.delay_ms = static_cast<std::uint32_t>(std::clamp<milliseconds::rep>(delay.count(), 0, UINT32_MAX));
-  item.give_back = give_back;
+  if (said.what == outcome::kind::ack)
+    return item;
+  item.action = said.what == outcome::kind::retry ? settle_action::retry : settle_action::dead;
+  item.delay_ms =
+      static_cast<std::uint32_t>(std::clamp<milliseconds::rep>(said.delay.count(), 0, UINT32_MAX));
+  item.detail = dead_detail(said.why);
+  return item;
+}
+
+settle_item give_back_of(const leased_message& m) {
+  auto item = settle_of(m, outcome::retry());
+  item.give_back = true;
   return item;
 }
 

@@ -34,7 +34,8 @@ private:
 };
 
 /// What becomes of one message.
-settle_item settle_of(const leased_message& m, settle_action action, milliseconds delay = milliseconds{0},
-                      bool give_back = false);
+settle_item settle_of(const leased_message& m, const outcome& said = {});
+/// Back to the group: no failure.
+settle_item give_back_of(const leased_message& m);
 
 } // namespace troupe

@@ -1,6 +1,7 @@
 #include "membership.hpp"
 #include "outbox.hpp"
 
+#include <exception>
 #include <mutex>
 #include <utility>
 
@@ -24,13 +25,12 @@ struct pull_consumer::impl {
     return why;
   }
 
-  error settle(const leased_message& m, settle_action action, milliseconds delay = milliseconds{0},
-               bool give_back = false) {
+  error settle(const leased_message& m, const troupe::outcome& said) {
     if (!m.delivery)
       return {errc::invalid_argument, "this is no delivered message", "settle messages that fetch() gave"};
-    if (delay < milliseconds{0})
+    if (said.delay < milliseconds{0})
       return {errc::invalid_argument, "the delay is negative", "choose 0 or more"};
-    messages().settle({settle_of(m, action, delay, give_back)});
+    messages().settle({settle_of(m, said)});
     return state();
   }
 
@@ -43,9 +43,11 @@ struct pull_consumer::impl {
         if (wanted(m))
           return false;
         ++skipped;
-        runs.add(settle_of(m, settle_action::ack));
+        runs.add(settle_of(m));
+      } catch (const std::exception& e) {
+        runs.add(settle_of(m, troupe::outcome::retry(milliseconds{0}, e.what())));
       } catch (...) {
-        runs.add(settle_of(m, settle_action::retry));
+        runs.add(settle_of(m, troupe::outcome::retry()));
       }
       return true;
     };
@@ -88,25 +90,32 @@ result<std::vector<leased_message>> pull_consumer::fetch(std::size_t max, millis
   return fetched;
 }
 
-error pull_consumer::ack(const leased_message& m) { return impl_->settle(m, settle_action::ack); }
+error pull_consumer::ack(const leased_message& m) { return impl_->settle(m, outcome::ack()); }
 
 error pull_consumer::ack(const std::vector<leased_message>& messages) {
   settle_runs runs;
   for (const auto& m : messages) {
     if (!m.delivery)
       return {errc::invalid_argument, "this is no delivered message", "settle messages that fetch() gave"};
-    runs.add(settle_of(m, settle_action::ack));
+    runs.add(settle_of(m));
   }
   impl_->messages().settle(runs.take());
   return impl_->state();
 }
 
-error pull_consumer::retry(const leased_message& m, milliseconds delay) {
-  return impl_->settle(m, settle_action::retry, delay);
+error pull_consumer::retry(const leased_message& m, milliseconds delay, std::string why) {
+  return impl_->settle(m, outcome::retry(delay, std::move(why)));
+}
+
+error pull_consumer::reject(const leased_message& m, std::string why) {
+  return impl_->settle(m, outcome::reject(std::move(why)));
 }
 
 error pull_consumer::give_back(const leased_message& m) {
-  return impl_->settle(m, settle_action::retry, milliseconds{0}, true);
+  if (!m.delivery)
+    return {errc::invalid_argument, "this is no delivered message", "give back messages that fetch() gave"};
+  impl_->messages().settle({give_back_of(m)});
+  return impl_->state();
 }
 
 error pull_consumer::renew(const leased_message& m) {

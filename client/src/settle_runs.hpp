@@ -39,7 +39,7 @@ private:
   static bool extend(settle_item& run, const settle_item& x) {
     if (run.queue != x.queue || run.gen != x.gen || run.lease != x.lease || run.action != x.action ||
         run.delay_ms != x.delay_ms || run.give_back != x.give_back ||
-        run.first.value + run.count != x.first.value)
+        run.first.value + run.count != x.first.value || run.detail != x.detail)
       return false;
     run.count += x.count;
     return true;

@@ -16,7 +16,7 @@ int main(int argc, char** argv) {
   auto consumer = troupe::consumer::start(
       *client, {.group = "billing", .topics = {{"orders"}}}, 2, [&](const troupe::leased_message&) {
         handled.release();
-        return troupe::outcome::ack(); // or retry(); an exception is a retry, too
+        return troupe::outcome::ack(); // or retry(), reject(); an exception is a retry, too
       });
   auto producer = troupe::producer::open(*client, {.topic = "orders"});
   for (int i = 0; i < 100; ++i)

@@ -92,6 +92,21 @@ result<read_result> shard::read(queue_id queue, queue_offset from, std::uint32_t
   });
 }
 
+result<std::optional<queue_id>> shard::origin(message_place message) const {
+  return guarded([&]() -> result<std::optional<queue_id>> {
+    const lmdb_txn txn(impl_->env->handle(), MDB_RDONLY);
+    const auto entry = txn.get(impl_->env->db().log, key_of(message.index));
+    if (!entry)
+      return std::optional<queue_id>{};
+    const auto header = decode_header(*entry);
+    if (!header)
+      return header.error();
+    if (header->kind != entry_kind::append)
+      return std::optional<queue_id>{};
+    return std::optional{header->queue};
+  });
+}
+
 result<stored_batch> shard::find(const message_id& message, queue_id* queue) const {
   return guarded([&]() -> result<stored_batch> {
     const auto& db = impl_->env->db();

@@ -77,7 +77,7 @@ protected:
   void ack(const std::vector<leased_message>& messages) {
     std::vector<settle_item> items;
     for (const auto& m : messages) {
-      items.push_back(settle_of(m, settle_action::ack));
+      items.push_back(settle_of(m));
       --m.delivery->unhandled;
     }
     box->settle(items);

@@ -305,17 +305,21 @@ TEST_F(cli_messages, a_command_settles_by_its_exit_code) {
   temporary_directory place;
   auto seen = (place.path() / "seen").string();
   works({"send", "exec", "the body", "--tag", "t", "--property", "to=me"});
-  // Fails the first time, rejects the second, takes it the third.
+  // Fails the first time, rejects it the second.
   auto command = "echo \"$TROUPE_ATTEMPT $TROUPE_TAG $TROUPE_PROPERTY_to $(cat)\" >> " + seen +
                  "; case $TROUPE_ATTEMPT in 1) exit 1;; 2) exit 65;; *) exit 0;; esac";
   auto said = troupe(
-      {"receive", "exec", "--group", "exec", "--max", "3", "--exec", command, "--retry-delay", "10ms"});
+      {"receive", "exec", "--group", "exec", "--max", "2", "--exec", command, "--retry-delay", "10ms"});
   EXPECT_EQ(said.status, 0) << said.err;
-  EXPECT_THAT(said.err, HasSubstr("rejecting is not supported yet"));
+  EXPECT_THAT(said.err, HasSubstr("ended with 65: rejected"));
   std::ifstream in(seen);
   std::string text((std::istreambuf_iterator<char>(in)), {});
-  EXPECT_EQ(text, "1 t me the body\n2 t me the body\n3 t me the body\n");
+  EXPECT_EQ(text, "1 t me the body\n2 t me the body\n");
   EXPECT_THAT(works_json({"receive", "exec", "--group", "exec", "--wait", "300ms"}), testing::IsEmpty());
+  const auto dead = works_json({"dlq", "list", "exec"});
+  ASSERT_EQ(dead.size(), 1u);
+  EXPECT_EQ(dead[0]["reason"], "rejected");
+  EXPECT_EQ(dead[0]["detail"], "the command ended with 65");
 }
 
 TEST_F(cli_messages, what_a_command_prints_does_not_mix_with_json) {

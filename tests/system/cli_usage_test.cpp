@@ -78,7 +78,7 @@ TEST_F(cli_usage, values_that_cannot_be_read_are_wrong_usage) {
   refused(2, {"receive", "t", "--group", "g", "--from", "yesterday"}, "yesterday");
   refused(2, {"receive", "t", "--group", "g", "--wait", "long"}, "long");
   refused(2, {"receive", "t", "--group", "g", "--max", "0"}, "--max");
-  refused(2, {"receive", "t", "--group", "g", "--settle", "forget"}, "ack, retry or none");
+  refused(2, {"receive", "t", "--group", "g", "--settle", "forget"}, "ack, retry, reject or none");
   refused(2, {"receive", "t", "--group", "g", "--filter", "a || "}, "tag 2 is missing");
   refused(2, {"receive", "t", "--group", "g", "--filter", "price > > 5"},
           "column 9 ('> 5'): expected a value");
@@ -125,8 +125,6 @@ TEST_F(cli_usage, a_body_over_the_limit_is_not_read_to_its_end) {
 TEST_F(cli_usage, verbs_that_are_not_built_yet_are_refused_by_name) {
   const std::vector<std::vector<std::string>> later{
       {"group", "subscribe", "g", "--topic", "t", "--filter", "x"},
-      {"dlq", "list", "g"},
-      {"dlq", "redrive", "g", "--all"},
       {"message", "find", "t", "--key", "k"},
       {"message", "trace", "0-1-0"},
       {"delay", "list"},
@@ -154,15 +152,22 @@ TEST_F(cli_usage, options_that_are_not_built_yet_are_refused_by_name) {
         option{send, {"--delay-level", "3"}}, option{send, {"--ttl", "10s"}},
         option{send, {"--transaction", "commit"}}, option{send, {"--priority", "5"}},
         option{receive, {"--mode", "ordered"}}, option{receive, {"--mode", "broadcast"}},
-        option{receive, {"--settle", "reject"}}, option{create, {"--priorities", "3"}},
-        option{create, {"--cleanup", "compact"}}, option{create, {"--key-index", "on"}},
-        option{create, {"--dedupe-key-window", "1h"}}, option{group, {"--mode", "ordered"}},
-        option{group, {"--max-attempts", "3"}}, option{group_set, {"--max-attempts", "3"}},
-        option{group, {"--order-by", "key"}}, option{group, {"--on-exhausted", "drop"}},
-        option{group, {"--dead-letter-retention", "30d"}}}) {
+        option{create, {"--priorities", "3"}}, option{create, {"--cleanup", "compact"}},
+        option{create, {"--key-index", "on"}}, option{create, {"--dedupe-key-window", "1h"}},
+        option{group, {"--mode", "ordered"}}, option{group, {"--order-by", "key"}}}) {
     refused(2, joined(verb, rest), "not built yet");
     refused(2, joined(verb, rest), rest.front());
   }
+}
+
+TEST_F(cli_usage, dead_letters_must_be_named_rightly) {
+  refused(2, {"dlq", "purge", "g"}, "which dead letters");
+  refused(2, {"dlq", "redrive", "g", "--id", "0-1"}, "not a message id");
+  refused(2, {"dlq", "show", "g", "first"}, "not a message id");
+  refused(2, {"dlq", "purge", "g", "--id", "0-1-0", "--all"}, "excludes");
+  refused(2, {"dlq", "redrive", "g", "--all", "--rate", "0"}, "--rate");
+  refused(2, {"group", "create", "g", "--on-exhausted", "burn"}, "dead-letter, drop or block");
+  refused(2, {"group", "create", "g", "--max-attempts", "65536"}, "--max-attempts");
 }
 
 TEST_F(cli_usage, without_a_node_it_says_so_and_where_it_looked) {

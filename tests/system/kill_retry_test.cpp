@@ -23,7 +23,7 @@ protected:
     node_.start();
     client_.emplace(connect(node_));
     must(client_->create_topic("work", {.queues = 2}));
-    must(client_->create_group("crew", {.retry = retry}));
+    must(client_->create_group("crew", {.retry = retry, .max_attempts = 0}));
     auto to = must(producer::open(*client_, {.topic = "work"}));
     std::vector<message> all;
     for (std::uint64_t n = 0; n < messages; ++n)

@@ -26,7 +26,8 @@ using catalog_actor = caf::typed_actor<
     // The GROUP, when it runs, hears of the change before the answer comes.
     caf::replies_to<set_group>::with<group_status>, caf::replies_to<pause_group>::with<group_status>,
     // Delegates to the GROUP.
-    caf::replies_to<reset_group>::with<group_reset>,
+    caf::replies_to<reset_group>::with<group_reset>, caf::replies_to<list_dead>::with<dead_page>,
+    caf::replies_to<settle_dead>::with<dead_settled>,
     caf::replies_to<describe_atom, group_name>::with<group_status>,
     caf::replies_to<delete_atom, group_name>::with<bool>, caf::replies_to<list_groups_atom>::with<names>,
     // Creates the group and its subscriptions when needed, checks consistency, delegates to the GROUP.

@@ -3,6 +3,7 @@
 #include "troupe/queue_actor.hpp"
 #include "troupe/subscription.hpp"
 #include "troupe/wire_admin.hpp"
+#include "troupe/wire_dead.hpp"
 
 #include <caf/typed_actor.hpp>
 
@@ -68,6 +69,8 @@ using group_actor = caf::typed_actor<
     // From the CATALOG: a new generation of the progress on a topic, queue by queue: when one fails, others
     // may be done. not_found when the group does not follow the topic or it has no such queue.
     caf::replies_to<reset_group>::with<group_reset>,
+    // From the CATALOG, passed on to the DEAD LETTER. invalid_argument for a broadcast group, which has none.
+    caf::replies_to<list_dead>::with<dead_page>, caf::replies_to<settle_dead>::with<dead_settled>,
     // INTERNAL
     caf::reacts_to<group_changed>,
     // INTERNAL: the node drains: members are dismissed, and joins refused, with shutting_down.

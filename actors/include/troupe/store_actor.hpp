@@ -9,6 +9,7 @@
 #include <caf/typed_actor.hpp>
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 /// The protocols of the STORE and the READER: what writes and what reads a shard. Local to a node.
@@ -119,13 +120,34 @@ struct queue_extents {
   std::vector<queue_extent> extents;
 };
 
+/// DEAD LETTER -> READER, request: dead letters of a group. Those of `ids` that there are; without any, those
+/// of one queue behind `after`, in the order of their ids.
+struct dead_request {
+  group_id group;
+  std::vector<message_place> ids;
+  queue_id queue;
+  std::optional<message_place> after;
+  /// At most so many.
+  std::uint32_t max = 0;
+  /// With the batches that hold them: then fewer, when these are large.
+  bool messages = false;
+};
+struct dead_found {
+  std::vector<dead_letter> letters;
+  /// One per letter, when they were asked for; nothing where the message cannot be read.
+  std::vector<std::optional<stored_batch>> batches;
+  /// There may be others behind the last one.
+  bool more = false;
+};
+
 /// READER: cold reads in its own thread, in slices of 1 MiB, first come first served per queue, round robin
 /// over queues.
 using reader_actor = caf::typed_actor<
     caf::reacts_to<fetch>,
     // The batch that holds the message. A shard knows no topics: `topic` is empty and `number` is the queue's
     // *id*; the CATALOG puts the topic's name and the queue's number in their place.
-    caf::replies_to<get_message>::with<found_message>, caf::replies_to<extents_request>::with<queue_extents>>;
+    caf::replies_to<get_message>::with<found_message>, caf::replies_to<extents_request>::with<queue_extents>,
+    caf::replies_to<dead_request>::with<dead_found>>;
 
 } // namespace troupe
 
@@ -141,3 +163,5 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::extents_request)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::queue_extents)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::fetch)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::fetched)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::dead_request)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::dead_found)

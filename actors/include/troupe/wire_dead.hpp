@@ -41,13 +41,15 @@ struct dead_status {
   std::uint16_t attempts = 0;
   std::int64_t died = 0;
   std::string detail;
+  /// The page's frame holds the message.
+  bool message = false;
 };
 struct dead_page {
   std::vector<dead_status> letters;
   /// Where to go on, when there may be more.
   dead_place next;
   bool more = false;
-  /// The messages, as delivery_frame.hpp lays them out; by their ids. Damaged ones are absent.
+  /// The messages, in the order of the letters that have one, as delivery_frame.hpp lays them out.
   block frame;
 };
 /// Forgets dead letters, or makes their messages visible again, at the end of their own queue and for this
@@ -75,7 +77,7 @@ template <class Inspector> auto inspect(Inspector& f, list_dead& x) {
 }
 template <class Inspector> auto inspect(Inspector& f, dead_status& x) {
   return f(caf::meta::type_name("dead_status"), x.id, x.topic, x.number, x.offset, x.reason, x.attempts,
-           x.died, x.detail);
+           x.died, x.detail, x.message);
 }
 template <class Inspector> auto inspect(Inspector& f, dead_page& x) {
   return f(caf::meta::type_name("dead_page"), x.letters, x.next, x.more, x.frame);

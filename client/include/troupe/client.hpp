@@ -1,5 +1,6 @@
 #pragma once
 
+#include "troupe/dead_letters.hpp"
 #include "troupe/definitions.hpp"
 #include "troupe/error.hpp"
 #include "troupe/ids.hpp"
@@ -91,6 +92,18 @@ public:
   result<std::vector<std::string>> list_groups();
   /// With its progress; members end with not_found. not_found.
   error delete_group(const std::string& name);
+
+  /// A page of the group's dead letters. What dies or is settled between two pages may be missed or be in
+  /// both. not_found (group, or a topic that it does not follow), invalid_argument (filter, max, too many
+  /// ids; a broadcast group has none).
+  result<dead_letter_page> dead_letters(const std::string& group, const dead_letter_query& query = {});
+  /// Forgets 1 to 1000 dead letters, and with the last group that needs a message its body, once it has left
+  /// its queue. One result each, in order.
+  result<std::vector<dead_letter_result>> purge(const std::string& group, const std::vector<message_id>& ids);
+  /// Makes 1 to 1000 of them visible again: at the end of their own queue, for this group only, with their
+  /// old id and as if they had never failed. One result each, in order.
+  result<std::vector<dead_letter_result>> redrive(const std::string& group,
+                                                  const std::vector<message_id>& ids);
 
   /// A message by its id. not_found when there is none or retention deleted it, corrupt when it is damaged.
   result<received_message> get(const message_id& id);

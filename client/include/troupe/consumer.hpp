@@ -65,18 +65,24 @@ public:
 
 /// What a handler says of a message.
 struct outcome {
-  enum class kind : std::uint8_t { ack, retry };
+  enum class kind : std::uint8_t { ack, retry, reject };
   kind what = kind::ack;
   /// retry: pause before it comes again; zero: the group's own.
   milliseconds delay{0};
+  /// retry and reject: what went wrong, for people who look at the dead letter (1024 bytes of it are kept).
+  std::string why;
   static outcome ack() { return {}; }
-  static outcome retry(milliseconds after = milliseconds{0}) { return {kind::retry, after}; }
+  static outcome retry(milliseconds after = milliseconds{0}, std::string why = {}) {
+    return {kind::retry, after, std::move(why)};
+  }
+  /// It will never succeed: to the dead letters at once.
+  static outcome reject(std::string why = {}) { return {kind::reject, milliseconds{0}, std::move(why)}; }
 };
 
 /// Receives messages of a group and settles them. Joins again by itself after reconnects.
 ///
 /// Push: `consumer::start` with a handler that runs on `threads` threads; its answer settles the message; an
-/// exception counts as retry. Leases of running handlers are renewed by themselves. Pull:
+/// exception counts as retry, with its text. Leases of running handlers are renewed by themselves. Pull:
 /// `pull_consumer::open`, fetch, settle.
 class consumer {
 public:
@@ -99,6 +105,7 @@ public:
     std::uint64_t received = 0;
     std::uint64_t acked = 0;
     std::uint64_t retried = 0;
+    std::uint64_t rejected = 0;
     std::uint64_t refused_settles = 0;
     std::uint64_t rejoins = 0;
     /// Of the acknowledged: what `consumer_options::wanted` refused.
@@ -135,8 +142,11 @@ public:
   /// Done: it does not come again.
   error ack(const leased_message& m);
   error ack(const std::vector<leased_message>& messages);
-  /// It failed and comes again after `delay`; zero: the group's own pause.
-  error retry(const leased_message& m, milliseconds delay = milliseconds{0});
+  /// It failed and comes again after `delay`; zero: the group's own pause. `why` is for people who look at
+  /// it, should it become a dead letter.
+  error retry(const leased_message& m, milliseconds delay = milliseconds{0}, std::string why = {});
+  /// It will never succeed: to the dead letters at once.
+  error reject(const leased_message& m, std::string why = {});
   /// Back to the group at once; no failure is recorded.
   error give_back(const leased_message& m);
   /// From now on the lease has its whole time again.

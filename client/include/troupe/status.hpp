@@ -36,6 +36,8 @@ struct subscription_info {
   std::uint64_t retrying = 0;
   /// The lag in messages: all between `floor` and `next` that are not settled.
   std::uint64_t unsettled = 0;
+  /// Dead letters.
+  std::uint64_t dead = 0;
 };
 struct member_info {
   std::string name;
