@@ -126,6 +126,11 @@ public:
   void add(std::uint64_t first, std::uint64_t next) { ranges_.assign(first, next, {}); }
   void remove(std::uint64_t first, std::uint64_t next) { ranges_.erase(first, next); }
   bool contains(std::uint64_t at) const { return ranges_.find(at) != ranges_.end(); }
+  /// Where the range of `at` ends; empty when it is not in the set.
+  std::optional<std::uint64_t> end_of(std::uint64_t at) const {
+    const auto it = ranges_.find(at);
+    return it == ranges_.end() ? std::nullopt : std::optional{it->second.next};
+  }
   /// Every offset from `floor` up to the answer is in the set; those below are forgotten. The way a floor
   /// moves.
   std::uint64_t merge_floor(std::uint64_t floor) {
