@@ -48,7 +48,7 @@ public:
       : data_(std::move(data)), queue_(queue), group_(group), report_(std::move(report)) {}
 
   /// Begins to read at `from` for a grant: what to ask the QUEUE for, or nothing when the batch that was kept
-  /// is enough; deliver() is next then. `selective`: a filter will pass messages over.
+  /// is enough; deliver() is next then. `selective`: a filter or an order will pass messages over.
   std::optional<question> begin(const grant& g, const subscription& core, bool selective, queue_offset from,
                                 timestamp now);
   /// False for an answer that is too late to count.

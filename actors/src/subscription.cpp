@@ -2,6 +2,7 @@
 
 #include "messaging.hpp"
 
+#include "troupe/ordered_subscription.hpp"
 #include "troupe/shared_subscription.hpp"
 
 #include <caf/actor_system.hpp>
@@ -17,6 +18,13 @@ using namespace std::chrono_literals;
 
 constexpr auto store_timeout = 30s;
 
+std::unique_ptr<subscription> new_core(const subscription_config& cfg) {
+  if (cfg.rules.mode == group_mode::ordered)
+    return std::make_unique<ordered_subscription>(subscription_limits{}, nullptr, cfg.rules.order_by,
+                                                  cfg.queue);
+  return std::make_unique<shared_subscription>(subscription_limits{}, nullptr, cfg.queue);
+}
+
 } // namespace
 
 subscription_shell::subscription_shell(subscription_impl::pointer self) : self_(self) {}
@@ -28,7 +36,7 @@ void subscription_shell::init(subscription_config cfg) {
   store_ = cfg_.ctx->stores[shard];
   wall_origin_ = cfg_.ctx->now();
   origin_ = self_->clock().now();
-  core_ = std::make_unique<shared_subscription>(subscription_limits{}, nullptr, cfg_.queue);
+  core_ = new_core(cfg_);
   settles_ = settle_window{cfg_.queue};
   reads_ = read_window{data_, cfg_.queue, cfg_.group_number,
                        [this](auto level, auto event, auto text) { report(level, event, std::move(text)); }};
@@ -176,7 +184,7 @@ void subscription_shell::serve(const grant& g) {
 }
 
 void subscription_shell::read(queue_offset from, timestamp at) {
-  const auto ask = reads_.begin(*grant_, *core_, !filter_->everything(), from, at);
+  const auto ask = reads_.begin(*grant_, *core_, !filter_->everything() || core_->needs_keys(), from, at);
   if (!ask)
     return deliver({.queue = cfg_.queue}, at);
   self_->send(cfg_.source,

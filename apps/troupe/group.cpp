@@ -20,9 +20,12 @@ struct group_settings {
   std::optional<std::uint16_t> max_attempts;
   std::optional<exhausted_action> on_exhausted;
   std::optional<milliseconds> dead_letter_retention;
+  std::optional<group_mode> mode;
+  std::optional<group_order> order_by;
 
   bool empty() const {
-    return !lease && !retry && !max_unsettled && !max_attempts && !on_exhausted && !dead_letter_retention;
+    return !mode && !order_by && !lease && !retry && !max_unsettled && !max_attempts && !on_exhausted &&
+           !dead_letter_retention;
   }
 };
 struct group_name_only {
@@ -38,6 +41,8 @@ void apply(const group_settings& s, group_options& options) {
   options.max_attempts = s.max_attempts.value_or(options.max_attempts);
   options.on_exhausted = s.on_exhausted.value_or(options.on_exhausted);
   options.dead_letter_retention = s.dead_letter_retention.value_or(options.dead_letter_retention);
+  options.mode = s.mode.value_or(options.mode);
+  options.order_by = s.order_by.value_or(options.order_by);
 }
 
 /// How often a message is tried, and what becomes of it then.
@@ -48,11 +53,17 @@ std::string attempts_of(const group_options& options) {
          std::string(to_string(options.on_exhausted));
 }
 
+std::string mode_of(const group_options& options) {
+  if (options.mode != group_mode::ordered)
+    return "shared";
+  return options.order_by == group_order::queue ? "ordered by queue" : "ordered by key";
+}
+
 int report(context& ctx, const std::string& verb, const group_info& group) {
   if (ctx.out.json_lines)
     ctx.out.line(to_json(group));
   else
-    ctx.out.text("group " + escape(group.name) + " " + verb + ": lease " +
+    ctx.out.text("group " + escape(group.name) + " " + verb + ": " + mode_of(group.options) + ", lease " +
                  format_duration(group.options.lease) + ", retries after " +
                  format_retry(group.options.retry) + ", attempts " + attempts_of(group.options) +
                  ", at most " + grouped(group.options.max_unsettled) + " unsettled messages per member\n");
@@ -60,7 +71,9 @@ int report(context& ctx, const std::string& verb, const group_info& group) {
 }
 
 int create(context& ctx, const group_settings& s) {
-  group_options options;
+  auto options = default_options(s.mode.value_or(group_mode::shared));
+  if (s.order_by && options.mode != group_mode::ordered)
+    return ctx.misuse("group create", "--order-by is for ordered groups", "add --mode ordered");
   apply(s, options);
   return ctx.with_client([&](client& c) {
     auto group = c.create_group(s.name, options);
@@ -283,14 +296,39 @@ void add_retry(CLI::App& verb, std::optional<retry_schedule>& value) {
       ->type_name("POLICY");
 }
 
+void add_order(CLI::App& verb, group_settings& s) {
+  verb.add_option_function<std::string>(
+          "--mode",
+          [&s](const std::string& given) {
+            if (given == "broadcast")
+              throw not_built_yet("--mode broadcast: broadcast groups are not built yet");
+            if (given != "shared" && given != "ordered")
+              throw CLI::ValidationError("--mode", "must be shared or ordered");
+            s.mode = given == "ordered" ? group_mode::ordered : group_mode::shared;
+          },
+          "shared (default), or ordered: one message of an order key at a time, in their order in the queue. "
+          "A "
+          "failure stops its key, and by default comes again after 1s. Fixed since the group was created")
+      ->type_name("MODE");
+  verb.add_option_function<std::string>(
+          "--order-by",
+          [&s](const std::string& given) {
+            if (given != "key" && given != "queue")
+              throw CLI::ValidationError("--order-by", "must be key or queue");
+            s.order_by = given == "queue" ? group_order::queue : group_order::key;
+          },
+          "Of an ordered group: key (default; messages without one have no order), or queue (all of its "
+          "messages)")
+      ->type_name("ORDER");
+}
+
 void add_settings(CLI::App& verb, group_settings& s) {
   verb.add_option("NAME", s.name, "Letters, digits, '_', '-', '%' and '|'; at most 120")->required();
   add_duration(verb, "--lease", s.lease, "How long a consumer may hold a message without settling it (60s)");
   add_retry(verb, s.retry);
   verb.add_option("--max-unsettled", s.max_unsettled, "Messages one member may hold unsettled (1000)")
       ->check(whole_number(0xffffffff));
-  add_later_except(verb, "--mode", {"shared"}, "ordered and broadcast groups are");
-  add_later(verb, "--order-by", "ordered groups are");
+  add_order(verb, s);
   verb.add_option("--max-attempts", s.max_attempts,
                   "The failure of this number is a message's last (16); 0: there is no last one")
       ->check(whole_number(0xffff));
@@ -317,6 +355,7 @@ void add_changes(CLI::App& group, context& ctx) {
   examples(*create_verb,
            {"troupe group create billing", "troupe group create slow-work --lease 10m --max-unsettled 10",
             "troupe group create mail --retry 10s,1m,10m,1h",
+            "troupe group create ledger --mode ordered --max-attempts 5",
             "troupe group create web-hooks --retry exponential:1s,2,10m~20%",
             "troupe group create orders --max-attempts 5 --retry 1s,10s --dead-letter-retention 90d"});
 

@@ -285,7 +285,7 @@ void add_receive_verb(CLI::App& app, context& ctx) {
       "Run this for each message: the body on its stdin, the rest in TROUPE_ID, TROUPE_TOPIC, TROUPE_TAG, "
       "TROUPE_KEYS, TROUPE_PROPERTIES, ...; exit code 0 acknowledges, 65 rejects, anything else retries");
   verb->add_flag("--quiet", s->quiet, "Print errors only");
-  add_later_except(*verb, "--mode", {"shared"}, "ordered and broadcast groups are");
+  add_later_except(*verb, "--mode", {"shared"}, "creating a group of another mode by joining it is");
   examples(*verb, {"troupe receive orders --group billing",
                    "troupe receive orders --group audit --filter 'paid || refunded' --from latest",
                    "troupe receive orders --group big --filter \"price > 100 AND region IN ('eu', 'us')\"",

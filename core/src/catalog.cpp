@@ -269,6 +269,12 @@ catalog_proposal catalog::set_group(const std::string& name, const group_options
     return err;
   if ((*found)->options == options)
     return std::optional<catalog_change>{};
+  if (options.mode != (*found)->options.mode || options.order_by != (*found)->options.order_by)
+    return error{errc::invalid_argument,
+                 "the mode of group " + quoted(name) +
+                     " and its order are fixed since it was created: what it "
+                     "has delivered was delivered by them",
+                 "make another group, and move it to where this one is: troupe group reset"};
   auto group = **found;
   group.options = options;
   return changed(std::move(group));

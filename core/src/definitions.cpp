@@ -97,6 +97,9 @@ error check_order(const group_options& options) {
   if (auto err =
           check("the number of messages of one key at a time", options.order_batch, 1, max_order_batch))
     return err;
+  if (options.order_batch > 1)
+    return {errc::not_supported, "this version delivers one message of a key at a time",
+            "leave the order batch at 1; larger ones come with a later version"};
   for (auto pause : pauses_of(options.retry))
     if (pause > max_pause_in_place) {
       auto err = out_of_range("a pause of an ordered group's retries", format_duration(pause),
@@ -110,9 +113,9 @@ error check_order(const group_options& options) {
 } // namespace
 
 error validate(const group_options& options) {
-  if (options.mode != group_mode::shared)
-    return {errc::not_supported, "this version has shared groups only",
-            "leave the mode at shared; ordered and broadcast groups come with a later version"};
+  if (options.mode > group_mode::ordered)
+    return {errc::not_supported, "this version has shared and ordered groups only",
+            "broadcast groups come with a later version; give each consumer a group of its own"};
   if (auto err = check("the lease", options.lease, min_lease, max_lease))
     return err;
   if (auto err = validate(options.retry))

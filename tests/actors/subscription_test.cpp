@@ -2,6 +2,7 @@
 
 #include "subscription.hpp"
 
+#include "troupe/batch.hpp"
 #include "troupe/delivery_frame.hpp"
 
 #include <gmock/gmock.h>
@@ -37,7 +38,7 @@ protected:
                                                .group_number = group_id{4},
                                                .queue = q1,
                                                .topic = "orders",
-                                               .rules = {{}, policy_},
+                                               .rules = {{}, policy_, mode_, order_by_},
                                                .filter = filter,
                                                .source = caf::actor_cast<queue_actor>(source_.handle())});
     run();
@@ -45,6 +46,14 @@ protected:
   void start(const std::string& filter = "*") {
     start_without_tail(filter);
     tail(0, 100);
+  }
+  /// Acknowledges runs of offsets, whoever has them.
+  void settle_all(const std::vector<std::pair<std::uint64_t, std::uint32_t>>& runs) {
+    settle_part part{1, consumer_.handle(), {}, 0};
+    for (const auto& [first, count] : runs)
+      part.items.push_back({.queue = q1, .gen = generation{1}, .first = queue_offset{first}, .count = count});
+    group_.send(aut, std::move(part));
+    run();
   }
   void tail(std::uint64_t first, std::uint64_t next) {
     source_.send(aut, tail_moved{q1, queue_offset{first}, queue_offset{next}});
@@ -100,7 +109,58 @@ protected:
   source_probe source_ = world_.make_probe<watch, fetch>();
   consumer_probe consumer_ = world_.make_probe<delivery, settled>();
   subscription_actor aut;
+  group_mode mode_ = group_mode::shared;
+  group_order order_by_ = group_order::key;
 };
+
+/// With order keys: the first letter of each body.
+stored_batch batch_in_order(const std::vector<std::string>& texts) {
+  batch_builder builder;
+  for (const auto& text : texts)
+    builder.add(message{.body = text, .order_key = text.substr(0, 1)});
+  auto b = builder.finish();
+  b.header.producer = producer_id{7};
+  b.header.epoch = producer_epoch{1};
+  b.header.sequence = batch_sequence{1};
+  return {b.header, queue_offset{0}, log_index{5}, 0, from_unix_ms(1), b.data};
+}
+
+TEST_F(subscription_actor_test,
+       an_ordered_one_delivers_a_message_of_each_key_and_the_next_when_it_is_settled) {
+  mode_ = group_mode::ordered;
+  start_without_tail();
+  tail(0, 5);
+  const auto batch = batch_in_order({"a1", "a2", "b1", "a3", "b2"});
+  allow(10);
+  answer(asked(), {batch}, 5);
+  EXPECT_EQ(outcome(), "a1 b1 | 2 0");
+  settle_all({{0, 1}});
+  allow(10);
+  answer(asked(), {batch}, 5);
+  EXPECT_EQ(outcome(), "a2 | 1 0");
+  settle_all({{1, 1}, {2, 1}});
+  allow(10);
+  answer(asked(), {batch}, 5);
+  EXPECT_EQ(outcome(), "a3 b2 | 2 0");
+}
+
+TEST_F(subscription_actor_test, one_that_is_ordered_by_queue_delivers_one_message_after_the_other) {
+  mode_ = group_mode::ordered;
+  order_by_ = group_order::queue;
+  start_without_tail();
+  tail(0, 5);
+  const auto batch = batch_in_order({"a1", "b1", "c1", "d1", "e1"});
+  allow(10);
+  answer(asked(), {batch}, 5);
+  EXPECT_EQ(outcome(), "a1 | 1 0");
+  allow(10);
+  EXPECT_EQ(outcome(), "| 0 0");
+  settle_all({{0, 1}});
+  allow(10);
+  if (const auto again = source_.take<fetch>(); !again.empty())
+    answer(again.back(), {batch}, 5);
+  EXPECT_EQ(outcome(), "b1 | 1 0");
+}
 
 TEST_F(subscription_actor_test, an_ack_of_a_lease_before_a_restart_counts_before_the_queue_speaks) {
   start_without_tail();

@@ -191,6 +191,15 @@ TEST_F(catalog_test, a_group_takes_other_options_and_keeps_the_rest) {
   EXPECT_EQ(aut.set_group("workers", options).error().code, errc::invalid_argument);
 }
 
+TEST_F(catalog_test, the_mode_of_a_group_and_its_order_are_fixed) {
+  carry_out(**aut.create_group("ledger", default_options(group_mode::ordered), window.last(), now));
+  auto options = default_options(group_mode::ordered);
+  options.order_by = group_order::queue;
+  EXPECT_EQ(aut.set_group("ledger", options).error().code, errc::invalid_argument);
+  EXPECT_EQ(aut.set_group("ledger", {}).error().code, errc::invalid_argument);
+  EXPECT_EQ(aut.group("ledger")->options, default_options(group_mode::ordered));
+}
+
 TEST_F(catalog_test, a_group_is_paused_and_resumed) {
   carry_out(**aut.create_group("workers", {}, window.last(), now));
   carry_out(**aut.pause_group("workers", true));

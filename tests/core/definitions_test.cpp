@@ -53,7 +53,12 @@ TEST(topic_options, take_messages_of_up_to_4_mib) {
 TEST(group_options, are_valid_by_default) { EXPECT_EQ(to_string(validate(group_options{})), "none"); }
 
 TEST(group_options, other_than_shared_belong_to_a_later_version) {
-  EXPECT_EQ(validate(group_options{.mode = group_mode::ordered}).code, errc::not_supported);
+  EXPECT_EQ(validate(default_options(group_mode::ordered)).code, errc::none);
+  EXPECT_EQ(validate(group_options{.mode = group_mode::ordered}).code, errc::invalid_argument)
+      << "two hours are too long in place";
+  auto batched = default_options(group_mode::ordered);
+  batched.order_batch = 2;
+  EXPECT_EQ(validate(batched).code, errc::not_supported);
   EXPECT_EQ(validate(group_options{.mode = group_mode::broadcast}).code, errc::not_supported);
 }
 

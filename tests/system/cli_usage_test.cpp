@@ -154,10 +154,16 @@ TEST_F(cli_usage, options_that_are_not_built_yet_are_refused_by_name) {
         option{receive, {"--mode", "ordered"}}, option{receive, {"--mode", "broadcast"}},
         option{create, {"--priorities", "3"}}, option{create, {"--cleanup", "compact"}},
         option{create, {"--key-index", "on"}}, option{create, {"--dedupe-key-window", "1h"}},
-        option{group, {"--mode", "ordered"}}, option{group, {"--order-by", "key"}}}) {
+        option{group, {"--mode", "broadcast"}}}) {
     refused(2, joined(verb, rest), "not built yet");
     refused(2, joined(verb, rest), rest.front());
   }
+}
+
+TEST_F(cli_usage, a_mode_and_its_order_must_be_named_rightly) {
+  refused(2, {"group", "create", "g", "--mode", "sorted"}, "shared or ordered");
+  refused(2, {"group", "create", "g", "--mode", "ordered", "--order-by", "tag"}, "key or queue");
+  refused(2, {"group", "create", "g", "--order-by", "key"}, "--order-by is for ordered groups");
 }
 
 TEST_F(cli_usage, dead_letters_must_be_named_rightly) {
