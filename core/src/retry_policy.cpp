@@ -132,8 +132,12 @@ error validate(const retry_schedule& s) {
   for (auto pause : s.steps)
     if (auto err = check("a pause of the retry policy", pause))
       return err;
-  if (!s.steps.empty())
-    return {};
+  if (!s.steps.empty()) {
+    if (s.initial == milliseconds{0} && s.factor == 0 && s.maximum == milliseconds{0})
+      return {};
+    return {errc::invalid_argument, "the retry policy has both a list of pauses and growing ones",
+            "leave the list empty, or the first pause, the factor and the longest pause at 0"};
+  }
   if (auto err = check("the first pause of the retry policy", s.initial))
     return err;
   if (auto err = check("the longest pause of the retry policy", s.maximum))

@@ -133,6 +133,16 @@ TEST(retry_policy, that_cannot_be_read_is_refused_and_says_why) {
   }
 }
 
+TEST(retry_policy, cannot_be_a_list_and_grow_at_the_same_time) {
+  const std::vector<milliseconds> steps{1s};
+  EXPECT_FALSE(validate({.steps = steps}));
+  for (const auto& both : {retry_schedule{.steps = steps, .initial = 1s},
+                           {.steps = steps, .factor = 200},
+                           {.steps = steps, .maximum = 1h},
+                           {.steps = steps, .initial = milliseconds{-1}}})
+    EXPECT_NE(validate(both).reason.find("both a list"), std::string::npos);
+}
+
 TEST(retry_policy, out_of_its_limits_is_refused_and_says_which) {
   const auto steps = [](std::size_t n) { return retry_schedule{.steps = std::vector<milliseconds>(n, 1s)}; };
   EXPECT_FALSE(validate(steps(64)));
