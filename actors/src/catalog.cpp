@@ -69,6 +69,9 @@ void catalog_state::init(context_ptr context, catalog_start start) {
   if (!start.orphaned_queues.empty())
     tell_retention(start.orphaned_queues, {}, true);
   leftovers.assign(start.leftovers.begin(), start.leftovers.end());
+  for (const auto& l : leftovers)
+    if (const auto place = definitions().find(l.queue))
+      ++forgetting[{l.group, place->topic->id}];
   clean_up();
 }
 
@@ -150,6 +153,38 @@ caf::result<group_status> catalog_state::pause(pause_group r) {
       r.name, [r](const catalog& has, const catalog_ids&) { return has.pause_group(r.name, r.paused); });
 }
 
+caf::result<group_status> catalog_state::subscribe(subscribe_group r) {
+  auto wanted = read_subscribe(r);
+  if (!wanted)
+    return to_caf(wanted.error());
+  return r.remove ? remove_topic(r) : add_topic(r, std::move(*wanted));
+}
+
+caf::result<group_status> catalog_state::add_topic(const subscribe_group& r, wanted_subscription wanted) {
+  const start_position start{r.start, from_unix_ms(r.start_time)};
+  auto propose = [this, name = r.name, wanted, start](const catalog& has,
+                                                      const catalog_ids&) -> catalog_proposal {
+    const auto* group = has.group(name);
+    const auto* topic = has.topic(wanted.topic);
+    // A place of before would be taken for the new one, and then be dropped under it.
+    if (group && topic && forgetting.contains({group->id, topic->id}))
+      return error{errc::overloaded,
+                   "what group " + name + " had of topic " + wanted.topic + " is still being forgotten",
+                   "try again; the node's log says what holds it up", 1000ms};
+    return has.subscribe(name, wanted, begin_in_new_topic(start, ctx->now()));
+  };
+  return change_group({group_key(r.name), topic_key(r.what.topic)}, r.name, std::move(propose), {});
+}
+
+caf::result<group_status> catalog_state::remove_topic(const subscribe_group& r) {
+  auto propose = [r](const catalog& has, const catalog_ids&) {
+    return has.unsubscribe(r.name, r.what.topic);
+  };
+  return change_group({group_key(r.name), topic_key(r.what.topic)}, r.name, std::move(propose), [this, r] {
+    forget_progress(definitions().group(r.name)->id, *definitions().topic(r.what.topic));
+  });
+}
+
 caf::result<group_reset> catalog_state::reset(reset_group r) {
   auto found = definitions().expect_group(r.name);
   if (!found)
@@ -175,13 +210,21 @@ caf::result<dead_settled> catalog_state::settle(settle_dead r) {
 
 caf::result<group_status> catalog_state::change_group(std::string name,
                                                       catalog_pipeline::propose_function propose) {
+  return change_group({group_key(name)}, name, std::move(propose), {});
+}
+
+caf::result<group_status> catalog_state::change_group(std::vector<std::string> names, std::string name,
+                                                      catalog_pipeline::propose_function propose,
+                                                      std::function<void()> then) {
   auto promise = self->make_response_promise<group_status>();
-  change({group_key(name)}, std::move(propose), [this, promise, name](const error& err) mutable {
+  auto finish = [this, promise, name = std::move(name), then = std::move(then)](const error& err) mutable {
     if (err)
-      promise.deliver(to_caf(err));
-    else
-      promise.delegate(children->group(*definitions().group(name)), status_atom::value);
-  });
+      return static_cast<void>(promise.deliver(to_caf(err)));
+    if (then)
+      then();
+    promise.delegate(children->group(*definitions().group(name)), status_atom::value);
+  };
+  change(std::move(names), std::move(propose), std::move(finish));
   return promise;
 }
 
@@ -213,9 +256,11 @@ caf::result<joined> catalog_state::enter(join r) {
   for (const auto& s : *wanted)
     names.push_back(topic_key(s.topic));
   start_position start{static_cast<start_position::kind>(r.start), from_unix_ms(r.start_time)};
-  auto propose = [this, group = r.group, wanted = std::move(*wanted), start](const catalog& has,
-                                                                             const catalog_ids& last) {
-    return has.join(group, wanted, not_later(start, ctx->now()), last, ctx->now());
+  auto propose = [this, group = r.group, wanted = std::move(*wanted), start,
+                  again = r.version != 0](const catalog& has, const catalog_ids& last) {
+    const auto begin = not_later(start, ctx->now());
+    return again ? has.rejoin(group, wanted, begin, last, ctx->now())
+                 : has.join(group, wanted, begin, last, ctx->now());
   };
   change(std::move(names), std::move(propose), [this, promise, r = std::move(r)](const error& err) mutable {
     if (err || draining)
@@ -337,6 +382,24 @@ void catalog_state::end_group(const group_definition& gone) {
   clean_up();
 }
 
+void catalog_state::forget_progress(group_id group, const topic_definition& topic) {
+  for (auto queue : queues_of(topic)) {
+    leftovers.push_back({group, queue});
+    ++forgetting[{group, topic.id}];
+  }
+  clean_up();
+}
+
+/// A topic that was deleted meanwhile has taken all of it along; its id does not come again.
+void catalog_state::forgotten(const leftover& l) {
+  const auto place = definitions().find(l.queue);
+  if (!place)
+    return;
+  const auto at = forgetting.find({l.group, place->topic->id});
+  if (at != forgetting.end() && --at->second == 0)
+    forgetting.erase(at);
+}
+
 void catalog_state::clean_up() {
   while (cleaning < max_cleaning && !leftovers.empty()) {
     auto next = leftovers.front();
@@ -347,7 +410,9 @@ void catalog_state::clean_up() {
         .then(
             [this, next](const applied& outcome) {
               --cleaning;
-              if (!outcome.done)
+              if (outcome.done)
+                forgotten(next);
+              else
                 leftovers.push_front(next);
               clean_up();
             },
@@ -356,7 +421,7 @@ void catalog_state::clean_up() {
               --cleaning;
               leftovers.clear();
               report(log_level::warning, "group_progress_kept",
-                     "progress of a deleted group could not be removed now: " + to_string(from_caf(err)));
+                     "progress that no group needs could not be removed now: " + to_string(from_caf(err)));
             });
   }
 }
@@ -423,6 +488,7 @@ catalog_self::behavior_type catalog_behavior(catalog_self::stateful_pointer<cata
       [self](create_group& r) { return self->state.create(std::move(r)); },
       [self](set_group& r) { return self->state.set(std::move(r)); },
       [self](pause_group& r) { return self->state.pause(std::move(r)); },
+      [self](subscribe_group& r) { return self->state.subscribe(std::move(r)); },
       [self](reset_group& r) { return self->state.reset(std::move(r)); },
       [self](list_dead& r) { return self->state.list(std::move(r)); },
       [self](settle_dead& r) { return self->state.settle(std::move(r)); },

@@ -14,10 +14,12 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace troupe {
@@ -38,6 +40,7 @@ struct catalog_state {
   caf::result<group_status> create(create_group r);
   caf::result<group_status> set(set_group r);
   caf::result<group_status> pause(pause_group r);
+  caf::result<group_status> subscribe(subscribe_group r);
   caf::result<group_reset> reset(reset_group r);
   caf::result<dead_page> list(list_dead r);
   caf::result<dead_settled> settle(settle_dead r);
@@ -62,6 +65,14 @@ struct catalog_state {
 private:
   const catalog& definitions() const { return changes->definitions(); }
   caf::result<group_status> change_group(std::string name, catalog_pipeline::propose_function propose);
+  /// `then`: once it is durable, before the GROUP is asked for its state.
+  caf::result<group_status> change_group(std::vector<std::string> names, std::string name,
+                                         catalog_pipeline::propose_function propose,
+                                         std::function<void()> then);
+  caf::result<group_status> add_topic(const subscribe_group& r, wanted_subscription wanted);
+  caf::result<group_status> remove_topic(const subscribe_group& r);
+  void forget_progress(group_id group, const topic_definition& topic);
+  void forgotten(const leftover& l);
   void change(std::vector<std::string> names, catalog_pipeline::propose_function propose,
               catalog_pipeline::finish_function finish);
   void arm();
@@ -87,6 +98,8 @@ private:
   /// Progress of deleted groups that is removed once the GROUP has ended, and what is to be removed now.
   std::unordered_map<caf::actor_addr, std::vector<leftover>> ending;
   std::deque<leftover> leftovers;
+  /// How many of these there are, under way or not, of groups that go on with other topics.
+  std::map<std::pair<group_id, topic_id>, std::size_t> forgetting;
   std::size_t cleaning = 0;
   std::size_t lookups = 0;
 };

@@ -2,14 +2,15 @@
 
 #include "factories.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace troupe {
 
 namespace {
 
-/// Queues of deleted topics that still hold something, and progress of deleted groups: a crash came between
-/// the removal of the definition and that of the data.
+/// Queues of deleted topics that still hold something, and progress of deleted groups and ended
+/// subscriptions: a crash came between the removal of the definition and that of the data.
 error find_remains(const node_context& ctx, const catalog& definitions, catalog_start& start) {
   for (std::uint32_t n = 1; n <= start.last.queue.value && n != 0; ++n) {
     const queue_id queue{n};
@@ -26,8 +27,13 @@ error find_remains(const node_context& ctx, const catalog& definitions, catalog_
         start.orphaned_queues.push_back(queue);
       continue;
     }
+    const auto follows = [&](group_id group) {
+      const auto* known = definitions.group(group);
+      return known && std::ranges::any_of(known->subscriptions,
+                                          [&](const auto& s) { return s.topic == place->topic->id; });
+    };
     for (const auto& [group, row] : *subscriptions)
-      if (!definitions.group(group))
+      if (!follows(group))
         start.leftovers.push_back({group, queue});
   }
   return {};

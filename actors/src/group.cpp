@@ -62,8 +62,30 @@ caf::result<joined> group_state::add(const join& j) {
 }
 
 joined group_state::answer_for(std::uint64_t id) const {
-  return {caf::actor_cast<caf::actor>(self_), id,
-          static_cast<std::uint32_t>(definition_.options.lease.count()), definition_.options.max_unsettled};
+  return {caf::actor_cast<caf::actor>(self_),
+          id,
+          static_cast<std::uint32_t>(definition_.options.lease.count()),
+          definition_.options.max_unsettled,
+          definition_.options.mode,
+          definition_.version,
+          topics()};
+}
+
+std::vector<topic_filter> group_state::topics() const {
+  std::vector<topic_filter> all;
+  for (const auto& [id, t] : queues_->topics())
+    all.push_back({t.definition.name, t.filter});
+  return all;
+}
+
+/// Who still waits to be a member learns it with its answer.
+void group_state::tell_members(const std::vector<topic_filter>& before) {
+  const auto same = [](const auto& a, const auto& b) { return a.topic == b.topic && a.filter == b.filter; };
+  const auto present = topics();
+  if (std::ranges::equal(before, present, same))
+    return;
+  for (const auto& [id, m] : members_)
+    tell(self_, m.consumer, group_news{id, definition_.version, present});
 }
 
 void group_state::end_member(std::uint64_t id, bool failed, const error& why) {
@@ -178,6 +200,7 @@ void group_state::released(const messages_released& r) {
 
 void group_state::change(const group_changed& c) {
   const bool other_options = c.definition.options != definition_.options;
+  const auto before = topics();
   definition_ = c.definition;
   if (other_options)
     credit_.set_max_unsettled(definition_.options.max_unsettled);
@@ -187,6 +210,7 @@ void group_state::change(const group_changed& c) {
     while (!members_.empty())
       end_member(members_.begin()->first, false,
                  {errc::not_found, "group " + definition_.name + " or its last topic was deleted"});
+  tell_members(before);
   tell_dead_letters();
   open_joins();
   queues_->start_next();
@@ -383,8 +407,7 @@ group_status group_state::describe(std::vector<subscription_status> queues) cons
   group_status s{.name = definition_.name, .options = definition_.options};
   s.queues = std::move(queues);
   s.paused = definition_.paused;
-  for (const auto& [id, t] : queues_->topics())
-    s.topics.push_back({t.definition.name, t.filter});
+  s.topics = topics();
   for (const auto& [id, m] : members_)
     s.members.push_back({m.name, caf::to_string(m.consumer.node()), to_unix_ms(m.since)});
   return s;

@@ -77,6 +77,8 @@ private:
   };
 
   joined answer_for(std::uint64_t member) const;
+  std::vector<topic_filter> topics() const;
+  void tell_members(const std::vector<topic_filter>& before);
   error without_dead_letters() const;
   void tell_dead_letters();
   void begin_resets();

@@ -5,6 +5,19 @@
 
 namespace troupe {
 
+namespace {
+
+error check_start(std::uint8_t kind, std::int64_t time) {
+  if (kind > static_cast<std::uint8_t>(start_position::kind::time))
+    return {errc::invalid_argument, "unknown start position " + std::to_string(kind),
+            "start at earliest, latest or a time"};
+  if (time < 0 || time > to_unix_ms(max_time))
+    return {errc::invalid_argument, "the start time is not within the years 1970 to 9999"};
+  return {};
+}
+
+} // namespace
+
 error check_join(const join& r) {
   if (!r.consumer)
     return {errc::invalid_argument, "the join names no consumer that deliveries could go to",
@@ -13,12 +26,7 @@ error check_join(const join& r) {
     return {errc::invalid_argument, "the member's name has " + std::to_string(r.member.size()) +
                                         " bytes; at most " + std::to_string(max_member_name) +
                                         " are allowed"};
-  if (r.start > static_cast<std::uint8_t>(start_position::kind::time))
-    return {errc::invalid_argument, "unknown start position " + std::to_string(r.start),
-            "start at earliest, latest or a time"};
-  if (r.start_time < 0 || r.start_time > to_unix_ms(max_time))
-    return {errc::invalid_argument, "the start time is not within the years 1970 to 9999"};
-  return {};
+  return check_start(r.start, r.start_time);
 }
 
 result<std::vector<wanted_subscription>> read_join(join& r) {
@@ -35,10 +43,28 @@ result<std::vector<wanted_subscription>> read_join(join& r) {
   return wanted;
 }
 
+result<wanted_subscription> read_subscribe(const subscribe_group& r) {
+  if (r.remove)
+    return wanted_subscription{r.what.topic, {}};
+  if (auto wrong = check_start(static_cast<std::uint8_t>(r.start), r.start_time))
+    return wrong;
+  auto parsed = parse_filter(r.what.filter);
+  if (!parsed)
+    return parsed.error();
+  return wanted_subscription{r.what.topic, (*parsed)->text()};
+}
+
 start_position not_later(start_position start, timestamp now) {
   const bool latest = start.from == start_position::kind::latest ||
                       (start.from == start_position::kind::time && start.at > now);
   return latest ? start_position{start_position::kind::latest, now} : start;
+}
+
+start_position begin_in_new_topic(start_position start, timestamp now) {
+  if (start.from == start_position::kind::earliest)
+    return {};
+  const bool latest = start.from == start_position::kind::latest || start.at > now;
+  return {start_position::kind::time, latest ? now : start.at};
 }
 
 } // namespace troupe

@@ -200,6 +200,19 @@ void add_later(CLI::App& verb, const std::string& name, const std::string& featu
   add_later_except(verb, name, {}, feature);
 }
 
+result<start_position> start_of(const std::string& from) {
+  if (from == "earliest")
+    return start_position{};
+  if (from == "latest")
+    return start_position{start_position::kind::latest, {}};
+  auto at = parse_time(from);
+  if (!at)
+    return error{errc::invalid_argument,
+                 "--from " + escape(from, 80) + " is neither earliest, latest nor a time",
+                 "write RFC 3339 (2024-05-01T12:30:00Z) or Unix milliseconds"};
+  return start_position{start_position::kind::time, *at};
+}
+
 void add_later_except(CLI::App& verb, const std::string& name, const std::vector<std::string>& same,
                       const std::string& feature) {
   verb.add_option_function<std::string>(

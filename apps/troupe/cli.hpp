@@ -56,6 +56,9 @@ std::pair<CLI::App*, std::shared_ptr<Options>> add_verb(CLI::App& app, context& 
 /// Examples under a verb's help, one per line: the command, two or more blanks, what it does.
 void examples(CLI::App& verb, const std::vector<std::string>& lines);
 
+/// The value of a `--from`: earliest, latest or a time.
+result<start_position> start_of(const std::string& from);
+
 // Options with units. What cannot be parsed is wrong usage, with the reason.
 CLI::Option* add_duration(CLI::App& verb, const std::string& name, std::optional<milliseconds>& value,
                           const std::string& text);

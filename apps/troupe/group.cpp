@@ -2,6 +2,9 @@
 #include "json.hpp"
 #include "text.hpp"
 
+#include "troupe/consumer.hpp"
+#include "troupe/filter.hpp"
+
 #include <charconv>
 
 namespace troupe::cli {
@@ -196,6 +199,71 @@ int remove(context& ctx, const group_name_only& s) {
   });
 }
 
+struct subscribe_settings {
+  std::string name;
+  std::string topic;
+  std::optional<std::string> filter;
+  std::optional<std::string> from;
+  bool remove = false;
+};
+
+/// What does not go together, or cannot be read; `at` is where the group begins in a new topic.
+error check(const subscribe_settings& s, start_position& at) {
+  if (s.remove && (s.filter || s.from))
+    return {errc::invalid_argument, "--remove takes neither --filter nor --from", "leave them out"};
+  if (s.remove)
+    return {};
+  if (!s.filter)
+    return {errc::invalid_argument, "neither --filter nor --remove was given",
+            "--filter '*' subscribes to everything in the topic"};
+  if (auto parsed = parse_filter(*s.filter); !parsed)
+    return parsed.error();
+  auto start = start_of(s.from.value_or("earliest"));
+  if (!start)
+    return start.error();
+  at = *start;
+  return {};
+}
+
+int subscribe(context& ctx, const subscribe_settings& s) {
+  start_position start;
+  if (auto wrong = check(s, start))
+    return ctx.misuse("group subscribe", wrong.reason, wrong.hint);
+  return ctx.with_client([&](client& c) {
+    auto group = s.remove ? c.unsubscribe_group(s.name, s.topic)
+                          : c.subscribe_group(s.name, {s.topic, *s.filter}, start);
+    if (!group)
+      return ctx.fail("changing what group '" + s.name + "' subscribes to", group.error());
+    if (ctx.out.json_lines)
+      ctx.out.line(to_json(*group));
+    std::string all;
+    for (const auto& t : group->topics)
+      all += "  " + escape(t.topic) + " with filter " + escape(t.filter) + "\n";
+    ctx.out.text("group " + escape(s.name) + " subscribes to\n" + all);
+    return static_cast<int>(done);
+  });
+}
+
+void add_subscribe(CLI::App& group, context& ctx) {
+  auto [verb, s] =
+      add_verb(group, ctx, "subscribe", "Adds a topic to a group, changes its filter, or ends it", subscribe);
+  verb->add_option("NAME", s->name, "The group")->required();
+  verb->add_option("--topic", s->topic, "The topic")->required();
+  verb->add_option("--filter", s->filter,
+                   "What the group gets of it: '*', tags ('a || b') or SQL92 over properties, tag, keys, "
+                   "priority, born and attempt");
+  verb->add_option("--from", s->from,
+                   "Where it begins in a topic that is new to it: earliest (default), latest or a time");
+  verb->add_flag("--remove", s->remove,
+                 "End it: the group's progress and its dead letters on the topic are forgotten");
+  examples(*verb,
+           {"troupe group subscribe billing --topic orders --filter 'paid || refunded'",
+            "troupe group subscribe billing --topic invoices --filter '*' --from latest",
+            "troupe group subscribe billing --topic invoices --remove",
+            "Members learn it and stay; give those that start later the same topics and filters.",
+            "What waits is judged by the new filter; what the old one passed over does not come back."});
+}
+
 struct reset_settings {
   std::string name;
   std::string topic;
@@ -379,8 +447,8 @@ void add_changes(CLI::App& group, context& ctx) {
 } // namespace
 
 void add_group_verbs(CLI::App& app, context& ctx) {
-  auto* group =
-      app.add_subcommand("group", "Create, list, describe, change, pause, reset and delete consumer groups");
+  auto* group = app.add_subcommand(
+      "group", "Create, list, describe, change, subscribe, pause, reset and delete consumer groups");
   group->require_subcommand(1);
   add_changes(*group, ctx);
   add_reset(*group, ctx);
@@ -397,7 +465,7 @@ void add_group_verbs(CLI::App& app, context& ctx) {
   delete_verb->add_option("NAME", deleted->name, "The group")->required();
   examples(*delete_verb, {"troupe group delete billing"});
 
-  add_later_verb(*group, "subscribe", "changing a subscription for all members is");
+  add_subscribe(*group, ctx);
 }
 
 } // namespace troupe::cli

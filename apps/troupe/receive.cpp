@@ -35,19 +35,6 @@ struct receive_settings {
   bool quiet = false;
 };
 
-result<start_position> start_of(const std::string& from) {
-  if (from == "earliest")
-    return start_position{};
-  if (from == "latest")
-    return start_position{start_position::kind::latest, {}};
-  auto at = parse_time(from);
-  if (!at)
-    return error{errc::invalid_argument,
-                 "--from " + escape(from, 80) + " is neither earliest, latest nor a time",
-                 "write RFC 3339 (2024-05-01T12:30:00Z) or Unix milliseconds"};
-  return start_position{start_position::kind::time, *at};
-}
-
 result<consumer_options> consumer_of(const receive_settings& s) {
   auto start = start_of(s.from);
   if (!start)

@@ -2,6 +2,7 @@
 
 #include "troupe/batch.hpp"
 #include "troupe/client.hpp"
+#include "troupe/consumer.hpp"
 #include "troupe/message.hpp"
 
 #include <algorithm>
@@ -155,6 +156,19 @@ result<group_info> client::set_group(const std::string& name, const group_option
 
 result<group_info> client::pause_group(const std::string& name, bool paused) {
   return converted<group_info>(impl_->ask<group_status>(troupe::pause_group{name, paused}));
+}
+
+result<group_info> client::subscribe_group(const std::string& name, const topic_subscription& what,
+                                           const start_position& start) {
+  troupe::subscribe_group r{.name = name, .what = {what.topic, what.filter}};
+  r.start = start.from;
+  r.start_time = to_unix_ms(start.at);
+  return converted<group_info>(impl_->ask<group_status>(std::move(r)));
+}
+
+result<group_info> client::unsubscribe_group(const std::string& name, const std::string& topic) {
+  return converted<group_info>(
+      impl_->ask<group_status>(troupe::subscribe_group{.name = name, .what = {topic, "*"}, .remove = true}));
 }
 
 result<std::vector<reset_info>> client::reset_group(const std::string& name, const reset_options& options) {

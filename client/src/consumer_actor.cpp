@@ -25,8 +25,9 @@ bool is_final(errc code) {
   }
 }
 
-join to_join(const consumer_options& o, caf::actor consumer) {
+join to_join(const consumer_options& o, std::uint64_t version, caf::actor consumer) {
   join j;
+  j.version = version;
   j.group = o.group;
   j.member = o.member;
   for (const auto& t : o.topics)
@@ -67,7 +68,7 @@ void consumer_state::join_group() {
   if (!directory_ || group_ || leaving_)
     return;
   const auto attempt = ++attempt_;
-  self->request(directory_, cfg_.timeout, to_join(cfg_.options, caf::actor_cast<caf::actor>(self)))
+  self->request(directory_, cfg_.timeout, to_join(cfg_.options, version_, caf::actor_cast<caf::actor>(self)))
       .then([this, attempt](const joined& j) { joined_group(attempt, j); },
             [this, attempt](caf::error& why) { not_joined(attempt, from_caf(why)); });
 }
@@ -82,11 +83,26 @@ void consumer_state::joined_group(std::uint64_t attempt, const joined& j) {
   member_ = j.member;
   lease_ = milliseconds{j.lease_ms};
   opened_ = true;
+  learn(j.version, j.topics);
   pause_.reset();
   self->monitor(group_);
   cfg_.messages->joined(j.max_unsettled);
   tell_broker();
   arm_renewal();
+}
+
+void consumer_state::learn(std::uint64_t version, const std::vector<topic_filter>& topics) {
+  if (topics.empty())
+    return;
+  version_ = version;
+  cfg_.options.topics.clear();
+  for (const auto& t : topics)
+    cfg_.options.topics.push_back({t.topic, t.filter});
+}
+
+void consumer_state::learn(const group_news& n) {
+  if (group_ && n.member == member_)
+    learn(n.version, n.topics);
 }
 
 void consumer_state::not_joined(std::uint64_t attempt, error why) {
@@ -273,6 +289,7 @@ caf::behavior consumer_actor(caf::stateful_actor<consumer_state>* self, consumer
       [self](soon_atom) { self->state.tell_soon(); },
       [self](renew_atom, std::uint64_t membership) { self->state.renew_leases(membership); },
       [self](const held_lease& held) { self->state.renew_one(held); },
+      [self](const group_news& n) { self->state.learn(n); },
       [self](const dismissed& d) { self->state.was_dismissed(d); },
       [self](rejoin_atom, std::uint64_t attempt) { self->state.rejoin(attempt); },
       [self](leave_atom) { self->state.leave_group(); },

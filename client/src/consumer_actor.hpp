@@ -57,6 +57,7 @@ struct consumer_state {
   void confirmed(const settled& s);
   void renew_leases(std::uint64_t membership);
   void renew_one(const held_lease& held);
+  void learn(const group_news& n);
   void was_dismissed(const dismissed& d);
   void group_lost(const caf::down_msg& down);
   void leave_group();
@@ -65,6 +66,7 @@ struct consumer_state {
   caf::event_based_actor* self;
 
 private:
+  void learn(std::uint64_t version, const std::vector<topic_filter>& topics);
   void joined_group(std::uint64_t attempt, const joined& j);
   void not_joined(std::uint64_t attempt, error why);
   void lose_membership(const error& why);
@@ -87,6 +89,8 @@ private:
   caf::actor group_;
   std::uint64_t member_ = 0;
   std::uint64_t attempt_ = 0;
+  /// Of the group's definition, as far as we learned it; what the group subscribes to is in cfg_ then.
+  std::uint64_t version_ = 0;
   milliseconds lease_{0};
   /// Queues with settles that are not known to be durable, each with the first confirmation that was asked
   /// for after its last settle; 0: none yet.

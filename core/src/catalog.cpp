@@ -337,8 +337,9 @@ catalog_proposal catalog::join(const std::string& name, std::span<const wanted_s
     return error{errc::inconsistent_subscription,
                  "all members of a group subscribe alike: group " + quoted(name) + " has " + spell(has) +
                      "; this member asks for " + spell(asked),
-                 "subscribe as the group does, use another group, or begin anew with: troupe group delete " +
-                     name};
+                 "subscribe as the group does, use another group, or change it for all members with: troupe "
+                 "group subscribe " +
+                     name + " --topic TOPIC --filter FILTER"};
   }
   group_definition made;
   if (known) {
@@ -353,6 +354,64 @@ catalog_proposal catalog::join(const std::string& name, std::span<const wanted_s
   made.subscriptions = std::move(subscriptions);
   change.entry.groups.push_back(std::move(made));
   return std::optional{std::move(change)};
+}
+
+catalog_proposal catalog::rejoin(const std::string& name, std::span<const wanted_subscription> wanted,
+                                 const start_position& start, const catalog_ids& last, timestamp now) const {
+  const auto* known = group(name);
+  if (known && !known->subscriptions.empty())
+    return std::optional<catalog_change>{};
+  return join(name, wanted, start, last, now);
+}
+
+catalog_proposal catalog::subscribe(const std::string& name, const wanted_subscription& wanted,
+                                    const start_position& start) const {
+  auto found = expect_group(name);
+  if (!found)
+    return found.error();
+  auto topic = expect_topic(wanted.topic);
+  if (!topic)
+    return topic.error();
+  auto group = **found;
+  auto at = std::ranges::find(group.subscriptions, (*topic)->id, &group_subscription::topic);
+  if (at == group.subscriptions.end()) {
+    if (group.subscriptions.size() >= max_subscriptions)
+      return error{errc::too_large,
+                   "group " + quoted(name) + " subscribes to " + std::to_string(max_subscriptions) +
+                       " topics, and more are not allowed",
+                   "use another group, or end one of them with: troupe group subscribe " + name +
+                       " --topic TOPIC --remove"};
+    group.subscriptions.push_back({(*topic)->id, wanted.filter, start});
+  } else if (at->filter == wanted.filter) {
+    return std::optional<catalog_change>{};
+  } else {
+    at->filter = wanted.filter;
+  }
+  auto change = changed(std::move(group));
+  (*change)->names.push_back(topic_key(wanted.topic));
+  return change;
+}
+
+catalog_proposal catalog::unsubscribe(const std::string& name, const std::string& topic_name) const {
+  auto found = expect_group(name);
+  if (!found)
+    return found.error();
+  auto topic = expect_topic(topic_name);
+  if (!topic)
+    return topic.error();
+  auto group = **found;
+  if (std::erase_if(group.subscriptions, [&](const auto& s) { return s.topic == (*topic)->id; }) == 0)
+    return error{errc::not_found,
+                 "group " + quoted(name) + " does not subscribe to topic " + quoted(topic_name),
+                 "see what it subscribes to with: troupe group describe " + name};
+  if (group.subscriptions.empty())
+    return error{errc::invalid_argument,
+                 "topic " + quoted(topic_name) + " is the only one that group " + quoted(name) +
+                     " subscribes to",
+                 "let it subscribe to another one first, or delete it with: troupe group delete " + name};
+  auto change = changed(std::move(group));
+  (*change)->names.push_back(topic_key(topic_name));
+  return change;
 }
 
 // -- state

@@ -348,6 +348,102 @@ TEST_F(catalog_fixture, a_group_that_runs_hears_of_other_options_before_they_are
   EXPECT_EQ(world_.ask<group_status>(aut, set_group{"missing", options}).error().code, errc::not_found);
 }
 
+TEST_F(catalog_fixture, members_learn_what_their_group_subscribes_to_and_stay) {
+  create("orders", 1);
+  create("refunds", 1);
+  publish_one("refunds", "early");
+  auto consumer = world_.make_probe<delivery, dismissed, group_news>();
+  auto joins = [&](const std::string& filter, std::uint64_t version) {
+    join j{"workers", {}, {{"orders", filter}}, 0, 0, consumer.handle()};
+    j.version = version;
+    return world_.ask<joined>(aut, std::move(j));
+  };
+  auto member = joins("paid", 0);
+  ASSERT_TRUE(member);
+  EXPECT_NE(member->version, 0u);
+  ASSERT_EQ(member->topics.size(), 1u);
+  EXPECT_EQ(member->topics[0].filter, "paid");
+  auto wider = world_.ask<group_status>(aut, subscribe_group{"workers", {"orders", "*"}});
+  ASSERT_TRUE(wider) << to_string(wider.error());
+  auto more = world_.ask<group_status>(aut, subscribe_group{"workers", {"refunds", "*"}});
+  ASSERT_TRUE(more) << to_string(more.error());
+  EXPECT_EQ(more->members.size(), 1u);
+  EXPECT_EQ(more->topics.size(), 2u);
+  auto news = consumer.take<group_news>();
+  ASSERT_EQ(news.size(), 2u);
+  EXPECT_EQ(news[1].member, member->member);
+  EXPECT_GT(news[0].version, member->version);
+  EXPECT_GT(news[1].version, news[0].version);
+  EXPECT_EQ(news[1].topics.size(), 2u);
+  publish_one("orders", "untagged");
+  consumer.send(member->group, consume{.member = member->member, .messages = 10, .bytes = 1000});
+  run();
+  EXPECT_EQ(consumer.take<delivery>().size(), 2u) << "of both topics, by the new filter";
+  EXPECT_TRUE(consumer.take<dismissed>().empty());
+  EXPECT_EQ(joins("paid", 0).error().code, errc::inconsistent_subscription);
+  auto back = joins("paid", member->version);
+  ASSERT_TRUE(back) << "it was a member";
+  EXPECT_EQ(back->version, news[1].version);
+  EXPECT_EQ(back->topics.size(), 2u);
+}
+
+TEST_F(catalog_fixture, a_topic_that_its_group_gave_up_leaves_no_progress_and_begins_anew) {
+  create("orders", 1);
+  create("refunds", 1);
+  publish_one("refunds", "one");
+  auto consumer = world_.make_probe<delivery, settled, dismissed, group_news>();
+  auto member = world_.ask<joined>(
+      aut, join{"workers", "me", {{"orders", "*"}, {"refunds", "*"}}, 0, 0, consumer.handle()});
+  ASSERT_TRUE(member);
+  const auto refunds = queue_id{2};
+  ASSERT_FALSE(ctx_->shards[0]->subscriptions(refunds)->empty());
+  auto less = world_.ask<group_status>(aut, subscribe_group{"workers", {"refunds", {}}, true});
+  ASSERT_TRUE(less) << to_string(less.error());
+  EXPECT_EQ(less->topics.size(), 1u);
+  EXPECT_EQ(less->members.size(), 1u);
+  EXPECT_TRUE(ctx_->shards[0]->subscriptions(refunds)->empty());
+  EXPECT_FALSE(ctx_->shards[0]->subscriptions(queue_id{1})->empty());
+  EXPECT_TRUE(consumer.take<dismissed>().empty());
+  subscribe_group again{"workers", {"refunds", "*"}};
+  again.start = start_position::kind::latest;
+  advance(std::chrono::seconds{1});
+  auto anew = world_.ask<group_status>(aut, again);
+  ASSERT_TRUE(anew) << to_string(anew.error());
+  ASSERT_EQ(anew->queues.size(), 2u);
+  EXPECT_EQ(anew->queues[1].topic, "refunds");
+  EXPECT_EQ(anew->queues[1].floor, queue_offset{1}) << "latest: not what was there before";
+}
+
+TEST_F(catalog_fixture, a_subscription_is_refused_for_bad_filters_positions_and_unknown_topics) {
+  create("orders", 1);
+  ASSERT_TRUE(world_.ask<group_status>(aut, create_group{"workers", {}}));
+  auto refusal = [this](subscribe_group r) {
+    auto answer = world_.ask<group_status>(aut, std::move(r));
+    return answer ? errc::none : answer.error().code;
+  };
+  EXPECT_EQ(refusal({"workers", {"orders", "a ="}}), errc::invalid_argument);
+  EXPECT_EQ(refusal({"workers", {"missing", "*"}}), errc::not_found);
+  EXPECT_EQ(refusal({"nobody", {"orders", "*"}}), errc::not_found);
+  subscribe_group odd{"workers", {"orders", "*"}};
+  odd.start = static_cast<start_position::kind>(9);
+  EXPECT_EQ(refusal(odd), errc::invalid_argument);
+  odd.start = start_position::kind::time;
+  odd.start_time = -1;
+  EXPECT_EQ(refusal(odd), errc::invalid_argument);
+}
+
+TEST_F(catalog_fixture, progress_of_an_ended_subscription_is_removed_after_a_crash) {
+  create("orders", 1);
+  ASSERT_TRUE(world_.ask<group_status>(aut, create_group{"workers", {}}));
+  end(aut);
+  auto begun = world_.ask<applied>(
+      ctx_->stores[0], propose_request{reset_entry{group_id{1}, queue_id{1}, 0, queue_offset{0}}});
+  ASSERT_TRUE(begun) << to_string(begun.error());
+  ASSERT_FALSE(ctx_->shards[0]->subscriptions(queue_id{1})->empty());
+  aut = start();
+  EXPECT_TRUE(ctx_->shards[0]->subscriptions(queue_id{1})->empty());
+}
+
 TEST_F(catalog_fixture, a_deleted_group_dismisses_its_members_and_leaves_no_progress) {
   create("orders", 1);
   publish_one("orders", "one");

@@ -260,6 +260,21 @@ TEST_F(ConsumerActor, JoinsAgainWhenTheGroupDismissesIt) {
   EXPECT_EQ(broker.joins.size(), 2u);
 }
 
+TEST_F(ConsumerActor, KeepsWhatItsGroupSubscribesToForItsReconnects) {
+  open();
+  ASSERT_EQ(broker.joins.size(), 1u);
+  EXPECT_EQ(broker.joins[0].version, 0u) << "it has learned nothing yet";
+  tell(group_news{99, 5, {{"nonsense", "*"}}});
+  tell(group_news{41, 6, {{"orders", "paid"}, {"refunds", "*"}}});
+  line.down();
+  line.up(broker.directory);
+  ASSERT_EQ(broker.joins.size(), 2u);
+  EXPECT_EQ(broker.joins[1].version, 6u);
+  ASSERT_EQ(broker.joins[1].topics.size(), 2u);
+  EXPECT_EQ(broker.joins[1].topics[0].filter, "paid");
+  EXPECT_EQ(broker.joins[1].topics[1].topic, "refunds");
+}
+
 TEST_F(ConsumerActor, EndsWithTheReasonWhenItsGroupIsDeleted) {
   open();
   tell(dismissed{41, errc::not_found, "the group was deleted"});

@@ -235,8 +235,76 @@ TEST_F(catalog_test, a_different_subscription_is_refused_and_both_are_spelled_ou
     EXPECT_THAT(refused.error().reason, HasSubstr(R"("a" with filter "*", "b" with filter "x")"));
     EXPECT_THAT(refused.error().reason,
                 HasSubstr("asks for \"a\" with filter \"" + other.front().filter + '"'));
-    EXPECT_THAT(refused.error().hint, HasSubstr("troupe group delete workers"));
+    EXPECT_THAT(refused.error().hint, HasSubstr("troupe group subscribe workers"));
   }
+}
+
+TEST_F(catalog_test, a_subscription_is_changed_for_all_members_at_once) {
+  const auto orders = make_topic("orders").id;
+  make_topic("refunds");
+  const auto before = join("workers", {{"orders", "a"}});
+  auto wider = aut.subscribe("workers", {"orders", "a || b"}, {start_position::kind::latest, now});
+  ASSERT_TRUE(wider && *wider);
+  EXPECT_THAT((*wider)->names, UnorderedElementsAre(group_key("workers"), topic_key("orders")));
+  carry_out(**wider);
+  const auto& has = *aut.group("workers");
+  EXPECT_EQ(has.version, before.version + 1);
+  ASSERT_EQ(has.subscriptions.size(), 1u);
+  EXPECT_EQ(has.subscriptions[0], (group_subscription{orders, "a || b", {}})) << "it keeps its start";
+  auto same = aut.subscribe("workers", {"orders", "a || b"}, {});
+  ASSERT_TRUE(same);
+  EXPECT_FALSE(*same);
+  auto more = aut.subscribe("workers", {"refunds", "*"}, {start_position::kind::time, now});
+  ASSERT_TRUE(more && *more);
+  carry_out(**more);
+  EXPECT_EQ(aut.group("workers")->subscriptions.size(), 2u);
+  EXPECT_EQ(aut.group("workers")->subscriptions[1].start, (start_position{start_position::kind::time, now}));
+  auto less = aut.unsubscribe("workers", "orders");
+  ASSERT_TRUE(less && *less);
+  carry_out(**less);
+  ASSERT_EQ(aut.group("workers")->subscriptions.size(), 1u);
+  EXPECT_EQ(aut.group("workers")->subscriptions[0].topic, aut.topic("refunds")->id);
+  EXPECT_EQ(aut.group("workers")->version, before.version + 3);
+}
+
+TEST_F(catalog_test, changes_of_a_subscription_that_make_no_sense_are_refused) {
+  make_topic("orders");
+  make_topic("refunds");
+  join("workers", {{"orders", "*"}});
+  EXPECT_EQ(aut.subscribe("nobody", {"orders", "*"}, {}).error().code, errc::not_found);
+  EXPECT_EQ(aut.subscribe("workers", {"missing", "*"}, {}).error().code, errc::not_found);
+  EXPECT_EQ(aut.unsubscribe("nobody", "orders").error().code, errc::not_found);
+  EXPECT_EQ(aut.unsubscribe("workers", "missing").error().code, errc::not_found);
+  EXPECT_THAT(aut.unsubscribe("workers", "refunds").error().reason, HasSubstr("does not subscribe"));
+  auto last = aut.unsubscribe("workers", "orders");
+  ASSERT_FALSE(last);
+  EXPECT_EQ(last.error().code, errc::invalid_argument);
+  EXPECT_THAT(last.error().hint, HasSubstr("troupe group delete workers"));
+}
+
+TEST_F(catalog_test, a_group_subscribes_to_1024_topics_at_most) {
+  std::vector<wanted_subscription> all;
+  for (int i = 0; i < 1024; ++i) {
+    make_topic("t" + std::to_string(i), 1);
+    all.push_back({"t" + std::to_string(i), "*"});
+  }
+  make_topic("more", 1);
+  join("workers", all);
+  EXPECT_EQ(aut.subscribe("workers", {"more", "*"}, {}).error().code, errc::too_large);
+  EXPECT_TRUE(aut.subscribe("workers", {"t1", "x"}, {}));
+}
+
+TEST_F(catalog_test, who_was_a_member_comes_back_whatever_it_asks_for) {
+  make_topic("orders");
+  join("workers", {{"orders", "*"}});
+  const std::vector<wanted_subscription> gone{{"deleted", "x"}};
+  auto back = aut.rejoin("workers", gone, {}, window.last(), now);
+  ASSERT_TRUE(back) << to_string(back.error());
+  EXPECT_FALSE(*back);
+  EXPECT_EQ(aut.rejoin("new", gone, {}, window.last(), now).error().code, errc::not_found);
+  const std::vector<wanted_subscription> orders{{"orders", "x"}};
+  auto made = aut.rejoin("new", orders, {}, window.last(), now);
+  ASSERT_TRUE(made && *made) << "without a group it is as any other";
 }
 
 TEST_F(catalog_test, joins_that_name_no_topic_or_one_twice_or_an_unknown_one_are_refused) {

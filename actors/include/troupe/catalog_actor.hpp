@@ -25,12 +25,17 @@ using catalog_actor = caf::typed_actor<
     caf::replies_to<route_request>::with<route>, caf::replies_to<create_group>::with<group_status>,
     // The GROUP, when it runs, hears of the change before the answer comes.
     caf::replies_to<set_group>::with<group_status>, caf::replies_to<pause_group>::with<group_status>,
+    // Adds or removes a topic, or changes its filter: members hear of it and stay. Answered by the GROUP when
+    // its SUBSCRIPTIONs judge by it. What a removed topic leaves is dropped in its shards afterwards; until
+    // it is, the group cannot subscribe to it again (`overloaded`).
+    caf::replies_to<subscribe_group>::with<group_status>,
     // Delegates to the GROUP.
     caf::replies_to<reset_group>::with<group_reset>, caf::replies_to<list_dead>::with<dead_page>,
     caf::replies_to<settle_dead>::with<dead_settled>,
     caf::replies_to<describe_atom, group_name>::with<group_status>,
     caf::replies_to<delete_atom, group_name>::with<bool>, caf::replies_to<list_groups_atom>::with<names>,
-    // Creates the group and its subscriptions when needed, checks consistency, delegates to the GROUP.
+    // Creates the group and its subscriptions when needed, checks consistency (not of who was a member
+    // already), delegates to the GROUP.
     caf::replies_to<join>::with<joined>, caf::replies_to<get_message>::with<found_message>,
     // INTERNAL: counts.
     caf::replies_to<status_atom>::with<catalog_status>,

@@ -17,6 +17,7 @@
 namespace troupe {
 
 class node;
+struct topic_subscription;
 
 struct tls_files {
   /// PEM files; all three or none. Off loopback a node demands them.
@@ -82,6 +83,15 @@ public:
   /// Paused: its members get nothing more (what is on its way to them, or buffered there, is theirs) until it
   /// is resumed, also after a restart of the node. not_found.
   result<group_info> pause_group(const std::string& name, bool paused);
+  /// For all members of the group, which stay: the topic, with this filter instead of the one it had. `start`
+  /// is where the group begins in a topic that is new to it. What is published after the answer is judged by
+  /// the filter; what an earlier one passed over stays passed over. not_found (group, topic),
+  /// invalid_argument (filter), too_large (1024 topics), overloaded (the topic was removed just before).
+  result<group_info> subscribe_group(const std::string& name, const topic_subscription& what,
+                                     const start_position& start = {});
+  /// For all members: the group's progress and dead letters on the topic are forgotten. not_found (group,
+  /// topic, or the group does not subscribe to it), invalid_argument (its only topic).
+  result<group_info> unsubscribe_group(const std::string& name, const std::string& topic);
   /// Moves the group's progress, also with members connected: a new generation begins, in which what is
   /// settled, and how often what failed, is forgotten. One result per queue, by number. Each queue is durable
   /// on its own: after an error some may have been moved, and the same reset may be asked for again.

@@ -88,6 +88,17 @@ public:
   /// Names each topic at most once.
   catalog_proposal join(const std::string& group, std::span<const wanted_subscription> wanted,
                         const start_position& start, const catalog_ids& last, timestamp now) const;
+  /// As join(), of a consumer that learned what the group subscribes to and lost its membership: a group that
+  /// has subscriptions takes it whatever it asks for.
+  catalog_proposal rejoin(const std::string& group, std::span<const wanted_subscription> wanted,
+                          const start_position& start, const catalog_ids& last, timestamp now) const;
+  /// For all members: the topic with its filter, instead of the one it had. `start` is where the group begins
+  /// in a topic that is new to it. not_found (group, topic), too_large (of topics). No change when it is so.
+  catalog_proposal subscribe(const std::string& group, const wanted_subscription& wanted,
+                             const start_position& start) const;
+  /// not_found (group, topic, or the group does not subscribe to it); invalid_argument for the group's only
+  /// one.
+  catalog_proposal unsubscribe(const std::string& group, const std::string& topic) const;
 
   /// The only mutator. Accepts what the proposals made and what a store loaded.
   void apply(const catalog_entry& entry);
