@@ -110,6 +110,25 @@ TEST_F(cli_admin, a_group_shows_members_progress_and_lag) {
   refused(1, {"group", "describe", "followers"}, "followers");
 }
 
+TEST_F(cli_admin, what_a_group_subscribes_to_can_be_changed) {
+  new_topic("sub-a", {"--queues", "1"});
+  new_topic("sub-b", {"--queues", "1"});
+  works({"receive", "sub-a", "--group", "subs", "--filter", "x", "--wait", "0s"});
+  EXPECT_THAT(works({"group", "subscribe", "subs", "--topic", "sub-a", "--filter", "y||x"}),
+              HasSubstr("sub-a with filter x || y"));
+  const auto two =
+      works_json({"group", "subscribe", "subs", "--topic", "sub-b", "--filter", "*", "--from", "latest"})
+          .at(0);
+  EXPECT_EQ(two["subscriptions"].size(), 2u);
+  refused(1, {"receive", "sub-a", "--group", "subs", "--filter", "x"}, "sub-b");
+  works({"group", "subscribe", "subs", "--topic", "sub-b", "--remove"});
+  refused(1, {"group", "subscribe", "subs", "--topic", "sub-b", "--remove"}, "does not subscribe");
+  refused(2, {"group", "subscribe", "subs", "--topic", "sub-a", "--filter", "x ="}, "column");
+  refused(2, {"group", "subscribe", "subs", "--topic", "sub-b", "--remove", "--filter", "x"}, "--filter");
+  refused(2, {"group", "subscribe", "subs", "--topic", "sub-b", "--filter", "*", "--from", "soon"},
+          "--from soon");
+}
+
 TEST_F(cli_admin, a_group_has_a_retry_policy_which_can_be_changed) {
   auto made = works_json({"group", "create", "patient"}).at(0);
   EXPECT_EQ(made["retry_ms"].size(), 16u) << "RocketMQ's by default";
@@ -132,8 +151,11 @@ TEST_F(cli_admin, a_group_has_a_retry_policy_which_can_be_changed) {
 TEST_F(cli_admin, a_group_is_reset_to_an_offset_a_time_and_the_ends) {
   new_topic("replayed", {"--queues", "2"});
   std::vector<json> sent;
-  for (int i = 0; i < 12; ++i)
-    sent.push_back(works_json({"send", "replayed", std::to_string(i)}).at(0));
+  // Two at a time, one to each queue: single ones begin with any.
+  for (int i = 0; i < 6; ++i)
+    for (auto& told : works_json({"send", "replayed", "--lines", "-"}, "a\nb\n"))
+      sent.push_back(std::move(told));
+  ASSERT_EQ(sent.size(), 12u);
   EXPECT_EQ(works_json({"receive", "replayed", "--group", "replayer", "--max", "12"}).size(), 12u);
   const auto lag = [] { return works_json({"group", "describe", "replayer"}).at(0)["lag"].get<int>(); };
   EXPECT_EQ(lag(), 0);

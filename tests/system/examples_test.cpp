@@ -1,0 +1,45 @@
+#include "system_fixture.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+/// The examples do what their READMEs say.
+namespace troupe::test {
+
+namespace {
+
+using testing::HasSubstr;
+
+class examples_test : public testing::Test {
+protected:
+  void SetUp() override { node_.start(); }
+  finished example(const std::string& name) {
+    const auto program = std::filesystem::path(TROUPE_CLI).parent_path() / ("example_" + name);
+    return run(program.string(), {"--node", node_.address()}, {}, 120s);
+  }
+
+  temporary_directory dir_;
+  node_process node_{dir_ / "data"};
+};
+
+} // namespace
+
+TEST_F(examples_test, ordered_group_books_every_account_in_order) {
+  const auto said = example("ordered_group");
+  EXPECT_EQ(said.status, 0) << said.err;
+  for (int account = 0; account < 7; ++account)
+    EXPECT_THAT(said.out, HasSubstr("account " + std::to_string(account) + ": 50 bookings\n"));
+  EXPECT_THAT(said.out, HasSubstr("35 failed once; every account in order"));
+}
+
+TEST_F(examples_test, retry_and_dead_letters_ships_the_lamp_in_the_end) {
+  const auto said = example("retry_and_dead_letters");
+  EXPECT_EQ(said.status, 0) << said.err;
+  for (const auto* line : {"shipped chair at attempt 1\n", "shipped table at attempt 1\n",
+                           "dead after 3 attempts (attempts): no such article: lamp\n",
+                           "dead after 1 attempts (rejected): the order is unreadable\n",
+                           "shipped lamp at attempt 1\n", "1 dead letter left\n"})
+    EXPECT_THAT(said.out, HasSubstr(line));
+}
+
+} // namespace troupe::test
