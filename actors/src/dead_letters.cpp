@@ -36,7 +36,8 @@ error overloaded() {
 
 error too_many(std::size_t n) {
   return {errc::invalid_argument,
-          std::to_string(n) + " dead letters are named; one request takes " + std::to_string(list_dead::most),
+          std::to_string(n) + " dead letters are asked for; one request takes 1 to " +
+              std::to_string(list_dead::most),
           "ask several times"};
 }
 

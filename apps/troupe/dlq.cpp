@@ -60,6 +60,8 @@ error each_page(client& c, const std::string& group, dead_letter_query query,
 }
 
 int list(context& ctx, const list_settings& s) {
+  if (s.max && *s.max == 0)
+    return ctx.misuse("dlq list", "--max must be at least 1", "leave it out to list all");
   const auto most = s.max.value_or(~std::uint64_t{0});
   dead_letter_query query{.topic = s.topic, .filter = s.filter};
   query.messages = ctx.out.json_lines;

@@ -165,6 +165,7 @@ TEST_F(cli_usage, dead_letters_must_be_named_rightly) {
   refused(2, {"dlq", "purge", "g"}, "which dead letters");
   refused(2, {"dlq", "redrive", "g", "--id", "0-1"}, "not a message id");
   refused(2, {"dlq", "show", "g", "first"}, "not a message id");
+  refused(2, {"dlq", "list", "g", "--max", "0"}, "--max");
   refused(2, {"dlq", "purge", "g", "--id", "0-1-0", "--all"}, "excludes");
   refused(2, {"dlq", "redrive", "g", "--all", "--rate", "0"}, "--rate");
   refused(2, {"group", "create", "g", "--on-exhausted", "burn"}, "dead-letter, drop or block");
