@@ -15,7 +15,7 @@ struct Topic {
   retentionBytes @6 :UInt64;
   # Per queue; 0 without limit.
   ranges @7 :List(QueueRange);
-  # In the order of queue numbers; the counts add up to `queues`.
+  # In the order of queue numbers, and of each those of priority 0, 1, ...; the counts add up to queues x priorities.
   created @8 :Int64;
   # Unix milliseconds.
   version @9 :UInt64;
@@ -56,6 +56,11 @@ struct Group {
   # Of a broadcast group's member: the group; else 0.
   seen @17 :Int64;
   # Unix milliseconds.
+  maxUnsettledBytes @18 :UInt64 = 67108864;
+  lowShare @19 :UInt16 = 10;
+  # One message in so many; 0: none while a higher one waits.
+  onExpired @20 :UInt8;
+  # 0 drop, 1 dead letter.
 }
 
 struct Retry {

@@ -17,6 +17,8 @@ constexpr milliseconds min_retention = 1s;
 constexpr milliseconds min_lease = 1s;
 constexpr milliseconds max_lease = 12h;
 constexpr std::uint32_t max_unsettled = 1'000'000;
+constexpr std::uint64_t max_unsettled_bytes = std::uint64_t{4} << 30;
+constexpr std::uint16_t max_low_share = 1000;
 constexpr std::uint32_t max_order_batch = 1024;
 /// Of an ordered group: its key waits so long.
 constexpr milliseconds max_pause_in_place = 30s;
@@ -41,7 +43,8 @@ error check(const char* what, milliseconds value, milliseconds low, milliseconds
 
 } // namespace
 
-queue_id topic_definition::queue(std::uint32_t n) const {
+queue_id topic_definition::queue(std::uint32_t n, std::uint8_t priority) const {
+  n = n * options.priorities + priority;
   for (const auto& range : queues) {
     if (n < range.count)
       return queue_id{range.first.value + n};
@@ -123,10 +126,20 @@ error validate(const group_options& options) {
   if (auto err = check_kept("the retention of dead letters", options.dead_letter_retention,
                             min_dead_letter_retention))
     return err;
-  if (options.on_exhausted > exhausted_action::block || options.order_by > group_order::queue)
+  if (options.on_exhausted > exhausted_action::block || options.order_by > group_order::queue ||
+      options.on_expired > expired_action::dead_letter)
     return {errc::invalid_argument, "the group has an option that this version does not know",
             "use the same version of troupe on both sides"};
   if (auto err = check_order(options))
+    return err;
+  if (options.low_share != 0)
+    if (auto err = check("the share of lower priorities, one in so many messages,", options.low_share, 2,
+                         max_low_share)) {
+      err.hint = "use 0 to serve them last";
+      return err;
+    }
+  if (auto err = check("the number of unsettled bytes per member", options.max_unsettled_bytes, 1,
+                       max_unsettled_bytes))
     return err;
   return check("the number of unsettled messages per member", options.max_unsettled, 1, max_unsettled);
 }

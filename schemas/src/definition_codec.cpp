@@ -90,6 +90,9 @@ void write(const group_definition& group, schema::Group::Builder to) {
   to.setDeadLetterRetention(ms_of(group.options.dead_letter_retention));
   to.setOrderBy(static_cast<std::uint8_t>(group.options.order_by));
   to.setOrderBatch(group.options.order_batch);
+  to.setMaxUnsettledBytes(group.options.max_unsettled_bytes);
+  to.setLowShare(group.options.low_share);
+  to.setOnExpired(static_cast<std::uint8_t>(group.options.on_expired));
   to.setPaused(group.paused);
   to.setParent(group.parent.value);
   to.setSeen(to_unix_ms(group.seen));
@@ -117,7 +120,8 @@ objection check(const topic_definition& topic) {
       return of(topic.name, "a queue range");
     total += range.count;
   }
-  if (total != topic.options.queues)
+  if (topic.options.priorities == 0 ||
+      total != std::uint64_t{topic.options.queues} * topic.options.priorities)
     return of(topic.name, "the number of queues");
   return {};
 }
@@ -136,6 +140,8 @@ objection check(const group_definition& group) {
     return not_known("what becomes of exhausted messages");
   if (group.options.order_by > group_order::queue)
     return not_known("an order of a group");
+  if (group.options.on_expired > expired_action::dead_letter)
+    return not_known("what becomes of expired messages");
   for (const auto& s : group.subscriptions) {
     if (s.start.from > start_position::kind::time)
       return not_known("a start position");
@@ -176,7 +182,10 @@ result<group_definition> read(schema::Group::Reader from) {
                    .on_exhausted = static_cast<exhausted_action>(from.getOnExhausted()),
                    .dead_letter_retention = duration_of(from.getDeadLetterRetention()),
                    .order_by = static_cast<group_order>(from.getOrderBy()),
-                   .order_batch = from.getOrderBatch()};
+                   .order_batch = from.getOrderBatch(),
+                   .max_unsettled_bytes = from.getMaxUnsettledBytes(),
+                   .low_share = from.getLowShare(),
+                   .on_expired = static_cast<expired_action>(from.getOnExpired())};
   for (auto s : from.getSubscriptions())
     group.subscriptions.push_back(
         {topic_id{s.getTopic()},

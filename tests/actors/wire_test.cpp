@@ -160,7 +160,10 @@ TEST_F(wire, carries_the_options_of_a_group) {
                .on_exhausted = exhausted_action::drop,
                .dead_letter_retention = milliseconds{77},
                .order_by = group_order::queue,
-               .order_batch = 8}};
+               .order_batch = 8,
+               .max_unsettled_bytes = std::uint64_t{1} << 33,
+               .low_share = 4,
+               .on_expired = expired_action::dead_letter}};
   EXPECT_EQ(through_the_wire(s).options, s.options);
   s.options.retry = {.steps = {}, .initial = milliseconds{1}, .factor = 150, .maximum = milliseconds{9}};
   EXPECT_EQ(through_the_wire(s).options, s.options);

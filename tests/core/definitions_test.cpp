@@ -62,6 +62,24 @@ TEST(group_options, other_than_shared_belong_to_a_later_version) {
   EXPECT_EQ(validate(group_options{.mode = group_mode::broadcast}).code, errc::not_supported);
 }
 
+TEST(group_options, give_lower_priorities_nothing_or_one_message_in_2_to_1000) {
+  for (std::uint16_t share : {0, 2, 10, 1000})
+    EXPECT_FALSE(validate(group_options{.low_share = share})) << share;
+  for (std::uint16_t share : {1, 1001}) {
+    auto err = validate(group_options{.low_share = share});
+    EXPECT_EQ(err.code, errc::invalid_argument) << share;
+    EXPECT_TRUE(mentions(err, std::to_string(share))) << to_string(err);
+  }
+}
+
+TEST(group_options, let_a_member_hold_up_to_4_gib) {
+  EXPECT_FALSE(validate(group_options{.max_unsettled_bytes = 1}));
+  EXPECT_FALSE(validate(group_options{.max_unsettled_bytes = std::uint64_t{4} << 30}));
+  EXPECT_EQ(validate(group_options{.max_unsettled_bytes = 0}).code, errc::invalid_argument);
+  EXPECT_EQ(validate(group_options{.max_unsettled_bytes = (std::uint64_t{4} << 30) + 1}).code,
+            errc::invalid_argument);
+}
+
 TEST(group_options, have_a_lease_of_1_second_to_12_hours) {
   EXPECT_FALSE(validate(group_options{.lease = 1s}));
   EXPECT_FALSE(validate(group_options{.lease = 12h}));
@@ -101,6 +119,8 @@ TEST(group_options, that_another_version_knows_are_refused) {
   EXPECT_EQ(validate(group_options{.on_exhausted = static_cast<exhausted_action>(3)}).code,
             errc::invalid_argument);
   EXPECT_EQ(validate(group_options{.order_by = static_cast<group_order>(2)}).code, errc::invalid_argument);
+  EXPECT_EQ(validate(group_options{.on_expired = static_cast<expired_action>(2)}).code,
+            errc::invalid_argument);
 }
 
 TEST(topic_definition, finds_the_id_of_each_queue_in_its_ranges) {
@@ -111,6 +131,17 @@ TEST(topic_definition, finds_the_id_of_each_queue_in_its_ranges) {
     ids.push_back(topic.queue(n).value);
   EXPECT_EQ(ids, (std::vector<std::uint32_t>{10, 11, 5, 20, 21, 22}));
   EXPECT_EQ(topic.queue(6), queue_id{});
+}
+
+TEST(topic_definition, has_the_lanes_of_a_queue_side_by_side) {
+  topic_definition topic{.options = {.queues = 3, .priorities = 2}};
+  topic.queues = {{queue_id{10}, 4}, {queue_id{30}, 2}};
+  EXPECT_EQ(topic.queue(0, 0), queue_id{10});
+  EXPECT_EQ(topic.queue(0, 1), queue_id{11});
+  EXPECT_EQ(topic.queue(1, 1), queue_id{13});
+  EXPECT_EQ(topic.queue(2, 0), queue_id{30});
+  EXPECT_EQ(topic.queue(2, 1), queue_id{31});
+  EXPECT_EQ(topic.queue(3, 0), queue_id{});
 }
 
 } // namespace

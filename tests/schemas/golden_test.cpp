@@ -152,6 +152,15 @@ group_definition ordered_group() {
   return g;
 }
 
+group_definition group_with_bounds() {
+  auto g = group();
+  g.id = group_id{13};
+  g.options.max_unsettled_bytes = std::uint64_t{5} << 30;
+  g.options.low_share = 0;
+  g.options.on_expired = expired_action::dead_letter;
+  return g;
+}
+
 group_definition broadcast_member() {
   auto g = group();
   g.id = group_id{12};
@@ -222,11 +231,26 @@ TEST(golden_bytes, of_a_settle_from_before_there_were_dead_letters_mean_used_up_
 }
 
 TEST(golden_bytes, of_a_define) {
-  expect_entry("entry_define_with_modes", define_entry{{topic()},
-                                                       {group_with_steps(), group_with_growing_pauses(),
-                                                        ordered_group(), broadcast_member()},
-                                                       {topic_id{1}, topic_id{2}},
-                                                       {group_id{3}}});
+  expect_entry("entry_define_with_bounds",
+               define_entry{{topic()},
+                            {group_with_steps(), group_with_growing_pauses(), ordered_group(),
+                             broadcast_member(), group_with_bounds()},
+                            {topic_id{1}, topic_id{2}},
+                            {group_id{3}}});
+}
+
+TEST(golden_bytes, of_a_define_from_before_there_were_bounds_in_bytes_and_shares_mean_the_defaults) {
+  auto stored = written_before("entry_define_with_modes");
+  auto bytes = test::writable_copy(stored).as_block();
+  auto header = decode_header(bytes.bytes());
+  ASSERT_TRUE(header) << to_string(header.error());
+  auto body = decode_body(*header, bytes);
+  ASSERT_TRUE(body) << to_string(body.error());
+  EXPECT_EQ(std::get<define_entry>(*body), (define_entry{{topic()},
+                                                         {group_with_steps(), group_with_growing_pauses(),
+                                                          ordered_group(), broadcast_member()},
+                                                         {topic_id{1}, topic_id{2}},
+                                                         {group_id{3}}}));
 }
 
 TEST(golden_bytes, of_a_define_from_before_there_were_retry_policies_mean_a_fixed_pause) {
@@ -279,9 +303,15 @@ TEST(golden_bytes, of_a_topic) {
 }
 
 TEST(golden_bytes, of_a_group) {
-  auto bytes = encode(ordered_group());
-  auto stored = golden("group_with_modes", {bytes.data(), bytes.size()});
+  auto bytes = encode(group_with_bounds());
+  auto stored = golden("group_with_bounds", {bytes.data(), bytes.size()});
   auto again = decode_group(stored);
+  ASSERT_TRUE(again) << to_string(again.error());
+  EXPECT_EQ(*again, group_with_bounds());
+}
+
+TEST(golden_bytes, of_a_group_from_before_there_were_bounds_in_bytes_and_shares_mean_the_defaults) {
+  auto again = decode_group(written_before("group_with_modes"));
   ASSERT_TRUE(again) << to_string(again.error());
   EXPECT_EQ(*again, ordered_group());
 }

@@ -25,7 +25,7 @@
 namespace troupe {
 
 /// Version of this protocol; `hello` with another one is refused with unknown_version.
-inline constexpr std::uint16_t wire_version = 2;
+inline constexpr std::uint16_t wire_version = 3;
 
 /// No block on the wire is longer: one batch, or one delivery.
 inline constexpr std::uint32_t max_block = 8u << 20;
@@ -54,7 +54,9 @@ struct route {
   topic_id topic;
   std::uint64_t version = 0;
   std::uint32_t max_message = 0;
-  /// In order of queue number.
+  /// Lanes per queue; a message's priority is below it, when there are several.
+  std::uint8_t priorities = 1;
+  /// In order of queue number, of each its lanes in order of priority.
   std::vector<queue_id> ids;
   std::vector<caf::actor> queues;
 };
@@ -135,6 +137,9 @@ struct joined {
   /// The group's definition, and what it subscribes to.
   std::uint64_t version = 0;
   std::vector<topic_filter> topics;
+  /// Of an ordered group: what stays in order, and how many messages of one key come at a time.
+  group_order order_by = group_order::key;
+  std::uint32_t order_batch = 1;
 };
 /// GROUP -> CONSUMER: what the group subscribes to from now on.
 struct group_news {
@@ -206,6 +211,8 @@ struct delivery {
   std::uint32_t messages = 0;
   /// Segments, as delivery_frame.hpp lays them out.
   block frame;
+  /// The lane's.
+  std::uint8_t priority = 0;
 };
 
 /// GROUP -> CONSUMER: the member is no longer one (group deleted, or the node thinks it is gone). Join again
@@ -253,7 +260,7 @@ template <class Inspector> auto inspect(Inspector& f, route_request& x) {
   return f(caf::meta::type_name("route_request"), x.topic);
 }
 template <class Inspector> auto inspect(Inspector& f, route& x) {
-  return f(caf::meta::type_name("route"), x.topic, x.version, x.max_message, x.ids, x.queues);
+  return f(caf::meta::type_name("route"), x.topic, x.version, x.max_message, x.priorities, x.ids, x.queues);
 }
 template <class Inspector> auto inspect(Inspector& f, publish& x) {
   return f(caf::meta::type_name("publish"), x.queue, x.wanted, x.header, x.data);
@@ -274,7 +281,7 @@ template <class Inspector> auto inspect(Inspector& f, join& x) {
 }
 template <class Inspector> auto inspect(Inspector& f, joined& x) {
   return f(caf::meta::type_name("joined"), x.group, x.member, x.lease_ms, x.max_unsettled, x.mode, x.version,
-           x.topics);
+           x.topics, x.order_by, x.order_batch);
 }
 template <class Inspector> auto inspect(Inspector& f, group_news& x) {
   return f(caf::meta::type_name("group_news"), x.member, x.version, x.topics);
@@ -297,7 +304,7 @@ template <class Inspector> auto inspect(Inspector& f, leave& x) {
 }
 template <class Inspector> auto inspect(Inspector& f, delivery& x) {
   return f(caf::meta::type_name("delivery"), x.queue, x.topic, x.number, x.shard, x.gen, x.lease, x.messages,
-           x.frame);
+           x.priority, x.frame);
 }
 template <class Inspector> auto inspect(Inspector& f, dismissed& x) {
   return f(caf::meta::type_name("dismissed"), x.member, x.code, x.reason);

@@ -63,10 +63,12 @@ struct reset_group {
   /// The first message stored at or after it.
   std::int64_t time = 0;
   queue_offset offset;
-  /// The queue's number; below 0: all of them.
+  /// The queue's number; below 0: all of them. Every lane of it.
   std::int32_t queue = -1;
   /// Says what would be done.
   bool dry_run = false;
+  /// Of a broadcast group: this member; empty: all of them.
+  std::string member;
 };
 struct queue_reset {
   std::uint32_t number = 0;
@@ -77,9 +79,12 @@ struct queue_reset {
   std::uint64_t leased = 0;
   /// No message has the offset that was asked for: it was trimmed, or does not exist yet.
   bool moved = false;
+  std::uint8_t priority = 0;
+  /// Of a broadcast group.
+  std::string member;
 };
 struct group_reset {
-  /// By number.
+  /// By number and priority.
   std::vector<queue_reset> queues;
 };
 
@@ -89,6 +94,7 @@ struct queue_status {
   queue_offset first;
   queue_offset next;
   std::uint64_t bytes = 0;
+  std::uint8_t priority = 0;
 };
 struct topic_status {
   std::string name;
@@ -108,6 +114,9 @@ struct subscription_status {
   std::uint64_t unsettled = 0;
   /// Dead letters.
   std::uint64_t dead = 0;
+  /// Messages that were passed over because their time to live was over.
+  std::uint64_t expired = 0;
+  std::uint8_t priority = 0;
 };
 struct member_status {
   std::string name;
@@ -198,7 +207,8 @@ template <class Inspector> auto inspect(Inspector& f, topic_options& x) {
 }
 template <class Inspector> auto inspect(Inspector& f, group_options& x) {
   return f(caf::meta::type_name("group_options"), x.mode, x.lease, x.retry, x.max_unsettled, x.max_attempts,
-           x.on_exhausted, x.dead_letter_retention, x.order_by, x.order_batch);
+           x.on_exhausted, x.dead_letter_retention, x.order_by, x.order_batch, x.max_unsettled_bytes,
+           x.low_share, x.on_expired);
 }
 template <class Inspector> auto inspect(Inspector& f, create_topic& x) {
   return f(caf::meta::type_name("create_topic"), x.name, x.options);
@@ -222,23 +232,25 @@ template <class Inspector> auto inspect(Inspector& f, pause_group& x) {
   return f(caf::meta::type_name("pause_group"), x.name, x.paused);
 }
 template <class Inspector> auto inspect(Inspector& f, reset_group& x) {
-  return f(caf::meta::type_name("reset_group"), x.name, x.topic, x.to, x.time, x.offset, x.queue, x.dry_run);
+  return f(caf::meta::type_name("reset_group"), x.name, x.topic, x.to, x.time, x.offset, x.queue, x.dry_run,
+           x.member);
 }
 template <class Inspector> auto inspect(Inspector& f, queue_reset& x) {
-  return f(caf::meta::type_name("queue_reset"), x.number, x.from, x.to, x.leased, x.moved);
+  return f(caf::meta::type_name("queue_reset"), x.number, x.from, x.to, x.leased, x.moved, x.priority,
+           x.member);
 }
 template <class Inspector> auto inspect(Inspector& f, group_reset& x) {
   return f(caf::meta::type_name("group_reset"), x.queues);
 }
 template <class Inspector> auto inspect(Inspector& f, queue_status& x) {
-  return f(caf::meta::type_name("queue_status"), x.number, x.id, x.first, x.next, x.bytes);
+  return f(caf::meta::type_name("queue_status"), x.number, x.id, x.first, x.next, x.bytes, x.priority);
 }
 template <class Inspector> auto inspect(Inspector& f, topic_status& x) {
   return f(caf::meta::type_name("topic_status"), x.name, x.options, x.queues);
 }
 template <class Inspector> auto inspect(Inspector& f, subscription_status& x) {
   return f(caf::meta::type_name("subscription_status"), x.topic, x.number, x.floor, x.next, x.lag_ms,
-           x.leased, x.retrying, x.unsettled, x.dead);
+           x.leased, x.retrying, x.unsettled, x.dead, x.expired, x.priority);
 }
 template <class Inspector> auto inspect(Inspector& f, member_status& x) {
   return f(caf::meta::type_name("member_status"), x.name, x.node, x.since, x.lag);

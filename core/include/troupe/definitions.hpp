@@ -14,7 +14,7 @@ namespace troupe {
 struct topic_options {
   /// Number of queues, 1 to 1024; it may grow later, never shrink.
   std::uint32_t queues = 8;
-  /// Priority lanes per queue, 1 to 10. This version accepts 1.
+  /// Priority lanes per queue, 1 to 10, chosen when the topic is made. This version accepts 1.
   std::uint8_t priorities = 1;
   /// How long messages are kept, consumed or not (RocketMQ: fileReservedTime, 72 h). Zero: for ever.
   milliseconds retention = std::chrono::hours{72};
@@ -37,15 +37,16 @@ struct topic_definition {
   topic_id id;
   std::string name;
   topic_options options;
-  /// In the order of queue numbers 0, 1, 2, ...; the counts add up to options.queues.
+  /// In the order of queue numbers 0, 1, 2, ..., and of each the lanes of priority 0, 1, 2, ...; the counts
+  /// add up to options.queues times options.priorities.
   std::vector<queue_range> queues;
   timestamp created{};
   /// Counts changes, from 1.
   std::uint64_t version = 1;
   bool operator==(const topic_definition&) const = default;
 
-  /// The id of queue number n (n < options.queues).
-  queue_id queue(std::uint32_t n) const;
+  /// The id of queue number n (n < options.queues), of its lane of a priority (below options.priorities).
+  queue_id queue(std::uint32_t n, std::uint8_t priority = 0) const;
 };
 
 /// How a group's members share its topics. On disk; append only.
@@ -75,6 +76,13 @@ enum class exhausted_action : std::uint8_t {
   block = 2,
 };
 
+/// What becomes of a message whose time to live is over before it was delivered. On disk; append only.
+enum class expired_action : std::uint8_t {
+  /// It counts as settled and is gone for the group.
+  drop = 0,
+  dead_letter = 1,
+};
+
 /// What an operator may choose about a group.
 struct group_options {
   group_mode mode = group_mode::shared;
@@ -93,6 +101,13 @@ struct group_options {
   /// Of ordered groups: what stays in order, and how many messages of one key may be with a member at a time.
   group_order order_by = group_order::key;
   std::uint32_t order_batch = 1;
+  /// Bytes one member may hold unsettled (RocketMQ: pullThresholdSizeForQueue, 100 MiB). One message passes,
+  /// however large, when nothing is held.
+  std::uint64_t max_unsettled_bytes = std::uint64_t{64} << 20;
+  /// Of topics with priorities: while both wait, one message in so many is of a lower one. 0: strict, the
+  /// lower ones wait until the higher are through.
+  std::uint16_t low_share = 10;
+  expired_action on_expired = expired_action::drop;
   bool operator==(const group_options&) const = default;
 };
 

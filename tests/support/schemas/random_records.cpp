@@ -138,9 +138,10 @@ topic_definition random_topic(random_source& random) {
                .retention_bytes = random.next(),
                .max_message = static_cast<std::uint32_t>(random.between(1, 4u << 20))};
   for (auto n = random.between(1, 4); n > 0; --n) {
-    t.queues.push_back({queue_id{static_cast<std::uint32_t>(random.between(1, 1u << 30))},
-                        static_cast<std::uint32_t>(random.between(1, 256))});
-    t.options.queues += t.queues.back().count;
+    const auto added = static_cast<std::uint32_t>(random.between(1, 256));
+    t.queues.push_back(
+        {queue_id{static_cast<std::uint32_t>(random.between(1, 1u << 30))}, added * t.options.priorities});
+    t.options.queues += added;
   }
   t.created = random_time(random);
   t.version = random.next();
@@ -179,7 +180,10 @@ group_definition random_group(random_source& random) {
                .on_exhausted = static_cast<exhausted_action>(random.below(3)),
                .dead_letter_retention = milliseconds{random.below(1u << 31)},
                .order_by = static_cast<group_order>(random.below(2)),
-               .order_batch = static_cast<std::uint32_t>(random.next())};
+               .order_batch = static_cast<std::uint32_t>(random.next()),
+               .max_unsettled_bytes = random.next(),
+               .low_share = static_cast<std::uint16_t>(random.next()),
+               .on_expired = static_cast<expired_action>(random.below(2))};
   for (auto n = random.below(4); n > 0; --n)
     g.subscriptions.push_back({topic_id{static_cast<std::uint32_t>(random.between(1, 1u << 30))},
                                random.letters(random.below(40)),
