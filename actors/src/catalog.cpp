@@ -161,6 +161,7 @@ caf::result<group_status> catalog_state::subscribe(subscribe_group r) {
 }
 
 caf::result<group_status> catalog_state::add_topic(const subscribe_group& r, wanted_subscription wanted) {
+  clean_up();
   const start_position start{r.start, from_unix_ms(r.start_time)};
   auto propose = [this, name = r.name, wanted, start](const catalog& has,
                                                       const catalog_ids&) -> catalog_proposal {
@@ -416,10 +417,10 @@ void catalog_state::clean_up() {
                 leftovers.push_front(next);
               clean_up();
             },
-            [this](const caf::error& err) {
-              // The next start finds what is left.
+            [this, next](const caf::error& err) {
+              // Not again by itself: with the next that is to go, or who wants the topic, or the next start.
               --cleaning;
-              leftovers.clear();
+              leftovers.push_back(next);
               report(log_level::warning, "group_progress_kept",
                      "progress that no group needs could not be removed now: " + to_string(from_caf(err)));
             });

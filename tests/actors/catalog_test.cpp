@@ -414,6 +414,29 @@ TEST_F(catalog_fixture, a_topic_that_its_group_gave_up_leaves_no_progress_and_be
   EXPECT_EQ(anew->queues[1].floor, queue_offset{1}) << "latest: not what was there before";
 }
 
+TEST_F(catalog_fixture, a_topic_whose_progress_could_not_be_removed_is_taken_again_once_it_can) {
+  create("orders", 1);
+  create("refunds", 2);
+  auto consumer = world_.make_probe<delivery, settled, dismissed, group_news>();
+  ASSERT_TRUE(world_.ask<joined>(
+      aut, join{"workers", "me", {{"orders", "*"}, {"refunds", "*"}}, 0, 0, consumer.handle()}));
+  ASSERT_FALSE(ctx_->shards[0]->subscriptions(queue_id{2})->empty());
+  faults_->drops = {errc::overloaded, "busy", "try again"};
+  ASSERT_TRUE(world_.ask<group_status>(aut, subscribe_group{"workers", {"refunds", {}}, true}));
+  run();
+  EXPECT_THAT(logged_, testing::Contains("group_progress_kept"));
+  const subscribe_group again{"workers", {"refunds", "*"}};
+  EXPECT_EQ(world_.ask<group_status>(aut, again).error().code, errc::overloaded)
+      << "it would go on from progress that is then removed";
+  faults_->drops = {};
+  EXPECT_EQ(world_.ask<group_status>(aut, again).error().code, errc::overloaded)
+      << "the removal is under way";
+  EXPECT_TRUE(ctx_->shards[0]->subscriptions(queue_id{2})->empty());
+  auto taken = world_.ask<group_status>(aut, again);
+  ASSERT_TRUE(taken) << to_string(taken.error());
+  EXPECT_EQ(taken->topics.size(), 2u);
+}
+
 TEST_F(catalog_fixture, a_subscription_is_refused_for_bad_filters_positions_and_unknown_topics) {
   create("orders", 1);
   ASSERT_TRUE(world_.ask<group_status>(aut, create_group{"workers", {}}));

@@ -18,8 +18,13 @@ public:
   error append(std::span<const proposal> proposals) override {
     ++faults_->calls;
     bool publishes = false;
-    for (const auto& p : proposals)
+    bool drops = false;
+    for (const auto& p : proposals) {
       publishes = publishes || std::holds_alternative<append_entry>(p.body);
+      drops = drops || std::holds_alternative<drop_queue_entry>(p.body);
+    }
+    if (drops && faults_->drops)
+      return faults_->drops;
     if (faults_->times > 0 && (publishes || faults_->what.code != errc::no_space)) {
       --faults_->times;
       return faults_->what;

@@ -30,6 +30,8 @@ struct log_faults {
   /// Answered by the next appends, as often as `times`; no_space only to those that publish.
   error what;
   int times = 0;
+  /// Answered to what would remove progress, as long as it is set.
+  error drops;
   int calls = 0;
   /// Proposals of each call that went through.
   std::vector<std::size_t> sizes;
