@@ -68,7 +68,9 @@ joined group_state::answer_for(std::uint64_t id) const {
           definition_.options.max_unsettled,
           definition_.options.mode,
           definition_.version,
-          topics()};
+          topics(),
+          definition_.options.order_by,
+          definition_.options.order_batch};
 }
 
 std::vector<topic_filter> group_state::topics() const {

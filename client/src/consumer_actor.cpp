@@ -38,6 +38,13 @@ join to_join(const consumer_options& o, std::uint64_t version, caf::actor consum
   return j;
 }
 
+membership_terms terms_of(const joined& j) {
+  membership_terms terms{j.max_unsettled, {}};
+  if (j.mode == group_mode::ordered)
+    terms.order = j.order_by;
+  return terms;
+}
+
 } // namespace
 
 consumer_state::~consumer_state() {
@@ -86,7 +93,7 @@ void consumer_state::joined_group(std::uint64_t attempt, const joined& j) {
   learn(j.version, j.topics);
   pause_.reset();
   self->monitor(group_);
-  cfg_.messages->joined(j.max_unsettled);
+  cfg_.messages->joined(terms_of(j));
   tell_broker();
   arm_renewal();
 }

@@ -49,10 +49,12 @@ void inbox::hand_out(std::size_t most, std::vector<leased_message>& out) {
   }
 }
 
-/// Credit and settles that are worth a message of their own; less waits a little for company.
+/// Credit and settles that are worth a message of their own; less waits a little for company. In an ordered
+/// group the next message of a key waits for the settle of the one before.
 bool inbox::urgent() const {
-  const auto window = std::min(limits_.messages, max_unsettled_);
-  return flush_asked_ > flush_sent_ || std::uint64_t{credit_messages_} * 4 >= limits_.messages ||
+  const auto window = std::min(limits_.messages, terms_.max_unsettled);
+  return (terms_.order && !settles_.empty()) || flush_asked_ > flush_sent_ ||
+         std::uint64_t{credit_messages_} * 4 >= limits_.messages ||
          std::uint64_t{credit_bytes_} * 4 >= limits_.bytes || settles_.messages() * 4 >= window;
 }
 
@@ -190,13 +192,14 @@ void inbox::wake_with(std::function<void(urgency)> wake) {
   wake_ = std::move(wake);
 }
 
-void inbox::joined(std::uint32_t max_unsettled) {
+void inbox::joined(const membership_terms& terms) {
   {
     std::lock_guard lock{mutex_};
     drop_all();
     credit_messages_ = limits_.messages;
     credit_bytes_ = limits_.bytes;
-    max_unsettled_ = std::max(max_unsettled, 1u);
+    terms_ = terms;
+    terms_.max_unsettled = std::max(terms.max_unsettled, 1u);
     stats_.rejoins += open_ ? 1 : 0;
     open_ = member_ = true;
   }

@@ -3,6 +3,7 @@
 #include "settle_runs.hpp"
 
 #include "troupe/consumer.hpp"
+#include "troupe/definitions.hpp"
 #include "troupe/delivery_frame.hpp"
 
 #include <atomic>
@@ -50,6 +51,13 @@ struct consumer_news {
   std::vector<settle_item> settles;
   /// flush() waits for everything up to this number; 0: nobody waits.
   std::uint64_t confirm = 0;
+};
+
+/// What a GROUP told a new member.
+struct membership_terms {
+  std::uint32_t max_unsettled = 0;
+  /// What stays in order; none: nothing.
+  std::optional<group_order> order;
 };
 
 /// Between the CONSUMER and the program's threads: deliveries one way, credit and settles the other, so that
@@ -103,7 +111,7 @@ public:
   /// Wakes the CONSUMER; set before anything is delivered.
   void wake_with(std::function<void(urgency)> wake);
   /// A membership begins; its credit is all of the limits.
-  void joined(std::uint32_t max_unsettled);
+  void joined(const membership_terms& terms);
   /// It ended: what is left of it was given back and comes again. `unconfirmed`: why settles that were sent
   /// may not be durable, if there are any.
   void lost(const error& unconfirmed);
@@ -147,7 +155,7 @@ private:
   settle_runs settles_;
   std::uint32_t credit_messages_ = 0;
   std::uint32_t credit_bytes_ = 0;
-  std::uint32_t max_unsettled_ = 0;
+  membership_terms terms_;
   std::uint64_t flush_asked_ = 0;
   std::uint64_t flush_sent_ = 0;
   std::vector<flusher*> flushers_;

@@ -189,6 +189,17 @@ TEST_F(ConsumerActor, SettlesAtOnceWhatABrokerWithFewUnsettledMessagesWaitsFor) 
   EXPECT_EQ(only().settles.size(), 1u);
 }
 
+TEST_F(ConsumerActor, InAnOrderedGroupSettlesAtOnceBecauseTheNextOfTheKeyWaitsForIt) {
+  broker.mode = group_mode::ordered;
+  open();
+  only();
+  deliver(0, 2, 1);
+  const auto taken = take(1);
+  EXPECT_TRUE(broker.consumed.empty()) << "credit alone waits for company";
+  ack(taken);
+  EXPECT_EQ(only().settles.size(), 1u);
+}
+
 TEST_F(ConsumerActor, RenewsTheLeasesOfWhatItHoldsAtAThirdOfTheirTime) {
   open();
   deliver(0, 2, 1);

@@ -61,7 +61,12 @@ struct fake_broker {
             joins.push_back(j);
             if (refuse_join)
               return to_caf(refuse_join);
-            return joined{group, ++members, 60'000, max_unsettled};
+            return joined{.group = group,
+                          .member = ++members,
+                          .lease_ms = 60'000,
+                          .max_unsettled = max_unsettled,
+                          .mode = mode,
+                          .order_by = order_by};
           },
           [this](list_topics_atom) -> caf::result<names> {
             if (refuse_route)
@@ -120,6 +125,8 @@ struct fake_broker {
   std::uint64_t version = 1;
   std::uint16_t speaks = wire_version;
   std::uint32_t max_unsettled = 1000;
+  group_mode mode = group_mode::shared;
+  group_order order_by = group_order::key;
   std::uint64_t members = 40;
   error refuse_hello;
   error refuse_route;
