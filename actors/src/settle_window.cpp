@@ -94,7 +94,8 @@ bool settle_window::settle_one(const settle_item& item, subscription& core, sett
                                     .delay = milliseconds{item.delay_ms},
                                     .detail = item.detail},
                                    now);
-  if (outcome.refused > 0)
+  // What is given back too late is back already: nothing is lost by it.
+  if (outcome.refused > 0 && !item.give_back)
     ++who.refused;
   return outcome.refused < item.count;
 }

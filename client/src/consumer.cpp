@@ -85,7 +85,7 @@ std::chrono::steady_clock::duration handler_pool::turn(const std::vector<leased_
   for (; m != batch.end() && took < too_long_turn; ++m, took = clock::now() - began) {
     if (!messages->wanted(*m))
       continue;
-    runs.add(settle_of(*m, judge(*m, skipped)));
+    runs.add(messages->late(*m) ? give_back_of(*m) : settle_of(*m, judge(*m, skipped)));
     --m->delivery->unhandled;
   }
   messages->settle(runs.take(), skipped);

@@ -39,7 +39,7 @@ join to_join(const consumer_options& o, std::uint64_t version, caf::actor consum
 }
 
 membership_terms terms_of(const joined& j) {
-  membership_terms terms{j.max_unsettled, {}};
+  membership_terms terms{j.max_unsettled, milliseconds{j.lease_ms}, {}};
   if (j.mode == group_mode::ordered)
     terms.order = j.order_by;
   return terms;
@@ -238,7 +238,18 @@ void consumer_state::renew_leases(std::uint64_t membership) {
   }
   if (!r.leases.empty())
     self->send(group_, std::move(r));
+  tell_late();
   arm_renewal();
+}
+
+void consumer_state::tell_late() {
+  if (const auto n = cfg_.messages->take_late(); n > 0)
+    log(cfg_.log, {log_level::warning,
+                   "consumer",
+                   "late-messages",
+                   std::to_string(n) + " messages were not begun, because their lease may have ended while "
+                                       "this process was stopped or starved; they come again",
+                   {{"group", cfg_.options.group}}});
 }
 
 void consumer_state::renew_one(const held_lease& held) {

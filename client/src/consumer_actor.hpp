@@ -72,6 +72,7 @@ private:
   void lose_membership(const error& why);
   void join_later();
   void arm_renewal();
+  void tell_late();
   void expect_confirmation(consume& c);
 
   /// flush(): the answers that are still to come, and what they said so far.

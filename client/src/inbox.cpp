@@ -1,14 +1,23 @@
 #include "inbox.hpp"
 
+#include "membership.hpp"
+#include "outbox.hpp"
+
 #include <algorithm>
 
 namespace troupe {
 
+inbox::inbox(limits l, std::function<milliseconds()> now)
+    : limits_(l), now_(now ? std::move(now) : steady_now) {}
+
 std::vector<leased_message> inbox::take(std::size_t most, milliseconds wait) {
   std::vector<leased_message> out;
+  const auto end = std::chrono::steady_clock::now() + wait;
   std::unique_lock lock{mutex_};
-  changed_.wait_for(lock, wait, [this] { return buffered_ > 0 || !taking_ || ended_; });
-  if (taking_ && !ended_)
+  // Until something is there that is not late.
+  while (out.empty() && most > 0 &&
+         changed_.wait_until(lock, end, [this] { return buffered_ > 0 || !taking_ || ended_; }) && taking_ &&
+         !ended_)
     hand_out(most, out);
   wake(lock);
   return out;
@@ -17,9 +26,17 @@ std::vector<leased_message> inbox::take(std::size_t most, milliseconds wait) {
 std::vector<leased_message> inbox::take_share(std::size_t most, std::size_t sharers) {
   std::vector<leased_message> out;
   std::unique_lock lock{mutex_};
-  changed_.wait(lock, [this] { return buffered_ > 0 || !taking_ || ended_; });
-  if (taking_ && !ended_)
+  for (;;) {
+    changed_.wait(lock, [this] { return buffered_ > 0 || !taking_ || ended_; });
+    if (!taking_ || ended_)
+      break;
     hand_out(std::min(most, (buffered_ + sharers - 1) / sharers), out);
+    if (!out.empty())
+      break;
+    wake(lock); // all that was there is late: it goes back
+    if (!lock.owns_lock())
+      lock.lock();
+  }
   wake(lock);
   return out;
 }
@@ -27,15 +44,23 @@ std::vector<leased_message> inbox::take_share(std::size_t most, std::size_t shar
 void inbox::hand_out(std::size_t most, std::vector<leased_message>& out) {
   out.reserve(std::min(most, buffered_));
   while (out.size() < most && !returned_.empty()) {
-    out.push_back(std::move(returned_.back()));
+    if (is_late(*returned_.back().delivery))
+      hand_back(returned_.back());
+    else
+      out.push_back(std::move(returned_.back()));
     returned_.pop_back();
     --buffered_;
   }
   while (out.size() < most && buffered_ > 0) {
     const auto& front = waiting_.front();
-    const auto n = std::min(most - out.size(), front->messages.size() - position_);
-    for (std::size_t i = 0; i < n; ++i)
-      out.push_back({front, static_cast<std::uint32_t>(position_ + i)});
+    const bool late = is_late(*front);
+    const auto rest = front->messages.size() - position_;
+    const auto n = late ? rest : std::min(most - out.size(), rest);
+    for (auto i = static_cast<std::uint32_t>(position_); i < position_ + n; ++i)
+      if (late)
+        hand_back({front, i});
+      else
+        out.push_back({front, i});
     position_ += n;
     buffered_ -= n;
     credit_messages_ += static_cast<std::uint32_t>(n);
@@ -47,6 +72,41 @@ void inbox::hand_out(std::size_t most, std::vector<leased_message>& out) {
     waiting_.pop_front();
     position_ = 0;
   }
+}
+
+/// For good, once it is so: what is behind in its key must not be begun either.
+bool inbox::is_late(const leased_message::impl& d) const {
+  if (now_().count() < d.until.load(std::memory_order_relaxed))
+    return false;
+  d.until = 0;
+  return true;
+}
+
+/// False when it is late: a renewal would come too late as well.
+bool inbox::prolong(const leased_message::impl& d, milliseconds now) const {
+  auto until = d.until.load();
+  return now.count() < until && d.until.compare_exchange_strong(until, (now + terms_.lease).count());
+}
+
+void inbox::hand_back(const leased_message& m) {
+  settles_.add(give_back_of(m));
+  --m.delivery->unhandled;
+  ++stats_.late;
+  ++late_untold_;
+}
+
+bool inbox::late(const leased_message& m) {
+  if (!is_late(*m.delivery))
+    return false;
+  std::lock_guard lock{mutex_};
+  ++stats_.late;
+  ++late_untold_;
+  return true;
+}
+
+std::uint64_t inbox::take_late() {
+  std::lock_guard lock{mutex_};
+  return std::exchange(late_untold_, 0);
 }
 
 /// Credit and settles that are worth a message of their own; less waits a little for company. In an ordered
@@ -200,6 +260,7 @@ void inbox::joined(const membership_terms& terms) {
     credit_bytes_ = limits_.bytes;
     terms_ = terms;
     terms_.max_unsettled = std::max(terms.max_unsettled, 1u);
+    beat_ = beat_before_ = now_();
     stats_.rejoins += open_ ? 1 : 0;
     open_ = member_ = true;
   }
@@ -232,6 +293,7 @@ void inbox::deliver(delivery_ptr d) {
   {
     std::lock_guard lock{mutex_};
     d->session = session_;
+    d->until = (beat_before_ + terms_.lease).count();
     d->unhandled = static_cast<std::uint32_t>(d->messages.size());
     buffered_ += d->messages.size();
     stats_.received += d->messages.size();
@@ -278,13 +340,17 @@ void inbox::count_refused(std::uint64_t runs) {
 std::vector<held_lease> inbox::held() {
   std::lock_guard lock{mutex_};
   std::vector<held_lease> out;
+  const auto now = now_();
+  beat_before_ = std::exchange(beat_, now);
   for (const auto& d : waiting_)
-    out.push_back({d->queue, d->lease});
+    if (prolong(*d, now))
+      out.push_back({d->queue, d->lease});
   std::erase_if(taken_, [&](const auto& weak) {
     auto d = weak.lock();
     if (!d || d->unhandled == 0)
       return true;
-    out.push_back({d->queue, d->lease});
+    if (prolong(*d, now))
+      out.push_back({d->queue, d->lease});
     return false;
   });
   return out;

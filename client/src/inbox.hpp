@@ -35,6 +35,8 @@ struct leased_message::impl {
   std::uint64_t session = 0;
   /// Messages whose handler has not answered.
   mutable std::atomic<std::uint32_t> unhandled{0};
+  /// By our own clock, in ms: from here on the lease may have ended. Once it has, it stays so.
+  mutable std::atomic<milliseconds::rep> until{0};
 };
 using delivery_ptr = std::shared_ptr<leased_message::impl>;
 
@@ -56,12 +58,18 @@ struct consumer_news {
 /// What a GROUP told a new member.
 struct membership_terms {
   std::uint32_t max_unsettled = 0;
+  milliseconds lease{0};
   /// What stays in order; none: nothing.
   std::optional<group_order> order;
 };
 
 /// Between the CONSUMER and the program's threads: deliveries one way, credit and settles the other, so that
 /// no actor message is spent on each message. Bounded by the credit. Thread-safe.
+///
+/// A message whose lease may have ended is not begun: others may have it. A lease began when its delivery was
+/// sent, which a process that was stopped cannot see; so it counts from the last moment but one at which
+/// held() was called before the delivery was read, or from its last renewal. What is late is given back,
+/// which is no failure.
 class inbox {
 public:
   enum class urgency { now, soon };
@@ -72,7 +80,8 @@ public:
     /// (pull).
     bool renew_taken = false;
   };
-  explicit inbox(limits l) : limits_(l) {}
+  /// `now` is a clock that never runs backwards: steady_now() but in tests.
+  explicit inbox(limits l, std::function<milliseconds()> now = {});
 
   // -- the program's threads
   // -------------------------------------------------------------------------------------------
@@ -90,6 +99,8 @@ public:
     return m.delivery->session == session_.load(std::memory_order_relaxed) &&
            taking_.load(std::memory_order_relaxed);
   }
+  /// Its lease may have ended: it must not be begun, but be given back. Counted.
+  bool late(const leased_message& m);
   /// `skipped`: how many of the acknowledged messages the program never saw.
   void settle(const std::vector<settle_item>& items, std::uint64_t skipped = 0);
   /// Waits until all settles so far are durable. What was refused or lost since the last flush that could
@@ -122,8 +133,11 @@ public:
   /// The outcome of flushes up to this number.
   void confirmed(std::uint64_t number, std::uint64_t refused, const error& why);
   void count_refused(std::uint64_t runs);
-  /// Leases to renew.
+  /// Leases to renew, which have their whole time again from now on. To be called at least three times in the
+  /// time of a lease.
   std::vector<held_lease> held();
+  /// Late messages since the last call.
+  std::uint64_t take_late();
   void end(const error& why);
 
 private:
@@ -137,11 +151,15 @@ private:
   error take_untold();
   error end_reason() const;
   void hand_out(std::size_t most, std::vector<leased_message>& out);
+  bool is_late(const leased_message::impl& d) const;
+  bool prolong(const leased_message::impl& d, milliseconds now) const;
+  void hand_back(const leased_message& m);
   void drop_all();
   bool urgent() const;
   void wake(std::unique_lock<std::mutex>& lock);
 
   const limits limits_;
+  const std::function<milliseconds()> now_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::function<void(urgency)> wake_;
@@ -156,6 +174,10 @@ private:
   std::uint32_t credit_messages_ = 0;
   std::uint32_t credit_bytes_ = 0;
   membership_terms terms_;
+  /// When held() was called last, and before that.
+  milliseconds beat_{0};
+  milliseconds beat_before_{0};
+  std::uint64_t late_untold_ = 0;
   std::uint64_t flush_asked_ = 0;
   std::uint64_t flush_sent_ = 0;
   std::vector<flusher*> flushers_;

@@ -47,6 +47,17 @@ struct settle_window_test : testing::Test {
   }
 };
 
+TEST_F(settle_window_test,
+       a_retry_that_comes_too_late_is_refused_and_what_is_given_back_too_late_is_back_already) {
+  const auto other = lease_id{lease.value + 1};
+  settle_item late{queue_id{1}, generation{1}, other, queue_offset{0}, 1, settle_action::retry, 0, true};
+  settle({late});
+  EXPECT_EQ(told(), "");
+  late.give_back = false;
+  settle({late});
+  EXPECT_EQ(told(), "0:lease_lost*1 ");
+}
+
 TEST_F(settle_window_test, has_one_write_under_way_and_the_rest_goes_with_the_next) {
   ack(0, 5);
   const auto first = begin();

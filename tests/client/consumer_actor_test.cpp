@@ -25,7 +25,7 @@ protected:
     cfg.options.topics = {{"orders", "paid||sent"}};
     cfg.options.start = {start_position::kind::time, from_unix_ms(9)};
     cfg.connection = line.actor;
-    cfg.messages = box = std::make_shared<inbox>(l);
+    cfg.messages = box = std::make_shared<inbox>(l, [this] { return now; });
     cfg.log = [this](const log_event& e) { logged.emplace_back(e.event); };
     aut = fixture.owned(fixture.system().spawn(consumer_actor, cfg));
     box->wake_with([this](inbox::urgency how) {
@@ -109,6 +109,15 @@ protected:
   test::deterministic fixture;
   test::fake_broker broker{fixture};
   test::fake_line line{fixture};
+  /// Time passes for the process and for the actors' timers.
+  void pass(std::chrono::milliseconds step) {
+    now += step;
+    fixture.advance(step);
+  }
+  /// The process is stopped for so long: no timer fires meanwhile, and what comes waits to be read.
+  void stand_still(std::chrono::milliseconds step) { now += step; }
+
+  std::chrono::milliseconds now{1'000'000};
   std::shared_ptr<inbox> box;
   caf::actor aut;
   std::vector<std::string> logged;
@@ -213,6 +222,54 @@ TEST_F(ConsumerActor, RenewsTheLeasesOfWhatItHoldsAtAThirdOfTheirTime) {
   fixture.advance(20s);
   ASSERT_EQ(broker.renewed.size(), 2u);
   EXPECT_EQ(broker.renewed[1].leases, std::vector{lease_id{2}});
+}
+
+TEST_F(ConsumerActor, BeginsNothingThatItHeldWhileItWasStoppedForLongerThanALease) {
+  open();
+  deliver(0, 4, 1);
+  pass(20s); // renewed
+  const auto taken = take(2);
+  EXPECT_FALSE(box->late(taken[0]));
+  broker.consumed.clear();
+  stand_still(60s);
+  EXPECT_TRUE(box->late(taken[1]));
+  EXPECT_TRUE(take(10).empty());
+  fixture.advance(20s);
+  EXPECT_EQ(broker.renewed.size(), 1u) << "a lease that is over is not renewed";
+  EXPECT_TRUE(box->late(taken[1])) << "for good";
+  ASSERT_FALSE(broker.consumed.empty());
+  const auto c = broker.consumed.front();
+  EXPECT_EQ(c.messages, 4u) << "their credit comes back";
+  ASSERT_EQ(c.settles.size(), 1u);
+  EXPECT_TRUE(c.settles[0].give_back);
+  EXPECT_EQ(c.settles[0].first, queue_offset{2});
+  EXPECT_EQ(c.settles[0].count, 2u);
+  EXPECT_EQ(box->statistics().late, 4u);
+  EXPECT_EQ(box->statistics().retried, 0u);
+  EXPECT_EQ(logged, std::vector<std::string>{"late-messages"});
+  deliver(4, 6, 2);
+  EXPECT_TRUE(take(10).empty()) << "it may have waited to be read all the time";
+  pass(20s);
+  deliver(6, 8, 3);
+  EXPECT_EQ(take(10).size(), 2u) << "this one came when it ran again";
+}
+
+TEST_F(ConsumerActor, BeginsNothingThatWasSentToItWhileItWasStoppedForLongerThanALease) {
+  open();
+  pass(20s);
+  stand_still(60s);
+  deliver(0, 2, 1);
+  EXPECT_TRUE(take(10).empty());
+  EXPECT_EQ(box->statistics().late, 2u);
+}
+
+TEST_F(ConsumerActor, AStopThatIsShorterThanALeaseIsNoReasonToGiveAnythingBack) {
+  open();
+  pass(20s);
+  deliver(0, 2, 1);
+  stand_still(15s);
+  EXPECT_EQ(take(10).size(), 2u);
+  EXPECT_EQ(box->statistics().late, 0u);
 }
 
 TEST_F(ConsumerActor, LeavesLeasesOfFetchedMessagesToAPullProgram) {

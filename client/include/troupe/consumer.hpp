@@ -110,6 +110,9 @@ public:
     std::uint64_t rejoins = 0;
     /// Of the acknowledged: what `consumer_options::wanted` refused.
     std::uint64_t skipped = 0;
+    /// Given back without being begun, because their lease may have ended: this process was stopped or
+    /// starved.
+    std::uint64_t late = 0;
   };
   stats statistics() const;
   /// Why it ended by itself (group deleted, subscription refused on rejoin, client closed); no error while it
