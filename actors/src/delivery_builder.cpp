@@ -31,14 +31,33 @@ private:
 /// How many messages of the batch still fit, if all its messages are of one size: nobody looks at them here.
 std::uint32_t delivery_builder::room(const batch_header& b) const {
   const std::uint64_t each = std::max<std::uint64_t>(1, b.size / std::max(1u, b.count));
-  const auto by_bytes = (most_bytes_ - std::min(bytes_, most_bytes_)) / each;
+  const auto by_bytes = (bounds_.bytes - std::min<std::uint64_t>(bytes_, bounds_.bytes)) / each;
   const auto least = messages_ == 0 ? 1u : 0u;
   return std::max(least, static_cast<std::uint32_t>(std::min<std::uint64_t>(
-                             most_messages_ - messages_, std::max<std::uint64_t>(by_bytes, least))));
+                             bounds_.messages - messages_, std::max<std::uint64_t>(by_bytes, least))));
+}
+
+/// How many of n messages of the batch can go out without breaking the upper bound. What is less than half of
+/// a batch travels without the rest of it.
+std::uint32_t delivery_builder::fitting(const batch_header& b, std::uint32_t n) const {
+  const auto left = bounds_.most_bytes - std::min(packed_, bounds_.most_bytes);
+  if (frame_size::of(b, b.count) <= left)
+    return n;
+  n = std::min(n, (b.count - 1) / 2);
+  const auto each = frame_size::of(b, n) / std::max(n, 1u) + 1;
+  n = static_cast<std::uint32_t>(std::min<std::uint64_t>(n, left / each));
+  return frame_size::of(b, n) <= left ? n : 0;
 }
 
 error delivery_builder::add(const stored_batch& b) {
-  const auto most = room(b.header);
+  auto most = fitting(b.header, room(b.header));
+  if (most == 0 && messages_ == 0 && bounds_.any_size)
+    most = 1;
+  if (most == 0) {
+    stopped_ = true;
+    too_large_ = messages_ == 0 ? packed_ + frame_size::of(b.header, b.header.count) : 0;
+    return {};
+  }
   std::uint32_t taken = 0;
   runs_.clear();
   if (wanted_.everything() && !core_.needs_keys()) {
@@ -53,6 +72,7 @@ error delivery_builder::add(const stored_batch& b) {
   if (taken == 0)
     return {};
   messages_ += taken;
+  packed_ += frame_size::of(b.header, taken);
   bytes_ += std::uint64_t{b.header.size} * taken / b.header.count;
   add_segments(b);
   return {};

@@ -62,8 +62,8 @@ struct packed {
   block data;
 };
 
-bool worth_repacking(const delivery_segment& s) {
-  return s.header.size > small_batch && std::uint64_t{s.size()} * 2 < s.header.count;
+bool worth_repacking(const batch_header& batch, std::uint32_t n) {
+  return batch.size > small_batch && std::uint64_t{n} * 2 < batch.count;
 }
 
 /// Only the messages that are meant, as a batch of their own; nothing when the batch cannot be read: then it
@@ -87,7 +87,7 @@ std::optional<batch> repack(const delivery_segment& s, const std::vector<std::ui
 packed prepare(const delivery_segment& s, batch_builder& builder) {
   packed p{.positions = s.picked, .data = s.data};
   auto header = s.header;
-  if (worth_repacking(s)) {
+  if (worth_repacking(s.header, s.size())) {
     auto positions = s.picked;
     for (auto i = s.from; s.picked.empty() && i < s.to; ++i)
       positions.push_back(i);
@@ -121,6 +121,13 @@ error not_a_frame(const std::string& why) {
 }
 
 } // namespace
+
+std::uint64_t frame_size::of(const batch_header& batch, std::uint32_t n) {
+  const auto positions = padded(std::uint64_t{n} * sizeof(std::uint32_t));
+  if (!worth_repacking(batch, n))
+    return sizeof(segment_head) + positions + batch.size;
+  return sizeof(segment_head) + positions + padded(std::uint64_t{batch.size} * n / batch.count) + padded(1);
+}
 
 block pack_frame(const std::vector<delivery_segment>& segments) {
   batch_builder builder;

@@ -51,7 +51,7 @@ caf::result<joined> group_state::add(const join& j) {
                    "use fewer consumers, each with more threads", std::chrono::seconds{1}});
   const auto id = ++last_member_;
   members_[id] = {j.member.empty() ? "member-" + std::to_string(id) : j.member, j.consumer, ctx_->now()};
-  credit_.add_member(id, definition_.options.max_unsettled);
+  credit_.add_member(id, definition_.options.max_unsettled, definition_.options.max_unsettled_bytes);
   self_->monitor(j.consumer);
   if (queues_->not_started() == 0)
     return answer_for(id);
@@ -169,8 +169,8 @@ void group_state::distribute() {
   if (definition_.paused)
     return;
   while (auto g = credit_.next())
-    self_->send(queues_->subscription(g->queue),
-                grant{g->member, members_.at(g->member).consumer, g->messages, g->bytes});
+    self_->send(queues_->subscription(g->queue), grant{g->member, members_.at(g->member).consumer,
+                                                       g->messages, g->bytes, g->most_bytes, g->any_size});
 }
 
 void group_state::ready(const subscription_ready& r) {
@@ -185,6 +185,8 @@ void group_state::used(const grant_used& u) {
     return;
   if (u.barred)
     credit_.bar(u.queue, u.member);
+  if (u.too_large > 0)
+    credit_.too_large(u.queue, u.too_large);
   credit_.used(u.queue, u.messages, u.bytes, u.available);
   distribute();
 }
@@ -193,7 +195,7 @@ void group_state::released(const messages_released& r) {
   if (!queues_->from_place(r.queue))
     return;
   for (const auto& m : r.members)
-    credit_.released(r.queue, m.member, m.messages);
+    credit_.released(r.queue, m.member, m.messages, m.bytes);
   distribute();
 }
 
@@ -205,7 +207,7 @@ void group_state::change(const group_changed& c) {
   const auto before = topics();
   definition_ = c.definition;
   if (other_options)
-    credit_.set_max_unsettled(definition_.options.max_unsettled);
+    credit_.set_max_unsettled(definition_.options.max_unsettled, definition_.options.max_unsettled_bytes);
   for (auto gone : queues_->follow(c.topics, other_options))
     credit_.remove_queue(gone);
   if (queues_->topics().empty())

@@ -46,7 +46,7 @@ std::optional<read_window::parcel> read_window::deliver(subscription& core, cons
                                                         const grant& g, const fetched& f, timestamp now) {
   const auto asked = std::move(read_);
   const auto lease = core.begin(g.member, now);
-  delivery_builder built{core, wanted, g.messages, g.bytes};
+  delivery_builder built{core, wanted, {g.messages, g.bytes, g.most_bytes, g.any_size}};
   if (asked->rest)
     take(built, asked->rest->batch, core, now);
   auto reached = asked->from;
@@ -60,8 +60,10 @@ std::optional<read_window::parcel> read_window::deliver(subscription& core, cons
   }
   if (all && !built.full())
     pass_over(reached, f.next, f, core, now);
-  if (core.commit())
-    return parcel{lease, built.messages(), built.pack()};
+  too_large_ = built.too_large();
+  auto frame = built.messages() > 0 ? built.pack() : block{};
+  if (core.commit(frame.size))
+    return parcel{lease, built.messages(), std::move(frame)};
   // The QUEUE has nothing where there should be something: ask again when it says so, and not at once.
   if (!asked->rest && reached == asked->from && f.next <= reached) {
     core.exhausted(reached);

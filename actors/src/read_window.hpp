@@ -57,6 +57,9 @@ public:
   /// when there was nothing deliverable.
   std::optional<parcel> deliver(subscription& core, const filter& wanted, const grant& g, const fetched& f,
                                 timestamp now);
+  /// Not 0: the last deliver() gave nothing because a delivery would have so many bytes, too many for the
+  /// grant.
+  std::uint64_t too_large() const { return too_large_; }
   /// Ends the read without an answer; what comes for it is too late.
   void give_up() { read_.reset(); }
   /// As give_up, and there is a pause before the next.
@@ -96,6 +99,7 @@ private:
   /// The batch that was delivered in part, until when.
   std::unique_ptr<const kept> rest_;
   std::optional<timestamp> not_before_;
+  std::uint64_t too_large_ = 0;
   /// About how large a message is.
   std::uint32_t bytes_each_ = 256;
 };

@@ -208,7 +208,7 @@ void subscription_shell::arrived(fetched& f) {
 void subscription_shell::deliver(const fetched& f, timestamp at) {
   auto parcel = reads_.deliver(*core_, *filter_, *grant_, f, at);
   if (!parcel)
-    return finish_grant(0, 0);
+    return finish_grant(0, 0, reads_.too_large());
   const auto size = parcel->frame.size;
   tell(self_, grant_->consumer,
        delivery{cfg_.queue, cfg_.topic, cfg_.number, data_->id(), core_->current(), parcel->lease,
@@ -223,13 +223,13 @@ void subscription_shell::gave_nothing(const error& why, timestamp at) {
   arm(at);
 }
 
-void subscription_shell::finish_grant(std::uint32_t messages, std::uint32_t bytes) {
+void subscription_shell::finish_grant(std::uint32_t messages, std::uint32_t bytes, std::uint64_t too_large) {
   const auto member = grant_->member;
   grant_.reset();
   const auto at = now();
   announced_ = can_read(at) ? core_->available(at) : 0;
-  self_->send(cfg_.group,
-              grant_used{cfg_.queue, member, messages, bytes, announced_, core_->holds_suspect(member)});
+  self_->send(cfg_.group, grant_used{cfg_.queue, member, messages, bytes, announced_,
+                                     core_->holds_suspect(member), too_large});
 }
 
 // -- settling

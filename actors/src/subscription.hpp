@@ -78,7 +78,7 @@ private:
   bool can_read(timestamp at) const;
   void read(queue_offset from, timestamp at);
   void deliver(const fetched& f, timestamp at);
-  void finish_grant(std::uint32_t messages, std::uint32_t bytes);
+  void finish_grant(std::uint32_t messages, std::uint32_t bytes, std::uint64_t too_large = 0);
   void gave_nothing(const error& why, timestamp at);
 
   void learn_extent(timestamp at);

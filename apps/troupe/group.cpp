@@ -20,6 +20,7 @@ struct group_settings {
   std::optional<milliseconds> lease;
   std::optional<retry_schedule> retry;
   std::optional<std::uint32_t> max_unsettled;
+  std::optional<std::uint64_t> max_unsettled_bytes;
   std::optional<std::uint16_t> max_attempts;
   std::optional<exhausted_action> on_exhausted;
   std::optional<milliseconds> dead_letter_retention;
@@ -27,8 +28,8 @@ struct group_settings {
   std::optional<group_order> order_by;
 
   bool empty() const {
-    return !mode && !order_by && !lease && !retry && !max_unsettled && !max_attempts && !on_exhausted &&
-           !dead_letter_retention;
+    return !mode && !order_by && !lease && !retry && !max_unsettled && !max_unsettled_bytes &&
+           !max_attempts && !on_exhausted && !dead_letter_retention;
   }
 };
 struct group_name_only {
@@ -41,6 +42,7 @@ void apply(const group_settings& s, group_options& options) {
   if (s.retry)
     options.retry = *s.retry;
   options.max_unsettled = s.max_unsettled.value_or(options.max_unsettled);
+  options.max_unsettled_bytes = s.max_unsettled_bytes.value_or(options.max_unsettled_bytes);
   options.max_attempts = s.max_attempts.value_or(options.max_attempts);
   options.on_exhausted = s.on_exhausted.value_or(options.on_exhausted);
   options.dead_letter_retention = s.dead_letter_retention.value_or(options.dead_letter_retention);
@@ -62,6 +64,10 @@ std::string mode_of(const group_options& options) {
   return options.order_by == group_order::queue ? "ordered by queue" : "ordered by key";
 }
 
+std::string unsettled_of(const group_options& options) {
+  return grouped(options.max_unsettled) + " messages and " + format_size(options.max_unsettled_bytes);
+}
+
 int report(context& ctx, const std::string& verb, const group_info& group) {
   if (ctx.out.json_lines)
     ctx.out.line(to_json(group));
@@ -69,7 +75,7 @@ int report(context& ctx, const std::string& verb, const group_info& group) {
     ctx.out.text("group " + escape(group.name) + " " + verb + ": " + mode_of(group.options) + ", lease " +
                  format_duration(group.options.lease) + ", retries after " +
                  format_retry(group.options.retry) + ", attempts " + attempts_of(group.options) +
-                 ", at most " + grouped(group.options.max_unsettled) + " unsettled messages per member\n");
+                 ", at most " + unsettled_of(group.options) + " unsettled per member\n");
   return done;
 }
 
@@ -157,7 +163,7 @@ void print(output& out, const group_info& group) {
               {"dead letters kept", group.options.dead_letter_retention == milliseconds{0}
                                         ? "for ever"
                                         : format_duration(group.options.dead_letter_retention)},
-              {"max unsettled", grouped(group.options.max_unsettled) + " per member"},
+              {"max unsettled", unsettled_of(group.options) + " per member"},
               {"lag", grouped(lag_of(group)) + " messages, " + format_duration(lag_time_of(group))}});
   table topics({"TOPIC", "FILTER"});
   for (const auto& t : group.topics)
@@ -396,6 +402,10 @@ void add_settings(CLI::App& verb, group_settings& s) {
   add_retry(verb, s.retry);
   verb.add_option("--max-unsettled", s.max_unsettled, "Messages one member may hold unsettled (1000)")
       ->check(whole_number(0xffffffff));
+  add_size(
+      verb, "--max-unsettled-bytes", s.max_unsettled_bytes,
+      "Bytes one member may hold unsettled, as they were delivered, up to 4GiB (64MiB); one message of any "
+      "size comes to one that holds nothing");
   add_order(verb, s);
   verb.add_option("--max-attempts", s.max_attempts,
                   "The failure of this number is a message's last (16); 0: there is no last one")

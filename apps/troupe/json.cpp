@@ -87,6 +87,7 @@ json to_json(const group_info& group) {
   object["dead_letter_retention_ms"] = group.options.dead_letter_retention.count();
   object["lease_ms"] = group.options.lease.count();
   object["max_unsettled"] = group.options.max_unsettled;
+  object["max_unsettled_bytes"] = group.options.max_unsettled_bytes;
   object["paused"] = group.paused;
   object["lag"] = lag_of(group);
   object["lag_ms"] = lag_time_of(group).count();

@@ -12,8 +12,10 @@ constexpr std::uint64_t most_messages = std::uint64_t{1} << 40;
 
 } // namespace
 
-void group_credit::add_member(std::uint64_t member, std::uint32_t max_unsettled) {
-  members_[member].max_unsettled = max_unsettled;
+void group_credit::add_member(std::uint64_t member, std::uint32_t max_unsettled, std::uint64_t max_bytes) {
+  auto& m = members_[member];
+  m.max_unsettled = max_unsettled;
+  m.max_bytes = max_bytes;
 }
 
 void group_credit::remove_member(std::uint64_t member) {
@@ -25,9 +27,10 @@ void group_credit::remove_member(std::uint64_t member) {
   }
 }
 
-void group_credit::set_max_unsettled(std::uint32_t max_unsettled) {
+void group_credit::set_max_unsettled(std::uint32_t max_unsettled, std::uint64_t max_bytes) {
   for (auto& [id, m] : members_) {
     m.max_unsettled = max_unsettled;
+    m.max_bytes = max_bytes;
     line_up(id, m);
   }
 }
@@ -55,13 +58,17 @@ void group_credit::used(queue_id queue, std::uint32_t messages, std::uint32_t by
   if (it == queues_.end() || !it->second.grant)
     return;
   auto& q = it->second;
-  const auto grant = *q.grant;
-  q.grant.reset();
-  if (messages > 0 && has_member(grant.member))
-    q.held[grant.member] += messages;
-  give_back(grant, messages, bytes);
+  end_grant(q, messages, bytes);
   q.available = available;
   line_up(queue, q);
+}
+
+void group_credit::too_large(queue_id queue, std::uint64_t bytes) {
+  auto it = queues_.find(queue);
+  if (it == queues_.end() || !it->second.grant)
+    return;
+  if (auto m = members_.find(it->second.grant->member); m != members_.end())
+    m->second.needs = bytes;
 }
 
 void group_credit::bar(queue_id queue, std::uint64_t member) {
@@ -70,7 +77,8 @@ void group_credit::bar(queue_id queue, std::uint64_t member) {
     it->second.barred.insert(member);
 }
 
-void group_credit::released(queue_id queue, std::uint64_t member, std::uint64_t messages) {
+void group_credit::released(queue_id queue, std::uint64_t member, std::uint64_t messages,
+                            std::uint64_t bytes) {
   auto q = queues_.find(queue);
   auto m = members_.find(member);
   if (q == queues_.end() || m == members_.end())
@@ -78,11 +86,16 @@ void group_credit::released(queue_id queue, std::uint64_t member, std::uint64_t 
   auto held = q->second.held.find(member);
   if (held == q->second.held.end())
     return;
-  const auto n = std::min(messages, held->second);
-  held->second -= n;
-  if (held->second == 0)
+  auto& h = held->second;
+  const auto n = std::min(messages, h.messages);
+  // The last one takes what is left, whatever was counted for the others.
+  const auto b = n == h.messages ? h.bytes : std::min(bytes, h.bytes);
+  h.messages -= n;
+  h.bytes -= b;
+  if (h.messages == 0)
     q->second.held.erase(held);
   m->second.unsettled -= n;
+  m->second.held_bytes -= b;
   if (q->second.barred.erase(member) > 0)
     line_up_stalled();
   line_up(member, m->second);
@@ -92,15 +105,16 @@ void group_credit::remove_queue(queue_id queue) {
   auto it = queues_.find(queue);
   if (it == queues_.end())
     return;
-  const auto q = std::move(it->second);
+  auto q = std::move(it->second);
   queues_.erase(it);
   std::erase(waiting_, queue);
   stalled_.erase(queue);
   if (q.grant)
-    give_back(*q.grant, 0, 0);
-  for (const auto& [id, n] : q.held) {
+    end_grant(q, 0, 0);
+  for (const auto& [id, h] : q.held) {
     auto& m = members_.at(id);
-    m.unsettled -= n;
+    m.unsettled -= h.messages;
+    m.held_bytes -= h.bytes;
     line_up(id, m);
   }
 }
@@ -151,16 +165,21 @@ credit_grant group_credit::grant_to(std::deque<std::uint64_t>::iterator place, q
   const auto id = *place;
   auto& m = members_.at(id);
   auto& q = queues_.at(queue);
-  credit_grant grant{id, queue, 0, 0};
+  credit_grant grant{id, queue, 0, 0, 0, !m.busy()};
   grant.messages = static_cast<std::uint32_t>(
       std::min({room(m), share(q.available), static_cast<std::uint64_t>(limits_.messages)}));
   grant.bytes = static_cast<std::uint32_t>(std::clamp<std::int64_t>(m.bytes, 1, limits_.bytes));
+  grant.most_bytes =
+      std::min(m.free_bytes(), std::max(std::uint64_t{grant.bytes} + limits_.overshoot, m.needs));
+  grant.bytes = static_cast<std::uint32_t>(std::min<std::uint64_t>(grant.bytes, grant.most_bytes));
   hungry_.erase(place);
   waiting_.pop_front();
   m.queued = q.queued = false;
   m.messages -= grant.messages;
   m.bytes -= grant.bytes;
   m.granted += grant.messages;
+  m.granted_bytes += grant.most_bytes;
+  m.needs = 0;
   q.grant = grant;
   line_up(id, m);
   return grant;
@@ -171,11 +190,22 @@ std::uint64_t group_credit::unsettled(std::uint64_t member) const {
   return it == members_.end() ? 0 : it->second.unsettled;
 }
 
+std::uint64_t group_credit::unsettled_bytes(std::uint64_t member) const {
+  auto it = members_.find(member);
+  return it == members_.end() ? 0 : it->second.held_bytes;
+}
+
+std::uint64_t group_credit::member_state::free_bytes() const {
+  return max_bytes - std::min(max_bytes, held_bytes + granted_bytes);
+}
+
 std::uint64_t group_credit::room(const member_state& m) {
   const auto busy = m.unsettled + m.granted;
+  if (busy >= m.max_unsettled)
+    return 0;
   // Bytes may be used up while nothing is held (a message larger than all credit): one more then still
   // passes, or the member would wait for ever.
-  if (busy >= m.max_unsettled || (m.bytes <= 0 && busy > 0))
+  if (m.busy() && (m.bytes <= 0 || m.free_bytes() < std::max<std::uint64_t>(m.needs, 1)))
     return 0;
   return std::min<std::uint64_t>(m.messages, m.max_unsettled - busy);
 }
@@ -200,15 +230,24 @@ void group_credit::line_up(queue_id id, queue_state& q) {
   waiting_.push_back(id);
 }
 
-void group_credit::give_back(const credit_grant& g, std::uint32_t messages, std::uint32_t bytes) {
+/// What was not used of it is the member's again.
+void group_credit::end_grant(queue_state& q, std::uint32_t messages, std::uint32_t bytes) {
+  const auto g = *std::exchange(q.grant, {});
   auto it = members_.find(g.member);
   if (it == members_.end())
     return;
   auto& m = it->second;
   m.granted -= g.messages;
+  m.granted_bytes -= g.most_bytes;
   m.messages += g.messages - std::min(messages, g.messages);
   m.bytes += static_cast<std::int64_t>(g.bytes) - bytes;
-  m.unsettled += messages;
+  if (messages > 0) {
+    auto& h = q.held[g.member];
+    h.messages += messages;
+    h.bytes += bytes;
+    m.unsettled += messages;
+    m.held_bytes += bytes;
+  }
   line_up(g.member, m);
 }
 

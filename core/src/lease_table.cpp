@@ -6,11 +6,11 @@
 namespace troupe {
 
 std::uint64_t lease_table::open(std::uint64_t member, timestamp deadline) {
-  leases_[++last_] = {member, deadline, std::numeric_limits<std::uint64_t>::max(), 0, 0};
+  leases_[++last_] = {member, deadline, std::numeric_limits<std::uint64_t>::max(), 0, 0, 0};
   return last_;
 }
 
-bool lease_table::close(std::uint64_t id) {
+bool lease_table::close(std::uint64_t id, std::uint64_t bytes) {
   const auto it = leases_.find(id);
   if (it == leases_.end())
     return false;
@@ -18,6 +18,7 @@ bool lease_table::close(std::uint64_t id) {
     leases_.erase(it);
     return false;
   }
+  it->second.bytes = bytes;
   ends_.emplace(it->second.deadline, id);
   return true;
 }
@@ -36,8 +37,11 @@ void lease_table::release(std::uint64_t id, std::uint64_t messages) {
   if (it == leases_.end())
     return;
   const auto member = it->second.member;
-  credit(member, messages);
+  const auto bytes = it->second.bytes / it->second.messages * messages +
+                     it->second.bytes % it->second.messages * messages / it->second.messages;
+  credit({member, messages, bytes});
   it->second.messages -= messages;
+  it->second.bytes -= bytes;
   if (it->second.messages > 0)
     return;
   ends_.erase({it->second.deadline, id});
@@ -46,12 +50,12 @@ void lease_table::release(std::uint64_t id, std::uint64_t messages) {
   leases_.erase(it);
 }
 
-void lease_table::credit(std::uint64_t member, std::uint64_t messages) {
-  const auto known = std::ranges::find(releases_, member, &troupe::release::member);
+void lease_table::credit(const troupe::release& back) {
+  const auto known = std::ranges::find(releases_, back.member, &troupe::release::member);
   if (known == releases_.end())
-    releases_.push_back({member, messages});
-  else
-    known->messages += messages;
+    return releases_.push_back(back);
+  known->messages += back.messages;
+  known->bytes += back.bytes;
 }
 
 bool lease_table::renew(std::uint64_t id, std::uint64_t member, timestamp now, timestamp deadline) {
@@ -96,7 +100,7 @@ std::optional<timestamp> lease_table::next_end() const {
 
 void lease_table::clear(std::uint64_t last) {
   for (const auto& [id, lease] : leases_)
-    credit(lease.member, lease.messages);
+    credit({lease.member, lease.messages, lease.bytes});
   leases_.clear();
   ends_.clear();
   suspects_.clear();

@@ -128,10 +128,10 @@ lease_id ordered_subscription::begin(std::uint64_t member, timestamp now) {
   return lease_id{taking_};
 }
 
-bool ordered_subscription::commit() {
+bool ordered_subscription::commit(std::uint64_t bytes) {
   if (const auto first = std::exchange(pass_first_, std::nullopt))
     keys_.passed(*first, pass_next_, taking_);
-  return leases_.close(std::exchange(taking_, 0));
+  return leases_.close(std::exchange(taking_, 0), bytes);
 }
 
 std::uint32_t ordered_subscription::take(queue_offset base, std::uint32_t count, std::uint32_t most,

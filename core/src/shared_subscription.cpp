@@ -104,7 +104,9 @@ lease_id shared_subscription::begin(std::uint64_t member, timestamp now) {
   return lease_id{taking_};
 }
 
-bool shared_subscription::commit() { return leases_.close(std::exchange(taking_, 0)); }
+bool shared_subscription::commit(std::uint64_t bytes) {
+  return leases_.close(std::exchange(taking_, 0), bytes);
+}
 
 std::uint32_t shared_subscription::take(queue_offset base, std::uint32_t count, std::uint32_t most,
                                         batch_view* view, std::vector<leased_run>& out) {

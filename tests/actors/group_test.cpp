@@ -11,6 +11,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using testing::Each;
+using testing::ElementsAre;
 using testing::Ge;
 using testing::IsEmpty;
 using testing::SizeIs;
@@ -74,6 +75,67 @@ TEST_F(group, a_member_never_holds_more_than_it_may_and_settling_frees_it) {
   EXPECT_EQ(received(ann), "0@3=d");
   settle(ann, m, d, 0, 1, settle_action::retry, 5000);
   EXPECT_EQ(received(ann), "0@4=e");
+}
+
+TEST_F(group, a_member_holds_no_more_bytes_than_it_may_and_goes_on_when_it_settles) {
+  group_definition_.options.max_unsettled_bytes = 3000;
+  start(1);
+  const std::string kib(1000, 'x');
+  for (int i = 0; i < 6; ++i)
+    publish_to(0, {kib});
+  const auto m = join_as(ann);
+  credit(ann, m, 100);
+  const auto offsets = [&] {
+    received(ann);
+    std::vector<std::uint64_t> all;
+    for (const auto& d : last)
+      for (const auto unpacked = unpack_frame(d.frame, d.shard); const auto& x : *unpacked)
+        all.push_back(x.offset.value);
+    return all;
+  };
+  EXPECT_THAT(offsets(), ElementsAre(0, 1)) << "a third would be above 3,000";
+  const auto d = last.at(0);
+  settle(ann, m, d, 0, 1);
+  EXPECT_THAT(offsets(), ElementsAre(2));
+  const auto d2 = last.at(0);
+  settle(ann, m, d, 1, 1);
+  settle(ann, m, d2, 2, 1, settle_action::retry, 60'000);
+  EXPECT_THAT(offsets(), ElementsAre(3, 4)) << "what waits for a retry is held by nobody";
+}
+
+TEST_F(group, a_message_larger_than_all_a_member_may_hold_is_delivered_alone) {
+  group_definition_.options.max_unsettled_bytes = 3000;
+  start(1);
+  publish_to(0, {"a"});
+  publish_to(0, {std::string(9000, 'b')});
+  publish_to(0, {"c"});
+  const auto m = join_as(ann);
+  credit(ann, m, 100);
+  EXPECT_EQ(received(ann), "0@0=a");
+  settle(ann, m, last[0], 0, 1);
+  received(ann);
+  ASSERT_EQ(last.size(), 1u);
+  EXPECT_EQ(last[0].messages, 1u);
+  EXPECT_GT(last[0].frame.size, 9000u);
+  settle(ann, m, last[0], 1, 1);
+  EXPECT_EQ(received(ann), "0@2=c");
+}
+
+TEST_F(group, another_limit_of_bytes_holds_for_the_members_there_are) {
+  group_definition_.options.max_unsettled_bytes = 1500;
+  start(1);
+  publish_to(0, {std::string(1000, 'a')});
+  publish_to(0, {std::string(1000, 'b')});
+  const auto m = join_as(ann);
+  credit(ann, m, 100);
+  received(ann);
+  EXPECT_EQ(last.size(), 1u);
+  received(ann);
+  EXPECT_EQ(last.size(), 0u);
+  group_definition_.options.max_unsettled_bytes = 5000;
+  redefine();
+  received(ann);
+  EXPECT_EQ(last.size(), 1u);
 }
 
 TEST_F(group, a_retry_comes_again_after_its_delay_with_the_failure_counted) {

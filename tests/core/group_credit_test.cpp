@@ -4,6 +4,7 @@
 
 #include <map>
 #include <random>
+#include <set>
 #include <string>
 
 namespace troupe {
@@ -145,6 +146,99 @@ TEST_F(group_credit_test, bytes_are_credit_too_and_a_larger_message_passes_when_
   EXPECT_EQ(g->bytes, 1u);
 }
 
+TEST_F(group_credit_test, a_member_that_holds_all_the_bytes_it_may_waits_until_it_settles) {
+  aut.add_member(3, 1000, 3000);
+  aut.add_credit(3, 1000, plenty);
+  aut.ready(q1, 5000);
+  auto g = aut.next();
+  ASSERT_TRUE(g);
+  EXPECT_EQ(g->most_bytes, 3000u);
+  EXPECT_TRUE(g->any_size) << "it holds nothing";
+  aut.used(q1, 2, 2000, 4998);
+  g = aut.next();
+  ASSERT_TRUE(g);
+  EXPECT_EQ(g->most_bytes, 1000u);
+  EXPECT_FALSE(g->any_size);
+  aut.used(q1, 1, 1000, 4997);
+  EXPECT_EQ(aut.unsettled_bytes(3), 3000u);
+  EXPECT_EQ(grants(aut), "");
+  aut.released(q1, 3, 1, 10);
+  g = aut.next();
+  ASSERT_TRUE(g);
+  EXPECT_EQ(g->bytes, 10u);
+  EXPECT_EQ(g->most_bytes, 10u);
+}
+
+TEST_F(group_credit_test, what_is_granted_of_one_queue_is_not_granted_of_another_one) {
+  aut.add_member(3, 1000, 3000);
+  aut.add_credit(3, 1000, plenty);
+  aut.ready(q1, 5000);
+  aut.ready(q2, 5000);
+  EXPECT_EQ(grants(aut), "3:1:100 ") << "the first delivery may need all of it";
+  aut.used(q1, 1, 500, 4999);
+  const auto g = aut.next();
+  ASSERT_TRUE(g);
+  EXPECT_EQ(g->queue, q2);
+  EXPECT_EQ(g->most_bytes, 2500u);
+}
+
+TEST_F(group_credit_test,
+       a_delivery_that_is_too_large_waits_for_its_room_and_smaller_settles_do_not_ask_again) {
+  aut.add_member(3, 1000, 3000);
+  aut.add_credit(3, 1000, plenty);
+  aut.ready(q1, 5000);
+  ASSERT_TRUE(aut.next());
+  aut.used(q1, 10, 2000, 4990);
+  ASSERT_TRUE(aut.next());
+  aut.too_large(q1, 2500);
+  aut.used(q1, 0, 0, 4990);
+  EXPECT_EQ(grants(aut), "");
+  aut.released(q1, 3, 5, 1000);
+  EXPECT_EQ(grants(aut), "") << "2,000 bytes of room";
+  aut.released(q1, 3, 4, 600);
+  const auto g = aut.next();
+  ASSERT_TRUE(g);
+  EXPECT_EQ(g->most_bytes, 2600u);
+}
+
+TEST_F(group_credit_test, a_delivery_larger_than_all_a_member_may_hold_comes_when_it_holds_nothing) {
+  aut.add_member(3, 1000, 3000);
+  aut.add_credit(3, 1000, plenty);
+  aut.ready(q1, 5000);
+  ASSERT_TRUE(aut.next());
+  aut.used(q1, 10, 2000, 4990);
+  ASSERT_TRUE(aut.next());
+  aut.too_large(q1, 9000);
+  aut.used(q1, 0, 0, 4990);
+  aut.released(q1, 3, 9, 1999);
+  EXPECT_EQ(grants(aut), "");
+  aut.released(q1, 3, 1, 1);
+  const auto g = aut.next();
+  ASSERT_TRUE(g);
+  EXPECT_TRUE(g->any_size);
+  aut.used(q1, 1, 9000, 4989);
+  EXPECT_EQ(grants(aut), "");
+  aut.released(q1, 3, 1, 9000);
+  EXPECT_EQ(aut.unsettled_bytes(3), 0u);
+  EXPECT_EQ(grants(aut), "3:1:100 ");
+}
+
+TEST_F(group_credit_test, another_limit_of_bytes_holds_at_once) {
+  aut.add_member(3, 1000, 3000);
+  aut.add_credit(3, 1000, plenty);
+  aut.ready(q1, 5000);
+  ASSERT_TRUE(aut.next());
+  aut.used(q1, 10, 3000, 4990);
+  EXPECT_EQ(grants(aut), "");
+  aut.set_max_unsettled(1000, 4000);
+  const auto g = aut.next();
+  ASSERT_TRUE(g);
+  EXPECT_EQ(g->most_bytes, 1000u);
+  aut.set_max_unsettled(1000, 1);
+  aut.used(q1, 1, 1000, 4989);
+  EXPECT_EQ(grants(aut), "");
+}
+
 TEST_F(group_credit_test, a_member_that_left_gets_nothing_and_its_grant_ends_quietly) {
   aut.add_credit(1, 1000, plenty);
   aut.ready(q1, 5000);
@@ -184,21 +278,28 @@ TEST(group_credit_model, credit_and_unsettled_always_add_up_and_nobody_starves) 
   constexpr std::uint64_t seed = 11;
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 rng{seed};
-  group_credit aut{{.messages = 50, .bytes = 1000, .share = 4}};
+  group_credit aut{{.messages = 50, .bytes = 1000, .share = 4, .overshoot = 2500}};
   struct member_model {
-    std::uint64_t credit = 0, unsettled = 0, granted = 0;
+    std::uint64_t credit = 0, unsettled = 0, granted = 0, bytes = 0;
+    /// Something larger than all it may hold came when it held nothing.
+    bool large = false;
   };
   constexpr std::uint32_t bound = 120;
+  constexpr std::uint64_t most_bytes = 7000;
   std::map<std::uint64_t, member_model> members;
   std::map<std::uint32_t, credit_grant> out;
-  std::map<std::uint32_t, std::map<std::uint64_t, std::uint64_t>> held;
+  struct part {
+    std::uint64_t messages = 0, bytes = 0;
+  };
+  std::map<std::uint32_t, std::map<std::uint64_t, part>> held;
+  std::uint64_t refused = 0, oversized = 0;
   std::uint64_t last = 0;
   for (int step = 0; step < 50000; ++step) {
     const auto queue = static_cast<std::uint32_t>(1 + rng() % 5);
     switch (rng() % 8) {
     case 0:
       if (members.size() < 5) {
-        aut.add_member(++last, bound);
+        aut.add_member(++last, bound, most_bytes);
         members[last] = {};
       }
       break;
@@ -228,23 +329,43 @@ TEST(group_credit_model, credit_and_unsettled_always_add_up_and_nobody_starves) 
       if (auto it = out.find(queue); it != out.end()) {
         const auto g = it->second;
         out.erase(it);
-        const auto n = static_cast<std::uint32_t>(rng() % (g.messages + 1));
-        aut.used(g.queue, n, n * 100, rng() % 300);
+        auto n = static_cast<std::uint32_t>(rng() % (g.messages + 1));
+        // One message of any size, or several that fit what was granted; a subscription delivers no more.
+        auto bytes = n == 1 ? static_cast<std::uint32_t>(rng() % 9000) : std::min(n * 100, g.bytes);
+        if (bytes > g.most_bytes && !(g.any_size && n == 1)) {
+          aut.too_large(g.queue, bytes);
+          n = bytes = 0;
+          ++refused;
+        } else if (bytes > most_bytes) {
+          ++oversized;
+        }
+        aut.used(g.queue, n, bytes, rng() % 300);
         if (auto m = members.find(g.member); m != members.end()) {
+          if (bytes > most_bytes) {
+            ASSERT_EQ(m->second.unsettled, 0u) << "larger than all, and something is held";
+          }
+          m->second.large = m->second.large || bytes > most_bytes;
+          m->second.bytes += bytes;
           m->second.granted -= g.messages;
           m->second.credit += g.messages - n;
           m->second.unsettled += n;
-          held[queue][g.member] += n;
+          held[queue][g.member].messages += n;
+          held[queue][g.member].bytes += bytes;
         }
       }
       break;
     default:
-      for (auto& [id, n] : held[queue])
-        if (n > 0) {
-          const auto k = 1 + rng() % n;
-          aut.released(queue_id{queue}, id, k);
-          members.at(id).unsettled -= k;
-          n -= k;
+      for (auto& [id, h] : held[queue])
+        if (h.messages > 0) {
+          const auto k = 1 + rng() % h.messages;
+          const auto bytes = h.bytes * k / h.messages;
+          aut.released(queue_id{queue}, id, k, bytes);
+          auto& m = members.at(id);
+          m.unsettled -= k;
+          m.bytes -= bytes;
+          h.messages -= k;
+          h.bytes -= bytes;
+          m.large = m.large && m.bytes > 0;
         }
     }
     while (auto g = aut.next()) {
@@ -260,8 +381,32 @@ TEST(group_credit_model, credit_and_unsettled_always_add_up_and_nobody_starves) 
     for (const auto& [id, m] : members) {
       ASSERT_EQ(aut.unsettled(id), m.unsettled);
       ASSERT_LE(m.unsettled + m.granted, bound);
+      ASSERT_EQ(aut.unsettled_bytes(id), m.bytes);
+      if (!m.large) {
+        ASSERT_LE(m.bytes, most_bytes);
+      }
     }
   }
+  EXPECT_GT(refused, 100u);
+  EXPECT_GT(oversized, 5u);
+  // Who settles everything is served, whatever happened before.
+  for (auto& [q, g] : out)
+    aut.used(g.queue, 0, 0, 0);
+  for (auto& [q, all] : held)
+    for (auto& [id, h] : all)
+      aut.released(queue_id{q}, id, h.messages, h.bytes);
+  std::set<std::uint64_t> served;
+  for (const auto& [id, m] : members)
+    aut.add_credit(id, 10, 1'000'000);
+  for (int round = 0; round < 1000 && served.size() < members.size(); ++round) {
+    aut.ready(q1, 10);
+    if (auto g = aut.next()) {
+      served.insert(g->member);
+      aut.used(q1, 1, 100, 10);
+      aut.released(q1, g->member, 1, 100);
+    }
+  }
+  EXPECT_EQ(served.size(), members.size());
 }
 
 } // namespace

@@ -173,7 +173,9 @@ private:
       }
     ASSERT_EQ(seen, taken);
     ASSERT_LE(taken, plan->alone ? 1u : most);
-    ASSERT_EQ(aut_.commit(), taken > 0);
+    const auto bytes = 7 + rng_() % 10'000;
+    ASSERT_EQ(aut_.commit(bytes), taken > 0);
+    delivered_bytes_ += taken > 0 ? bytes : 0;
     expect_order();
   }
   /// What is out of a key is its first messages, with one member, and not too many.
@@ -382,12 +384,20 @@ private:
     ASSERT_EQ(aut_.retrying(), retrying);
     ASSERT_EQ(aut_.unsettled(), open);
     ASSERT_EQ(aut_.floor().value, floor);
-    for (const auto& r : aut_.take_releases())
+    for (const auto& r : aut_.take_releases()) {
       ASSERT_GT(r.messages, 0u);
+      released_bytes_ += r.bytes;
+    }
+    ASSERT_LE(released_bytes_, delivered_bytes_);
+    if (leased == 0) {
+      ASSERT_EQ(released_bytes_, delivered_bytes_) << "nothing is held any more";
+    }
     expect_order();
   }
 
   std::mt19937_64 rng_;
+  std::uint64_t delivered_bytes_ = 0;
+  std::uint64_t released_bytes_ = 0;
   subscription_limits limits_;
   group_order by_;
   ordered_subscription aut_;

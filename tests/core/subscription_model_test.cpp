@@ -169,7 +169,9 @@ private:
         ASSERT_EQ(run.attempts, model_[i].attempts) << "offset " << i;
       }
     ASSERT_EQ(seen, expected);
-    ASSERT_EQ(aut_.commit(), !seen.empty());
+    const auto bytes = 7 + rng_() % 10'000;
+    ASSERT_EQ(aut_.commit(bytes), !seen.empty());
+    delivered_bytes_ += seen.empty() ? 0 : bytes;
     if (!seen.empty())
       leases_[lease.value] = {member, now_ + limits_.lease};
     // One plan always makes progress, or a broker would turn in circles.
@@ -444,8 +446,14 @@ private:
     ASSERT_EQ(aut_.retrying(), retrying);
     ASSERT_EQ(aut_.floor().value, std::min(model_floor(), model_cursor()));
     ASSERT_EQ(aut_.bounded(), bounded());
-    for (const auto& r : aut_.take_releases())
+    for (const auto& r : aut_.take_releases()) {
       ASSERT_GT(r.messages, 0u);
+      released_bytes_ += r.bytes;
+    }
+    ASSERT_LE(released_bytes_, delivered_bytes_);
+    if (leased == 0) {
+      ASSERT_EQ(released_bytes_, delivered_bytes_) << "nothing is held any more";
+    }
     auto deadline = aut_.next_deadline(now_);
     for (const auto& m : model_) {
       if (m.state == kind::waiting && m.due > now_ && !due) {
@@ -476,6 +484,8 @@ private:
   }
 
   std::mt19937_64 rng_;
+  std::uint64_t delivered_bytes_ = 0;
+  std::uint64_t released_bytes_ = 0;
   subscription_limits limits_;
   shared_subscription aut_;
   generation gen_{1};

@@ -22,6 +22,29 @@ TEST_F(subscription_test, spreads_what_failed_together_when_the_policy_does) {
   EXPECT_EQ(written(), "0-8 retry2@22000; ") << "a delay that was asked for is one for all";
 }
 
+TEST_F(subscription_test, a_delivery_settled_in_parts_gives_back_exactly_its_bytes) {
+  std::vector<leased_run> runs;
+  lease = aut.begin(ann, now);
+  aut.take(queue_offset{0}, 7, 7, nullptr, runs);
+  EXPECT_TRUE(aut.commit(1000));
+  settle(settle_wish::ack, 0, 2);
+  EXPECT_EQ(aut.take_releases(), (std::vector<release>{{ann, 2, 285}}));
+  settle(settle_wish::retry, 2, 1);
+  settle(settle_wish::ack, 3, 3);
+  EXPECT_EQ(aut.take_releases(), (std::vector<release>{{ann, 4, 143 + 429}}));
+  settle(settle_wish::give_back, 6, 1);
+  EXPECT_EQ(aut.take_releases(), (std::vector<release>{{ann, 1, 143}}));
+}
+
+TEST_F(subscription_test, a_reset_gives_back_the_bytes_that_were_held) {
+  std::vector<leased_run> runs;
+  lease = aut.begin(ann, now);
+  aut.take(queue_offset{0}, 7, 7, nullptr, runs);
+  EXPECT_TRUE(aut.commit(1000));
+  aut.restore({generation{4}, queue_offset{0}, {}, {}});
+  EXPECT_EQ(aut.take_releases(), (std::vector<release>{{ann, 7, 1000}}));
+}
+
 TEST_F(subscription_test, delivers_each_message_once_from_the_cursor_on) {
   EXPECT_EQ(plan(), queue_offset{0});
   EXPECT_EQ(aut.available(now), 100u);

@@ -144,6 +144,11 @@ TEST_F(cli_admin, a_group_has_a_retry_policy_which_can_be_changed) {
   auto now = works_json({"group", "describe", "patient"}).at(0);
   EXPECT_EQ(now["retry"], "exponential:1s,2,5s~20%");
   EXPECT_EQ(now["max_unsettled"], 7);
+  EXPECT_EQ(now["max_unsettled_bytes"], 64u << 20);
+  EXPECT_THAT(works({"group", "set", "patient", "--max-unsettled-bytes", "3MiB"}),
+              HasSubstr("and 3MiB unsettled"));
+  EXPECT_EQ(works_json({"group", "describe", "patient"}).at(0)["max_unsettled_bytes"], 3u << 20);
+  EXPECT_THAT(works({"group", "describe", "patient"}), HasSubstr("7 messages and 3MiB per member"));
   EXPECT_THAT(works({"group", "set", "patient", "--retry", "10s,1m"}), HasSubstr("retries after 10s,1m,"));
   EXPECT_THAT(works({"group", "describe", "patient"}), HasSubstr("10s,1m\n"));
 }
@@ -233,6 +238,9 @@ TEST_F(cli_admin, bad_groups_are_refused) {
   refused(1, {"group", "create", std::string(121, 'x')}, "120");
   refused(1, {"group", "create", "g", "--lease", "1ms"}, "lease");
   refused(1, {"group", "create", "g", "--max-unsettled", "0"}, "unsettled");
+  refused(1, {"group", "create", "g", "--max-unsettled-bytes", "0"}, "unsettled bytes");
+  refused(1, {"group", "create", "g", "--max-unsettled-bytes", "5GiB"}, "unsettled bytes");
+  refused(2, {"group", "create", "g", "--max-unsettled-bytes", "much"}, "--max-unsettled-bytes");
   refused(1, {"group", "create", "g", "--retry", "9ms"}, "9ms");
   refused(1, {"group", "create", "g", "--retry", "10s,25h"}, "25h");
   refused(1, {"group", "create", "g", "--retry", "10s~51%"}, "50%");

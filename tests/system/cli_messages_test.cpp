@@ -46,6 +46,25 @@ TEST_F(cli_messages, a_sent_message_has_a_place) {
   EXPECT_EQ(all_of("place", 4).size(), 4u);
 }
 
+TEST_F(cli_messages, a_consumer_that_does_not_settle_holds_no_more_bytes_than_its_group_allows) {
+  new_topic("large", {"--queues", "4"});
+  works({"group", "create", "holder", "--max-unsettled-bytes", "4MiB"});
+  std::string lines;
+  for (char c = 'a'; c < 'a' + 8; ++c)
+    lines += std::string(1u << 20, c) + "\n";
+  works({"send", "large", "--lines", "-", "--quiet"}, lines);
+  const auto first_letters = [](const std::vector<json>& messages) {
+    std::multiset<char> all;
+    for (const auto& m : messages)
+      all.insert(m.value("body", "?").front());
+    return all;
+  };
+  const auto held = works_json({"receive", "large", "--group", "holder", "--settle", "none", "--wait", "2s"});
+  EXPECT_EQ(held.size(), 3u) << "a fourth MiB with its frame would be more";
+  const auto all = works_json({"receive", "large", "--group", "holder", "--max", "8"});
+  EXPECT_EQ(first_letters(all), (std::multiset<char>{'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'}));
+}
+
 TEST_F(cli_messages, a_body_may_be_an_argument_a_file_or_standard_input) {
   new_topic("sources", {"--queues", "1"});
   temporary_directory place;

@@ -32,6 +32,12 @@ struct delivery_segment {
   }
 };
 
+/// What n messages of a batch add to a frame, if all its messages are of one size; `least` is in every frame.
+struct frame_size {
+  static constexpr std::uint64_t least = 16;
+  static std::uint64_t of(const batch_header& batch, std::uint32_t n);
+};
+
 /// Packs segments into one contiguous block. A batch of which less than half is meant is repacked: only those
 /// messages are copied, and keep their offsets, ids and attempts. All other batches are copied as they are,
 /// in one memcpy each. Segments without messages are left out.

@@ -7,6 +7,8 @@
 
 #include <caf/typed_actor.hpp>
 
+#include <limits>
+
 /// The protocols of GROUP and SUBSCRIPTION.
 namespace troupe {
 
@@ -43,6 +45,8 @@ struct grant_used {
   std::uint64_t available = 0;
   /// The member gets nothing more of this queue until it has released something of it.
   bool barred = false;
+  /// Not 0: nothing was delivered, because the next delivery has so many bytes, above the grant's most_bytes.
+  std::uint64_t too_large = 0;
 };
 /// SUBSCRIPTION -> GROUP: messages that members hold no longer.
 struct messages_released {
@@ -79,13 +83,16 @@ using group_actor = caf::typed_actor<
     caf::reacts_to<subscription_started>, caf::reacts_to<subscription_ready>, caf::reacts_to<grant_used>,
     caf::reacts_to<messages_released>, caf::reacts_to<queue_lost>>;
 
-/// GROUP -> SUBSCRIPTION: deliver at most this to this member (one message may be larger than the bytes).
-/// Exactly one `grant_used` comes back; one grant is outstanding at a time.
+/// GROUP -> SUBSCRIPTION: deliver at most this to this member. About `bytes`, but never more than most_bytes
+/// (of a batch with messages of different sizes: than that and the rest of the batch), unless it is one
+/// message and `any_size`. Exactly one `grant_used` comes back; one grant is outstanding at a time.
 struct grant {
   std::uint64_t member = 0;
   caf::actor consumer;
   std::uint32_t messages = 0;
   std::uint32_t bytes = 0;
+  std::uint64_t most_bytes = std::numeric_limits<std::uint64_t>::max();
+  bool any_size = true;
 };
 /// GROUP -> SUBSCRIPTION: the part of a `consume` that concerns this queue.
 struct settle_part {

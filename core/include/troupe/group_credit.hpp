@@ -17,6 +17,9 @@ struct grant_limits {
   std::uint32_t bytes = 512u << 10;
   /// A small backlog is split between the members that wait, but not into smaller pieces than this.
   std::uint32_t share = 16;
+  /// What a delivery may be larger than the bytes of its grant, where the member has room for it: more than
+  /// any one batch.
+  std::uint32_t overshoot = 5u << 20;
 };
 
 /// Leave for one queue to deliver to one member.
@@ -25,6 +28,10 @@ struct credit_grant {
   queue_id queue;
   std::uint32_t messages = 0;
   std::uint32_t bytes = 0;
+  /// The delivery must not be larger than this, unless it is one message and `any_size`: the member holds
+  /// nothing.
+  std::uint64_t most_bytes = 0;
+  bool any_size = false;
   bool operator==(const credit_grant&) const = default;
 };
 
@@ -32,8 +39,9 @@ struct credit_grant {
 /// so that no queue and no member waits while another is served twice. One outstanding grant per queue. One
 /// owner, one thread.
 ///
-/// Invariant: a member never holds more than its max_unsettled messages, delivered or granted; what a queue
-/// did not use of a grant is the member's again.
+/// Invariant: a member never holds more than its max_unsettled messages, delivered or granted, nor more than
+/// its max_bytes, but for one message of any size to one that holds nothing; what a queue did not use of a
+/// grant is the member's again. Both count over all queues, and so bound what it holds of each, too.
 class group_credit {
 public:
   /// Of credit of one member, whatever it claims: what the broker may have to hold for one that does not
@@ -42,41 +50,59 @@ public:
 
   explicit group_credit(grant_limits limits = {}) : limits_(limits) {}
 
-  void add_member(std::uint64_t member, std::uint32_t max_unsettled);
+  void add_member(std::uint64_t member, std::uint32_t max_unsettled,
+                  std::uint64_t max_bytes = std::uint64_t{64} << 20);
   /// Its outstanding grants still end by `used` (with nothing to give back).
   void remove_member(std::uint64_t member);
   bool has_member(std::uint64_t member) const { return members_.count(member) != 0; }
-  void set_max_unsettled(std::uint32_t max_unsettled);
+  void set_max_unsettled(std::uint32_t max_unsettled, std::uint64_t max_bytes = std::uint64_t{64} << 20);
 
   /// The member can take so much more. False when there is no such member.
   bool add_credit(std::uint64_t member, std::uint32_t messages, std::uint32_t bytes);
   /// A queue has about so many deliverable messages; 0: none any more.
   void ready(queue_id queue, std::uint64_t available);
-  /// The queue is done with its grant: it delivered so much (maybe a little more bytes than granted) and has
-  /// about `available` messages left.
+  /// The queue is done with its grant: it delivered so much (maybe more than `bytes`, but as most_bytes and
+  /// any_size say) and has about `available` messages left.
   void used(queue_id queue, std::uint32_t messages, std::uint32_t bytes, std::uint64_t available);
+  /// Before used() with no messages: the next delivery has so many bytes, above most_bytes. The member gets
+  /// nothing until it has room for that, or holds nothing.
+  void too_large(queue_id queue, std::uint64_t bytes);
   /// The member gets nothing more of the queue until something of it is released by the member.
   void bar(queue_id queue, std::uint64_t member);
-  /// The member holds so many messages of the queue no longer.
-  void released(queue_id queue, std::uint64_t member, std::uint64_t messages);
+  /// The member holds so many messages of the queue no longer, and so many bytes.
+  void released(queue_id queue, std::uint64_t member, std::uint64_t messages, std::uint64_t bytes = 0);
   /// The queue is gone: its grant is given back, and members hold nothing of it.
   void remove_queue(queue_id queue);
 
   /// The next grant to make, or nothing. Call until there is none after anything above.
   std::optional<credit_grant> next();
 
-  /// Messages that the member holds unsettled.
+  /// Messages that the member holds unsettled, and their bytes.
   std::uint64_t unsettled(std::uint64_t member) const;
+  std::uint64_t unsettled_bytes(std::uint64_t member) const;
 
 private:
+  struct held_part {
+    std::uint64_t messages = 0;
+    std::uint64_t bytes = 0;
+  };
   struct member_state {
     std::uint32_t max_unsettled = 0;
+    std::uint64_t max_bytes = 0;
     std::uint64_t messages = 0;
     /// Below zero after a message that was larger than the grant.
     std::int64_t bytes = 0;
     std::uint64_t unsettled = 0;
     std::uint64_t granted = 0;
+    /// Of its deliveries that are not settled, and what its grants may become.
+    std::uint64_t held_bytes = 0;
+    std::uint64_t granted_bytes = 0;
+    /// What it must have room for, before it gets more.
+    std::uint64_t needs = 0;
     bool queued = false;
+
+    bool busy() const { return unsettled + granted > 0; }
+    std::uint64_t free_bytes() const;
   };
   struct queue_state {
     std::uint64_t available = 0;
@@ -84,7 +110,7 @@ private:
     /// Its outstanding grant; no member: none.
     std::optional<credit_grant> grant;
     /// What members hold of it.
-    std::map<std::uint64_t, std::uint64_t> held;
+    std::map<std::uint64_t, held_part> held;
     /// Members that get nothing of it at present.
     std::set<std::uint64_t> barred;
   };
@@ -97,7 +123,7 @@ private:
   /// Of the members with room, the one whose turn it is to get something of the queue.
   std::deque<std::uint64_t>::iterator taker(const queue_state& q);
   credit_grant grant_to(std::deque<std::uint64_t>::iterator place, queue_id queue);
-  void give_back(const credit_grant& g, std::uint32_t messages, std::uint32_t bytes);
+  void end_grant(queue_state& q, std::uint32_t messages, std::uint32_t bytes);
 
   grant_limits limits_;
   std::map<std::uint64_t, member_state> members_;

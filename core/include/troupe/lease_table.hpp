@@ -23,16 +23,20 @@ public:
     std::uint64_t low = 0;
     std::uint64_t high = 0;
     std::uint64_t messages = 0;
+    /// Of the delivery that are not released yet.
+    std::uint64_t bytes = 0;
   };
 
   /// Begins a lease; it ends with its last message, or at the deadline once it is closed.
   std::uint64_t open(std::uint64_t member, timestamp deadline);
-  /// Nothing is added to it any more. False when it has nothing: then there is no such lease.
-  bool close(std::uint64_t id);
+  /// Nothing is added to it any more; its messages were delivered in so many bytes. False when it has
+  /// nothing: then there is no such lease.
+  bool close(std::uint64_t id, std::uint64_t bytes);
   void add(std::uint64_t id, std::uint64_t first, std::uint64_t next);
   /// The lease is for a suspect message.
   void suspect(std::uint64_t id);
-  /// It has so many messages less; its member has its credit back.
+  /// It has so many messages less; its member has its credit back. Each takes an even share of the bytes that
+  /// are left, so that all together give back exactly what was delivered.
   void release(std::uint64_t id, std::uint64_t messages);
   bool renew(std::uint64_t id, std::uint64_t member, timestamp now, timestamp deadline);
 
@@ -50,7 +54,7 @@ public:
   std::vector<troupe::release> take_releases() { return std::exchange(releases_, {}); }
 
 private:
-  void credit(std::uint64_t member, std::uint64_t messages);
+  void credit(const troupe::release& back);
 
   std::map<std::uint64_t, lease> leases_;
   std::set<std::pair<timestamp, std::uint64_t>> ends_;

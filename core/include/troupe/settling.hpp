@@ -52,10 +52,11 @@ struct settle_outcome {
   std::uint64_t refused = 0;
 };
 
-/// Messages that a member no longer holds: its credit grows by them.
+/// Messages that a member no longer holds, and their share of the bytes they were delivered in.
 struct release {
   std::uint64_t member = 0;
   std::uint64_t messages = 0;
+  std::uint64_t bytes = 0;
   bool operator==(const release&) const = default;
 };
 

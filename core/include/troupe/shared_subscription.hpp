@@ -45,7 +45,8 @@ public:
   std::uint32_t take(queue_offset base, std::uint32_t count, std::uint32_t most, batch_view* view,
                      std::vector<leased_run>& out) override;
   void hole(queue_offset first, queue_offset next, timestamp now) override;
-  bool commit() override;
+  using subscription::commit;
+  bool commit(std::uint64_t bytes) override;
 
   settle_outcome settle(const settle_claim& claim, timestamp now) override;
   bool renew(lease_id lease, std::uint64_t member, timestamp now) override;

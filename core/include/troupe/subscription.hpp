@@ -113,8 +113,10 @@ public:
   /// These offsets do not exist (trimmed or damaged). What is not leased counts as settled; a leased one when
   /// its lease ends.
   virtual void hole(queue_offset first, queue_offset next, timestamp now) = 0;
-  /// Ends taking. False when nothing was leased: then there is no such lease.
-  virtual bool commit() = 0;
+  /// Ends taking; what was leased goes out in so many bytes. False when nothing was leased: then there is no
+  /// such lease.
+  virtual bool commit(std::uint64_t bytes) = 0;
+  bool commit() { return commit(0); }
 
   /// An ack of this generation counts up to the queue's end, also when its lease is over or was given by an
   /// earlier object: that one cannot be asked what it gave. A consumer that acknowledges what it never had
