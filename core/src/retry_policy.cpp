@@ -16,11 +16,13 @@ constexpr std::string_view growing = "exponential:";
 constexpr std::uint32_t min_factor = 110;
 constexpr std::uint32_t max_factor = 10'000;
 constexpr std::uint8_t max_jitter = 50;
+constexpr const char* how_to_write =
+    "write a list like 10s,30s,1m, or exponential:1s,2,10m; add ~20% for jitter";
 
 error wrong(std::string_view text, const std::string& why) {
   // What was typed may be a file; a name of what is wrong is enough.
   return {errc::invalid_argument, "retry policy '" + std::string(text.substr(0, 80)) + "': " + why,
-          "write a list like 10s,30s,1m, or exponential:1s,2,10m; add ~20% for jitter"};
+          how_to_write};
 }
 
 std::optional<std::uint32_t> number(std::string_view text) {
@@ -102,9 +104,10 @@ error read_growing(std::string_view whole, std::string_view text, retry_schedule
 error check(const char* what, milliseconds pause) {
   if (pause >= retry_schedule::shortest && pause <= retry_schedule::longest)
     return {};
-  return {errc::invalid_argument, std::string(what) + " is " + format_duration(pause) + "; it must be from " +
-                                      format_duration(retry_schedule::shortest) + " to " +
-                                      format_duration(retry_schedule::longest)};
+  return {errc::invalid_argument,
+          std::string(what) + " is " + format_duration(pause) + "; it must be from " +
+              format_duration(retry_schedule::shortest) + " to " + format_duration(retry_schedule::longest),
+          how_to_write};
 }
 
 /// Well spread 64 bits of three numbers (the finalizer of splitmix64 by Steele, Lea and Flood).
@@ -123,12 +126,15 @@ std::vector<milliseconds> retry_schedule::rocketmq_steps() {
 
 error validate(const retry_schedule& s) {
   if (s.jitter > max_jitter)
-    return {errc::invalid_argument, "the jitter of the retry policy is " + std::to_string(s.jitter) +
-                                        "%; it must be at most " + std::to_string(max_jitter) + "%"};
+    return {errc::invalid_argument,
+            "the jitter of the retry policy is " + std::to_string(s.jitter) + "%; it must be at most " +
+                std::to_string(max_jitter) + "%",
+            how_to_write};
   if (s.steps.size() > retry_schedule::most_steps)
-    return {errc::invalid_argument, "the retry policy has " + std::to_string(s.steps.size()) +
-                                        " pauses; it must be at most " +
-                                        std::to_string(retry_schedule::most_steps)};
+    return {errc::invalid_argument,
+            "the retry policy has " + std::to_string(s.steps.size()) + " pauses; it must be at most " +
+                std::to_string(retry_schedule::most_steps),
+            "the last one repeats; or let them grow: exponential:1s,2,10m"};
   for (auto pause : s.steps)
     if (auto err = check("a pause of the retry policy", pause))
       return err;
@@ -143,12 +149,15 @@ error validate(const retry_schedule& s) {
   if (auto err = check("the longest pause of the retry policy", s.maximum))
     return err;
   if (s.maximum < s.initial)
-    return {errc::invalid_argument, "the longest pause of the retry policy, " + format_duration(s.maximum) +
-                                        ", is shorter than its first, " + format_duration(s.initial)};
+    return {errc::invalid_argument,
+            "the longest pause of the retry policy, " + format_duration(s.maximum) +
+                ", is shorter than its first, " + format_duration(s.initial),
+            "give a longer one, or a shorter first one"};
   if (s.factor < min_factor || s.factor > max_factor)
-    return {errc::invalid_argument, "the factor of the retry policy is " + format_factor(s.factor) +
-                                        "; it must be from " + format_factor(min_factor) + " to " +
-                                        format_factor(max_factor)};
+    return {errc::invalid_argument,
+            "the factor of the retry policy is " + format_factor(s.factor) + "; it must be from " +
+                format_factor(min_factor) + " to " + format_factor(max_factor),
+            how_to_write};
   return {};
 }
 

@@ -162,6 +162,7 @@ TEST(retry_policy, out_of_its_limits_is_refused_and_says_which) {
     const auto err = validate(read(text));
     EXPECT_EQ(err.code, errc::invalid_argument) << text;
     EXPECT_NE(err.reason.find(why), std::string::npos) << text << ": " << err.reason;
+    EXPECT_FALSE(err.hint.empty()) << text << ": what to do is not said";
   }
 }
 
