@@ -14,17 +14,26 @@ constexpr std::uint32_t settled_chunk = 1024;
 
 std::uint32_t size_in_record(const batch& b) { return b.data.size + directory_entry; }
 
+/// Rows that a dead letter touches: its own, its pin, and the number of them.
+constexpr std::uint32_t dead_rows = 3;
+
 /// Rows that a section touches at most: a run of n offsets lies in n / 1024 + 2 chunks, and the floor is one
 /// more.
 std::uint32_t rows_of(const settle_section& section) {
   std::uint32_t rows = 1;
-  for (const auto& r : section.ranges)
+  for (const auto& r : section.ranges) {
     rows += r.count / settled_chunk + 2;
+    if (r.action == settle_action::dead)
+      rows += r.count * dead_rows;
+  }
   return rows;
 }
 
 std::uint64_t bytes_of(const settle_section& section) {
-  return 64 + section.ranges.size() * sizeof(settle_range);
+  std::uint64_t bytes = 64 + section.ranges.size() * sizeof(settle_range);
+  for (const auto& r : section.ranges)
+    bytes += r.detail.size();
+  return bytes;
 }
 
 } // namespace

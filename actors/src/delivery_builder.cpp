@@ -78,10 +78,12 @@ error delivery_builder::add(const stored_batch& b) {
   return {};
 }
 
-/// One segment per number of attempts: almost always one. A single run needs no list of positions.
+/// One segment per number of attempts: almost always one. A single run needs no list of positions. Where
+/// order matters, a segment ends when the number changes.
 void delivery_builder::add_segments(const stored_batch& b) {
-  std::stable_sort(runs_.begin(), runs_.end(),
-                   [](const auto& x, const auto& y) { return x.attempts < y.attempts; });
+  if (!core_.needs_keys())
+    std::stable_sort(runs_.begin(), runs_.end(),
+                     [](const auto& x, const auto& y) { return x.attempts < y.attempts; });
   const auto position = [&](queue_offset at) { return static_cast<std::uint32_t>(at.value - b.base.value); };
   for (auto run = runs_.begin(); run != runs_.end();) {
     const auto end =

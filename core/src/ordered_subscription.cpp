@@ -58,8 +58,11 @@ void ordered_subscription::extent(queue_offset first, queue_offset next, timesta
 
 void ordered_subscription::exhausted(queue_offset next) { next_ = std::min(next_, next.value); }
 
+/// After a restart the keys of what waits are not known until the cursor has come by: until then it must go
+/// on.
 bool ordered_subscription::bounded() const {
-  return retrying_ >= limits_.retries || cursor_ - settled_.floor() >= limits_.span;
+  const bool known = failed_.empty() || failed_.rbegin()->first < cursor_;
+  return (known && retrying_ >= limits_.retries) || cursor_ - settled_.floor() >= limits_.span;
 }
 
 std::uint64_t ordered_subscription::unsettled() const {
@@ -77,7 +80,11 @@ std::optional<delivery_plan> ordered_subscription::plan(std::uint64_t member, ti
     return {};
   keys_.wake(to_unix_ms(now));
   while (const auto first = keys_.first_ready()) {
-    const auto at = first->first;
+    const auto at = settled_.next_open(first->first);
+    if (at != first->first) { // trimmed, or settled late
+      keys_.change(first->second, [&](auto& k) { k.first_held = at; });
+      continue;
+    }
     const auto f = failed_.find(at);
     // A bound may be the place of another key's message.
     const bool known = f != failed_.end() && f->second.key == first->second;
@@ -384,7 +391,9 @@ void ordered_subscription::take_back(std::uint64_t at, bool suspect) {
   const auto lease = out_.at(at).lease;
   const auto high = leases_.find(lease)->high;
   std::vector<std::uint64_t> behind;
-  for (auto it = out_.lower_bound(at); it != out_.end() && it->first < high; ++it)
+  // The key has not more of them: a lost lease of thousands of keys must not be walked through for each.
+  const auto most = keys_.find(key)->out;
+  for (auto it = out_.lower_bound(at); it != out_.end() && it->first < high && behind.size() < most; ++it)
     if (it->second.key == key && it->second.lease == lease)
       behind.push_back(it->first);
   for (const auto o : behind) {

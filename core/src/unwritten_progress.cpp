@@ -2,6 +2,8 @@
 
 #include "troupe/subscription.hpp"
 
+#include <algorithm>
+
 namespace troupe {
 
 namespace {
@@ -30,6 +32,7 @@ std::optional<timestamp> unwritten_progress::write_at(const subscription_limits&
 
 std::vector<progress> unwritten_progress::take(std::size_t most) {
   std::vector<progress> runs;
+  auto dead = most_dead;
   auto it = runs_.begin();
   for (; it != runs_.end(); ++it) {
     const auto& [first, span] = *it;
@@ -41,10 +44,19 @@ std::vector<progress> unwritten_progress::take(std::size_t most) {
       runs.back().next = queue_offset{span.next};
       continue;
     }
-    if (runs.size() == most)
+    if (runs.size() == most || (o.what == progress::outcome::dead && dead == 0))
       break;
-    runs.push_back({queue_offset{first}, queue_offset{span.next}, o.what, o.attempts, from_unix_ms(o.due),
+    auto next = span.next;
+    if (o.what == progress::outcome::dead) {
+      next = std::min(next, first + dead);
+      dead -= next - first;
+    }
+    runs.push_back({queue_offset{first}, queue_offset{next}, o.what, o.attempts, from_unix_ms(o.due),
                     o.reason, o.detail});
+    if (next < span.next) {
+      runs_.erase(0, next);
+      return runs;
+    }
   }
   if (it == runs_.end()) {
     runs_.clear();

@@ -178,8 +178,9 @@ void applier::apply_body(const drop_queue_entry& e, outcome& out) {
   if (everything)
     room -= erase_rows(tables_.producers, e.queue, group_id{}, room);
   room -= erase_rows(tables_.settled, e.queue, e.group, room);
-  room -= erase_rows(tables_.subscriptions, e.queue, e.group, room);
   room -= erase_dead(e.queue, e.group, room);
+  // The place behind all else: by it, whoever starts again finds what is left of a group.
+  room -= erase_rows(tables_.subscriptions, e.queue, e.group, room);
   out.answer.done = room != 0;
   if (!everything || !out.answer.done)
     return;

@@ -192,6 +192,9 @@ result<batch_reader> batch_reader::open(const batch_header& header, block data) 
 message_meta batch_reader::meta(std::uint32_t i) const {
   auto m = raw(i);
   message_meta out{m.tag_hash, m.order_key_hash, m.priority, born(m, i), {}};
+  // 0 says that there is none, and some keys have that hash.
+  if (out.order_key_hash == 0 && m.order_key_length > 0)
+    out.order_key_hash = 1;
   // Never the epoch, which means that the message does not expire: a time that long past is as good one
   // later.
   if (auto life = ttl(i); life.count() > 0)

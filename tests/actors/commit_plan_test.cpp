@@ -145,6 +145,25 @@ TEST(commit_plan, counts_the_chunks_that_a_settle_touches_as_rows) {
   EXPECT_EQ(trace(aut.take(now)), "s[3]");
 }
 
+TEST(commit_plan, counts_three_rows_for_a_dead_letter_and_the_bytes_of_its_reason) {
+  auto dead = [](std::uint64_t tag, std::uint32_t count, std::string why) {
+    auto r = settle_of(tag);
+    r.section.ranges = {
+        {queue_offset{0}, count, settle_action::dead, 1, {}, dead_reason::rejected, std::move(why)}};
+    return r;
+  };
+  commit_plan by_rows{{.rows = 100}};
+  by_rows.add(dead(1, 30, {}));
+  by_rows.add(dead(2, 30, {}));
+  EXPECT_EQ(trace(by_rows.take(now)), "s[1]");
+  EXPECT_EQ(trace(by_rows.take(now)), "s[2]");
+  commit_plan by_bytes{{.bytes = 2000}};
+  by_bytes.add(dead(1, 1, std::string(1000, 'x')));
+  by_bytes.add(dead(2, 1, std::string(1000, 'y')));
+  EXPECT_EQ(trace(by_bytes.take(now)), "s[1]");
+  EXPECT_EQ(trace(by_bytes.take(now)), "s[2]");
+}
+
 TEST(commit_plan, splits_the_appends_off_a_call) {
   commit_plan aut;
   aut.add(batch_of(1, 1, 64));

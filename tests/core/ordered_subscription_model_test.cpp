@@ -37,6 +37,8 @@ public:
       : rng_(seed), by_(seed % 4 == 0 ? group_order::queue : group_order::key), aut_({}, {}, by_) {
     limits_.lease = 10s;
     limits_.span = 400;
+    if (seed % 7 == 0)
+      limits_.retries = 1 + seed % 5;
     limits_.max_attempts = 3;
     limits_.on_exhausted = static_cast<exhausted_action>(seed % 3);
     limits_.order_batch = 1 + static_cast<std::uint32_t>(seed % 5);

@@ -244,6 +244,40 @@ TEST_F(ordered_test, trimmed_messages_hold_back_no_key) {
   EXPECT_EQ(deliver(bob), "10-11x0 ") << "the retry is gone with its body";
 }
 
+TEST_F(ordered_test, a_key_whose_messages_were_all_trimmed_has_nothing_to_deliver) {
+  keys_ = "aaaaaaaa";
+  begin();
+  deliver(ann);
+  settle(settle_wish::give_back, 0);
+  aut.extent(queue_offset{8}, queue_offset{8}, now);
+  EXPECT_EQ(deliver(bob), "none") << "it would be read in vain again and again";
+  EXPECT_EQ(aut.available(now), 0u);
+  EXPECT_EQ(aut.keys(), 0u);
+}
+
+TEST_F(ordered_test, goes_on_after_a_restart_with_as_many_retries_as_its_bound) {
+  limits.retries = 2;
+  begin();
+  const auto due = now + 1s;
+  aut.restore({gen, queue_offset{0}, {}, {{queue_offset{0}, 1, due}, {queue_offset{6}, 1, due}}});
+  aut.extent(queue_offset{0}, queue_offset{keys_.size()}, now);
+  EXPECT_EQ(deliver(ann), "2-3x0 4-5x0 ") << "until their keys are known, to find them";
+  EXPECT_TRUE(aut.bounded());
+  EXPECT_EQ(deliver(ann), "none");
+  ASSERT_EQ(aut.next_deadline(now), due);
+  now = due;
+  EXPECT_EQ(deliver(ann), "0-1x1 6-7x1 7-8x0 14-16x0 ") << "with the retries out there is room again";
+}
+
+TEST_F(ordered_test, the_end_of_a_consumer_with_a_hundred_thousand_keys_is_no_work_for_minutes) {
+  keys_.assign(100'000, '-');
+  begin();
+  deliver(ann, 100'000);
+  aut.member_gone(ann, true, now);
+  EXPECT_EQ(aut.leased(), 0u);
+  EXPECT_EQ(aut.retrying(), 100'000u);
+}
+
 TEST_F(ordered_test, the_filter_passes_over_what_is_not_wanted_also_behind_a_stopped_key) {
   const auto pass = [](std::uint32_t at, std::uint16_t) { return at != 1 && at != 8; };
   EXPECT_EQ(deliver(ann, 1000, pass), "0-1x0 2-3x0 4-5x0 6-8x0 14-16x0 ");

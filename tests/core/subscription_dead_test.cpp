@@ -122,6 +122,18 @@ TEST_F(subscription_test, a_reject_is_dropped_where_exhausted_ones_are_and_no_re
   EXPECT_EQ(written(), "1-2 dead1 rejected ''; ");
 }
 
+TEST_F(subscription_test, dead_letters_are_handed_out_in_pieces) {
+  aut.extent(queue_offset{0}, queue_offset{20'000}, now);
+  deliver(ann, 0, 20'000, 20'000);
+  settle(settle_wish::ack, 0, 10);
+  settle(settle_wish::reject, 10, 5000);
+  settle(settle_wish::ack, 5010, 10'000);
+  EXPECT_EQ(written(), "0-10 done; 10-4106 dead1 rejected ''; ");
+  EXPECT_TRUE(aut.has_progress());
+  EXPECT_EQ(written(), "4106-5010 dead1 rejected ''; 5010-15010 done; ");
+  EXPECT_FALSE(aut.has_progress());
+}
+
 TEST_F(subscription_test, dead_letters_that_could_not_be_written_stay_dead_letters) {
   deliver(ann, 0, 3);
   settle(settle_wish::reject, 0, 3, 0ms, "no");

@@ -393,6 +393,24 @@ TEST_P(dead_letters, of_one_group_go_with_its_state_of_a_queue_alone) {
   expect_sound();
 }
 
+TEST_P(dead_letters, of_one_group_leave_its_place_to_be_found_by_until_the_last_of_them_is_gone) {
+  std::vector<proposal> all;
+  for (std::uint64_t s = 1; s <= 100; ++s)
+    all.push_back(publish(1, {make_batch(7, 1, s, 30)}));
+  EXPECT_EQ(h.append(all), error{});
+  h.settle_down();
+  h.apply(reset(1, 1, 0));
+  h.apply(settle(1, 1, 1, {dead(0, 3000)}));
+  int steps = 1;
+  for (; !h.apply(drop(1, 1)).done; ++steps)
+    EXPECT_EQ(h.store().subscriptions(queue_id{1}).value().size(), 1u)
+        << "who starts again now must find that something is left";
+  EXPECT_GT(steps, 2);
+  EXPECT_THAT(this->all(1), IsEmpty());
+  EXPECT_THAT(h.store().subscriptions(queue_id{1}).value(), IsEmpty());
+  expect_sound();
+}
+
 TEST_P(dead_letters, of_a_damaged_batch_cost_that_batch_when_they_are_redriven) {
   h.apply(publish(1, {make_batch(7, 1, 1, 2), make_batch(8, 1, 1, 2)}));
   h.apply(reset(1, 1, 0));

@@ -113,6 +113,16 @@ TEST(batch, costs_at_most_25_bytes_a_message_beyond_its_contents) {
   EXPECT_LE(build(messages).header.size, 1000u * 125);
 }
 
+TEST(batch, never_says_of_an_order_key_that_there_is_none) {
+  auto keyed = simple("body");
+  keyed.order_key = "user-666848069";
+  ASSERT_EQ(short_hash(keyed.order_key), 0u);
+  auto b = build(std::vector{simple("plain"), keyed});
+  auto reader = open(b);
+  EXPECT_EQ(reader.meta(0).order_key_hash, 0u);
+  EXPECT_NE(reader.meta(1).order_key_hash, 0u) << "it would be in no order";
+}
+
 TEST(batch, tells_what_the_broker_looks_at) {
   auto with_all = simple("body");
   with_all.tag = "created";

@@ -29,6 +29,9 @@ public:
   bool empty() const { return runs_.empty(); }
   /// When it should be written (maybe in the past); empty when there is none. Skips alone wait for a while.
   std::optional<timestamp> write_at(const subscription_limits& limits) const;
+  /// Dead letters that are handed out at a time: each costs the store a row of its own and a pin.
+  static constexpr std::uint64_t most_dead = 4096;
+
   /// Hands out at most so many runs, lowest first. The store keeps acknowledged and skipped ones alike, so
   /// neighbours of these kinds are one run.
   std::vector<progress> take(std::size_t most);

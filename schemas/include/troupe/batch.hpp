@@ -75,6 +75,7 @@ private:
 /// What the broker may look at per message without opening the blob.
 struct message_meta {
   std::uint32_t tag_hash = 0;
+  /// 0: the message has no order key.
   std::uint32_t order_key_hash = 0;
   std::uint8_t priority = 0;
   timestamp born{};
