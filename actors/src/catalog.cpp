@@ -64,6 +64,10 @@ void catalog_state::init(context_ptr context, catalog_start start) {
   changes.emplace(start.definitions, start.last,
                   [this](const auto& entry, const auto& removed) { announce(entry, removed); });
   children.emplace(self, ctx, definitions());
+  broadcast.emplace(self, ctx, definitions(), *children, [this](auto names, auto propose, auto finish) {
+    change(std::move(names), std::move(propose), std::move(finish));
+  });
+  broadcast->arm();
   for (const auto& topic : start.definitions.topics)
     tell_retention(queues_of(topic), topic.options, false);
   if (!start.orphaned_queues.empty())
@@ -167,14 +171,24 @@ caf::result<group_status> catalog_state::add_topic(const subscribe_group& r, wan
                                                       const catalog_ids&) -> catalog_proposal {
     const auto* group = has.group(name);
     const auto* topic = has.topic(wanted.topic);
-    // A place of before would be taken for the new one, and then be dropped under it.
-    if (group && topic && forgetting.contains({group->id, topic->id}))
-      return error{errc::overloaded,
-                   "what group " + name + " had of topic " + wanted.topic + " is still being forgotten",
-                   "try again; the node's log says what holds it up", 1000ms};
+    if (group && topic)
+      if (auto wait = still_forgetting(*group, *topic))
+        return wait;
     return has.subscribe(name, wanted, begin_in_new_topic(start, ctx->now()));
   };
   return change_group({group_key(r.name), topic_key(r.what.topic)}, r.name, std::move(propose), {});
+}
+
+/// A place of before would be taken for the new one, and then be dropped under it.
+error catalog_state::still_forgetting(const group_definition& group, const topic_definition& topic) const {
+  bool still = forgetting.contains({group.id, topic.id});
+  for (const auto* m : definitions().members(group.id))
+    still = still || forgetting.contains({m->id, topic.id});
+  if (!still)
+    return {};
+  return {errc::overloaded,
+          "what group " + group.name + " had of topic " + topic.name + " is still being forgotten",
+          "try again; the node's log says what holds it up", 1000ms};
 }
 
 caf::result<group_status> catalog_state::remove_topic(const subscribe_group& r) {
@@ -182,7 +196,12 @@ caf::result<group_status> catalog_state::remove_topic(const subscribe_group& r) 
     return has.unsubscribe(r.name, r.what.topic);
   };
   return change_group({group_key(r.name), topic_key(r.what.topic)}, r.name, std::move(propose), [this, r] {
-    forget_progress(definitions().group(r.name)->id, *definitions().topic(r.what.topic));
+    const auto* group = definitions().group(r.name);
+    const auto* topic = definitions().topic(r.what.topic);
+    if (!broadcast_groups::is(*group))
+      forget_progress(group->id, *topic);
+    for (const auto* m : definitions().members(group->id))
+      forget_progress(m->id, *topic);
   });
 }
 
@@ -192,6 +211,15 @@ caf::result<group_reset> catalog_state::reset(reset_group r) {
     return to_caf(found.error());
   if (auto topic = definitions().expect_topic(r.topic); !topic)
     return to_caf(topic.error());
+  if (broadcast_groups::is(**found)) {
+    auto promise = self->make_response_promise<group_reset>();
+    broadcast->reset(**found, r, promise);
+    return promise;
+  }
+  if (!r.member.empty())
+    return to_caf({errc::invalid_argument,
+                   "group " + r.name + " is no broadcast group: its members share one progress",
+                   "reset the group, without naming a member"});
   return self->delegate(children->group(**found), std::move(r));
 }
 
@@ -199,6 +227,8 @@ caf::result<dead_page> catalog_state::list(list_dead r) {
   auto found = definitions().expect_group(r.group);
   if (!found)
     return to_caf(found.error());
+  if (auto none = broadcast_groups::no_dead_letters(**found))
+    return to_caf(none);
   return self->delegate(children->group(**found), std::move(r));
 }
 
@@ -206,6 +236,8 @@ caf::result<dead_settled> catalog_state::settle(settle_dead r) {
   auto found = definitions().expect_group(r.group);
   if (!found)
     return to_caf(found.error());
+  if (auto none = broadcast_groups::no_dead_letters(**found))
+    return to_caf(none);
   return self->delegate(children->group(**found), std::move(r));
 }
 
@@ -223,10 +255,17 @@ caf::result<group_status> catalog_state::change_group(std::vector<std::string> n
       return static_cast<void>(promise.deliver(to_caf(err)));
     if (then)
       then();
-    promise.delegate(children->group(*definitions().group(name)), status_atom::value);
+    answer(*definitions().group(name), std::move(promise));
   };
   change(std::move(names), std::move(propose), std::move(finish));
   return promise;
+}
+
+void catalog_state::answer(const group_definition& group, caf::typed_response_promise<group_status> promise) {
+  if (broadcast_groups::is(group))
+    broadcast->describe(group, std::move(promise));
+  else
+    promise.delegate(children->group(group), status_atom::value);
 }
 
 caf::result<bool> catalog_state::remove(group_name r) {
@@ -245,7 +284,9 @@ caf::result<group_status> catalog_state::describe(const group_name& r) {
   auto found = definitions().expect_group(r.name);
   if (!found)
     return to_caf(found.error());
-  return self->delegate(children->group(**found), status_atom::value);
+  auto promise = self->make_response_promise<group_status>();
+  answer(**found, promise);
+  return promise;
 }
 
 caf::result<joined> catalog_state::enter(join r) {
@@ -254,19 +295,19 @@ caf::result<joined> catalog_state::enter(join r) {
     return to_caf(wanted.error());
   auto promise = self->make_response_promise<joined>();
   std::vector<std::string> names{group_key(r.group)};
-  for (const auto& s : *wanted)
+  for (const auto& s : wanted->subscriptions)
     names.push_back(topic_key(s.topic));
-  start_position start{static_cast<start_position::kind>(r.start), from_unix_ms(r.start_time)};
-  auto propose = [this, group = r.group, wanted = std::move(*wanted), start,
-                  again = r.version != 0](const catalog& has, const catalog_ids& last) {
-    const auto begin = not_later(start, ctx->now());
-    return again ? has.rejoin(group, wanted, begin, last, ctx->now())
-                 : has.join(group, wanted, begin, last, ctx->now());
+  auto propose = [this, wanted = std::move(*wanted)](const catalog& has, const catalog_ids& last) {
+    auto now_wanted = wanted;
+    now_wanted.start = not_later(wanted.start, ctx->now());
+    return propose_join(has, now_wanted, last, ctx->now());
   };
   change(std::move(names), std::move(propose), [this, promise, r = std::move(r)](const error& err) mutable {
     if (err || draining)
       return static_cast<void>(promise.deliver(to_caf(err ? err : stopping_error())));
-    promise.delegate(children->group(*definitions().group(r.group)), std::move(r));
+    const auto& group = *definitions().group(r.group);
+    promise.delegate(broadcast_groups::is(group) ? broadcast->enter(group, r.member) : children->group(group),
+                     std::move(r));
   });
   return promise;
 }
@@ -343,6 +384,7 @@ void catalog_state::announce(const catalog_entry& entry, const catalog_removed& 
   }
   for (const auto& changed : entry.groups)
     children->changed(changed.id);
+  broadcast->arm();
 }
 
 // -- what a change means for others
@@ -370,6 +412,9 @@ void catalog_state::end_topic(const topic_definition& gone) {
 }
 
 void catalog_state::end_group(const group_definition& gone) {
+  broadcast->forget(gone.id);
+  if (broadcast_groups::is(gone) && gone.parent.value == 0)
+    return; // it has no GROUP and no progress: its members have
   std::vector<leftover> progress;
   for (const auto& s : gone.subscriptions)
     if (const auto* topic = definitions().topic(s.topic))
@@ -436,7 +481,9 @@ void catalog_state::lost(const caf::down_msg& down) {
     ending.erase(at);
     clean_up();
   } else if (const auto child = children->lost(down.source)) {
-    const bool topic = *child == catalog_children::kind::topic;
+    const bool topic = child->what == catalog_children::kind::topic;
+    if (!topic)
+      broadcast->lost(child->group);
     report(log_level::warning, topic ? "topic_died" : "group_died",
            std::string{topic ? "a TOPIC" : "a GROUP"} +
                " ended by itself: " + self->system().render(down.reason));
@@ -451,6 +498,7 @@ void catalog_state::drain() {
   if (!from_here(self))
     return;
   draining = true;
+  broadcast->drain();
   children->drain();
 }
 
@@ -502,6 +550,11 @@ catalog_self::behavior_type catalog_behavior(catalog_self::stateful_pointer<cata
       [self](drain_atom) { self->state.drain(); },
       [self](commit_changes) { self->state.commit(); },
       [self](const restart_topic& r) { self->state.restart(r.id); },
+      [self](look_at_members) { self->state.look_at_members_again(); },
+      [self](const member_moved& m) {
+        if (from_here(self))
+          self->state.moved(m);
+      },
   };
 }
 

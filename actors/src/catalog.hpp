@@ -1,5 +1,6 @@
 #pragma once
 
+#include "broadcast_groups.hpp"
 #include "catalog_children.hpp"
 #include "catalog_self.hpp"
 #include "catalog_start.hpp"
@@ -57,6 +58,8 @@ struct catalog_state {
   /// The groups that follow a TOPIC that died hear of its replacement, which is started when need be.
   void restart(topic_id id) { children->tell_followers(id); }
   void lost(const caf::down_msg& down);
+  void moved(const member_moved& m) { broadcast->moved(m); }
+  void look_at_members_again() { broadcast->look(); }
   /// Members of all groups hear that the node drains; whoever joins later does, too.
   void drain();
   /// Answers everything with shutting_down and ends TOPICs and GROUPs.
@@ -71,6 +74,9 @@ private:
                                          std::function<void()> then);
   caf::result<group_status> add_topic(const subscribe_group& r, wanted_subscription wanted);
   caf::result<group_status> remove_topic(const subscribe_group& r);
+  /// The answer is the group's state.
+  void answer(const group_definition& group, caf::typed_response_promise<group_status> promise);
+  error still_forgetting(const group_definition& group, const topic_definition& topic) const;
   void forget_progress(group_id group, const topic_definition& topic);
   void forgotten(const leftover& l);
   void change(std::vector<std::string> names, catalog_pipeline::propose_function propose,
@@ -91,6 +97,7 @@ private:
   context_ptr ctx;
   std::optional<catalog_pipeline> changes;
   std::optional<catalog_children> children;
+  std::optional<broadcast_groups> broadcast;
   /// A commit_changes is in the mailbox.
   bool armed = false;
   bool draining = false;

@@ -38,6 +38,11 @@ group_actor catalog_children::group(const group_definition& definition) {
 
 group_changed catalog_children::news_for(const group_definition& definition) {
   group_changed change{definition, {}};
+  if (definition.parent.value != 0) {
+    if (const auto* group = definitions_.group(definition.parent))
+      change.definition.name = group->name;
+    change.watch = self_;
+  }
   for (const auto& s : definition.subscriptions)
     if (const auto* followed = definitions_.topic(s.topic))
       change.topics.push_back({*followed, topic(*followed), s.filter, s.start});
@@ -90,7 +95,7 @@ std::optional<caf::actor_addr> catalog_children::end(const group_definition& gon
   return handle->address();
 }
 
-std::optional<catalog_children::kind> catalog_children::lost(const caf::actor_addr& who) {
+std::optional<catalog_children::ended> catalog_children::lost(const caf::actor_addr& who) {
   if (auto topic = topic_of_.find(who); topic != topic_of_.end()) {
     const auto id = topic->second;
     topic_of_.erase(topic);
@@ -100,12 +105,13 @@ std::optional<catalog_children::kind> catalog_children::lost(const caf::actor_ad
     if (std::ranges::any_of(definitions_.followers(id),
                             [this](auto group) { return groups_.contains(group); }))
       self_->delayed_send(self_, topic_restart_delay, restart_topic{id});
-    return kind::topic;
+    return ended{kind::topic, {}};
   }
   if (auto group = group_of_.find(who); group != group_of_.end()) {
+    const ended result{kind::group, group->second};
     groups_.erase(group->second);
     group_of_.erase(group);
-    return kind::group;
+    return result;
   }
   return {};
 }

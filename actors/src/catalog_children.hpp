@@ -21,12 +21,18 @@ namespace troupe {
 class catalog_children {
 public:
   enum class kind { topic, group };
+  struct ended {
+    kind what = kind::topic;
+    /// Of a GROUP.
+    group_id group;
+  };
 
   /// `definitions` outlives it.
   catalog_children(catalog_self::pointer self, context_ptr ctx, const catalog& definitions)
       : self_(self), ctx_(std::move(ctx)), definitions_(definitions) {}
 
-  /// Starts it when it does not run.
+  /// Starts it when it does not run. The definition of a member of a broadcast group has a GROUP, that of a
+  /// broadcast group has none.
   topic_actor topic(const topic_definition& definition);
   group_actor group(const group_definition& definition);
 
@@ -44,7 +50,7 @@ public:
   std::optional<caf::actor_addr> end(const group_definition& gone);
 
   /// Says what the actor was that ended, unless it is not, or no longer, one of ours.
-  std::optional<kind> lost(const caf::actor_addr& who);
+  std::optional<ended> lost(const caf::actor_addr& who);
   /// Members of all GROUPs hear that the node drains.
   void drain();
   void shut_down();

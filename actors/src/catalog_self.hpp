@@ -13,11 +13,15 @@ struct commit_changes {};
 struct restart_topic {
   topic_id id;
 };
+/// INTERNAL: time to look which members of broadcast groups are gone for good.
+struct look_at_members {};
 
 /// The CATALOG as it sees itself.
-using catalog_self = catalog_actor::extend<caf::reacts_to<commit_changes>, caf::reacts_to<restart_topic>>;
+using catalog_self = catalog_actor::extend<caf::reacts_to<commit_changes>, caf::reacts_to<restart_topic>,
+                                           caf::reacts_to<look_at_members>, caf::reacts_to<member_moved>>;
 
 } // namespace troupe
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::commit_changes)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::restart_topic)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::look_at_members)

@@ -53,6 +53,7 @@ caf::result<joined> group_state::add(const join& j) {
   members_[id] = {j.member.empty() ? "member-" + std::to_string(id) : j.member, j.consumer, ctx_->now()};
   credit_.add_member(id, definition_.options.max_unsettled, definition_.options.max_unsettled_bytes);
   self_->monitor(j.consumer);
+  tell_watch(true);
   if (queues_->not_started() == 0)
     return answer_for(id);
   auto promise = self_->make_response_promise<joined>();
@@ -90,6 +91,11 @@ void group_state::tell_members(const std::vector<topic_filter>& before) {
     tell(self_, m.consumer, group_news{id, definition_.version, present});
 }
 
+void group_state::tell_watch(bool here) {
+  if (watch_)
+    self_->send(watch_, member_moved{definition_.id, here});
+}
+
 void group_state::end_member(std::uint64_t id, bool failed, const error& why) {
   auto it = members_.find(id);
   if (it == members_.end())
@@ -108,6 +114,8 @@ void group_state::end_member(std::uint64_t id, bool failed, const error& why) {
     }
   for (const auto& s : queues_->subscriptions())
     self_->send(s, member_gone{id, failed});
+  if (members_.empty())
+    tell_watch(false);
   distribute();
 }
 
@@ -206,6 +214,7 @@ void group_state::change(const group_changed& c) {
   const bool other_options = c.definition.options != definition_.options;
   const auto before = topics();
   definition_ = c.definition;
+  watch_ = c.watch;
   if (other_options)
     credit_.set_max_unsettled(definition_.options.max_unsettled, definition_.options.max_unsettled_bytes);
   for (auto gone : queues_->follow(c.topics, other_options))

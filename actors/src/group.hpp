@@ -82,6 +82,7 @@ private:
   error without_dead_letters() const;
   void tell_dead_letters();
   void begin_resets();
+  void tell_watch(bool here);
   void end_member(std::uint64_t id, bool failed, const error& tell);
   void distribute();
 
@@ -95,6 +96,8 @@ private:
   group_definition definition_;
   std::optional<group_queues> queues_;
   dead_letter_actor dead_letters_;
+  /// Set for a member of a broadcast group.
+  member_watch_actor watch_;
   std::map<std::uint64_t, member> members_;
   std::uint64_t last_member_ = 0;
   std::vector<waiting_join> joins_;

@@ -26,19 +26,27 @@ error check_join(const join& r) {
     return {errc::invalid_argument, "the member's name has " + std::to_string(r.member.size()) +
                                         " bytes; at most " + std::to_string(max_member_name) +
                                         " are allowed"};
+  if (r.mode > group_mode::broadcast && r.mode != any_mode)
+    return {errc::invalid_argument, "the join asks for a mode that this version does not know",
+            "use the same version of troupe on both sides"};
   return check_start(r.start, r.start_time);
 }
 
-result<std::vector<wanted_subscription>> read_join(join& r) {
+result<wanted_membership> read_join(join& r) {
   if (auto wrong = check_join(r))
     return wrong;
-  std::vector<wanted_subscription> wanted;
+  wanted_membership wanted{.group = r.group, .again = r.version != 0};
+  if (!r.made_up)
+    wanted.member = r.member;
+  if (r.mode != any_mode)
+    wanted.mode = r.mode;
+  wanted.start = {static_cast<start_position::kind>(r.start), from_unix_ms(r.start_time)};
   for (auto& [topic, expression] : r.topics) {
     auto parsed = parse_filter(expression);
     if (!parsed)
       return parsed.error();
     expression = (*parsed)->text();
-    wanted.push_back({topic, expression});
+    wanted.subscriptions.push_back({topic, expression});
   }
   return wanted;
 }

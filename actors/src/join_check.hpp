@@ -5,8 +5,6 @@
 #include "troupe/error.hpp"
 #include "troupe/wire_admin.hpp"
 
-#include <vector>
-
 namespace troupe {
 
 /// Of bytes of a member's name.
@@ -16,7 +14,7 @@ inline constexpr std::size_t max_member_name = 255;
 error check_join(const join& r);
 
 /// What a join asks for, its filters in canonical form (also in `r`), or what is wrong with it.
-result<std::vector<wanted_subscription>> read_join(join& r);
+result<wanted_membership> read_join(join& r);
 
 /// What a change of a group's subscription asks for, its filter in canonical form, or what is wrong with it.
 result<wanted_subscription> read_subscribe(const subscribe_group& r);

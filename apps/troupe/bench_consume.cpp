@@ -230,7 +230,7 @@ void add_bench_consume(CLI::App& bench, context& ctx) {
           "Which messages: '*', tags, or SQL92; each has the tag 'bench' and a property n from 0 to 99, so "
           "that 'n = 7' wants 1 %. Rates count what was looked at")
       ->capture_default_str();
-  add_later_except(*verb, "--mode", {"shared"}, "creating a group of another mode by joining it is");
+  add_later_except(*verb, "--mode", {"shared"}, "measuring another mode is");
   examples(*verb, {"troupe bench consume", "troupe bench consume --size 1024 --messages 500000",
                    "troupe bench consume --filter 'n = 7'", "troupe bench consume --groups 8"});
 }

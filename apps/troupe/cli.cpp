@@ -1,5 +1,6 @@
 #include "cli.hpp"
 
+#include "json.hpp"
 #include "text.hpp"
 
 #include <CLI/Config.hpp>
@@ -146,6 +147,20 @@ void examples(CLI::App& verb, const std::vector<std::string>& lines) {
   for (const auto& line : lines)
     text += "  " + line + "\n";
   verb.footer(text);
+}
+
+void add_mode(CLI::App& verb, std::optional<group_mode>& value, const std::string& help) {
+  verb.add_option_function<std::string>(
+          "--mode",
+          [&value](const std::string& given) {
+            for (auto mode : {group_mode::shared, group_mode::ordered, group_mode::broadcast})
+              if (given == to_string(mode))
+                value = mode;
+            if (!value)
+              throw CLI::ValidationError("--mode", "must be shared, ordered or broadcast");
+          },
+          help)
+      ->type_name("MODE");
 }
 
 CLI::Option* add_duration(CLI::App& verb, const std::string& name, std::optional<milliseconds>& value,

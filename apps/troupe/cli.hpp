@@ -59,6 +59,9 @@ void examples(CLI::App& verb, const std::vector<std::string>& lines);
 /// The value of a `--from`: earliest, latest or a time.
 result<start_position> start_of(const std::string& from);
 
+/// --mode: shared, ordered or broadcast.
+void add_mode(CLI::App& verb, std::optional<group_mode>& value, const std::string& help);
+
 // Options with units. What cannot be parsed is wrong usage, with the reason.
 CLI::Option* add_duration(CLI::App& verb, const std::string& name, std::optional<milliseconds>& value,
                           const std::string& text);

@@ -5,6 +5,7 @@
 #include "troupe/consumer.hpp"
 #include "troupe/filter.hpp"
 
+#include <algorithm>
 #include <charconv>
 
 namespace troupe::cli {
@@ -60,7 +61,7 @@ std::string attempts_of(const group_options& options) {
 
 std::string mode_of(const group_options& options) {
   if (options.mode != group_mode::ordered)
-    return "shared";
+    return std::string(to_string(options.mode));
   return options.order_by == group_order::queue ? "ordered by queue" : "ordered by key";
 }
 
@@ -170,9 +171,15 @@ void print(output& out, const group_info& group) {
     topics.row({t.topic, t.filter});
   if (!topics.empty())
     out.text("\n" + topics.text(out.colour()));
-  table members({"MEMBER", "NODE", "SINCE"});
-  for (const auto& m : group.members)
-    members.row({m.name, m.node, format_time(m.since)});
+  const bool broadcast = group.options.mode == group_mode::broadcast;
+  table members(broadcast ? std::vector<std::string>{"MEMBER", "NODE", "SINCE", ">LAG"}
+                          : std::vector<std::string>{"MEMBER", "NODE", "SINCE"});
+  for (const auto& m : group.members) {
+    std::vector<std::string> row{m.name, m.node.empty() ? "(away)" : m.node, format_time(m.since)};
+    if (broadcast)
+      row.push_back(grouped(m.lag));
+    members.row(std::move(row));
+  }
   out.text(members.empty() ? "\nno members at present\n" : "\n" + members.text(out.colour()));
   table queues({"TOPIC", ">QUEUE", ">FLOOR", ">NEXT", ">LAG", ">BEHIND", ">LEASED", ">RETRYING", ">DEAD"});
   for (const auto& q : group.queues)
@@ -275,11 +282,13 @@ struct reset_settings {
   std::string topic;
   std::string to;
   std::optional<std::uint32_t> queue;
+  std::string member;
   bool dry_run = false;
 };
 
 result<reset_options> reset_of(const reset_settings& s) {
-  reset_options options{.topic = s.topic, .to = {}, .offset = {}, .queue = s.queue, .dry_run = s.dry_run};
+  reset_options options{
+      .topic = s.topic, .to = {}, .offset = {}, .queue = s.queue, .dry_run = s.dry_run, .member = s.member};
   if (s.to == "earliest")
     return options;
   options.to.from = start_position::kind::latest;
@@ -303,6 +312,14 @@ result<reset_options> reset_of(const reset_settings& s) {
   return options;
 }
 
+json row_of(const reset_info& q, const reset_settings& s) {
+  json row{{"topic", s.topic},   {"queue", q.queue}, {"from", q.from.value}, {"to", q.to.value},
+           {"leased", q.leased}, {"moved", q.moved}, {"dry_run", s.dry_run}};
+  if (!q.member.empty())
+    row["member"] = q.member;
+  return row;
+}
+
 int reset(context& ctx, const reset_settings& s) {
   auto options = reset_of(s);
   if (!options)
@@ -311,7 +328,10 @@ int reset(context& ctx, const reset_settings& s) {
     auto queues = c.reset_group(s.name, *options);
     if (!queues)
       return ctx.fail("resetting group '" + s.name + "'", queues.error());
-    table rows({">QUEUE", ">FROM", ">TO", ">LEASED"});
+    std::vector<std::string> columns{">QUEUE", ">FROM", ">TO", ">LEASED"};
+    if (std::ranges::any_of(*queues, [](const auto& q) { return !q.member.empty(); }))
+      columns.push_back("MEMBER");
+    table rows(columns);
     for (const auto& q : *queues) {
       if (q.moved)
         ctx.out.note(
@@ -319,16 +339,10 @@ int reset(context& ctx, const reset_settings& s) {
             (options->offset->value < q.to.value ? " any more: the first it has is " : " yet: it ends at ") +
             std::to_string(q.to.value));
       if (ctx.out.json_lines)
-        ctx.out.line({{"topic", s.topic},
-                      {"queue", q.queue},
-                      {"from", q.from.value},
-                      {"to", q.to.value},
-                      {"leased", q.leased},
-                      {"moved", q.moved},
-                      {"dry_run", s.dry_run}});
+        ctx.out.line(row_of(q, s));
       else
         rows.row({std::to_string(q.queue), std::to_string(q.from.value), std::to_string(q.to.value),
-                  grouped(q.leased)});
+                  grouped(q.leased), q.member});
     }
     ctx.out.text("group " + escape(s.name) + " on topic " + escape(s.topic) +
                  (s.dry_run ? ", if it were reset:\n" : " was reset:\n") + rows.text(ctx.out.colour()));
@@ -346,6 +360,7 @@ void add_reset(CLI::App& group, context& ctx) {
           "or Unix milliseconds; a number below 100000000000 is an offset")
       ->required();
   verb->add_option("--queue", s->queue, "Only this queue of the topic")->check(whole_number(0x7fffffff));
+  verb->add_option("--member", s->member, "Of a broadcast group: only this member (default: all of them)");
   verb->add_flag("--dry-run", s->dry_run, "Say what would be done, and do nothing");
   examples(*verb,
            {"troupe group reset billing --topic orders --to 2024-05-01T12:30:00Z --dry-run",
@@ -371,19 +386,12 @@ void add_retry(CLI::App& verb, std::optional<retry_schedule>& value) {
 }
 
 void add_order(CLI::App& verb, group_settings& s) {
-  verb.add_option_function<std::string>(
-          "--mode",
-          [&s](const std::string& given) {
-            if (given == "broadcast")
-              throw not_built_yet("--mode broadcast: broadcast groups are not built yet");
-            if (given != "shared" && given != "ordered")
-              throw CLI::ValidationError("--mode", "must be shared or ordered");
-            s.mode = given == "ordered" ? group_mode::ordered : group_mode::shared;
-          },
-          "shared (default), or ordered: one message of an order key at a time, in their order in the queue. "
-          "A "
-          "failure stops its key, and by default comes again after 1s. Fixed since the group was created")
-      ->type_name("MODE");
+  add_mode(
+      verb, s.mode,
+      "shared (default); ordered: one message of an order key at a time, in their order in the queue, and a "
+      "failure stops its key and by default comes again after 1s; or broadcast: every member gets every "
+      "message, by a place of its own that is kept under its name, and what fails is passed over. Fixed "
+      "since the group was created");
   verb.add_option_function<std::string>(
           "--order-by",
           [&s](const std::string& given) {

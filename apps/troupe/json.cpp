@@ -67,11 +67,27 @@ json to_json(const topic_info& topic) {
   return object;
 }
 
+namespace {
+
+/// Members of a broadcast group have a lag of their own, and may be away: then there is no node.
+json member_of(const member_info& m, group_mode mode) {
+  json object{{"name", m.name}, {"since", to_unix_ms(m.since)}};
+  if (!m.node.empty())
+    object["node"] = m.node;
+  if (mode == group_mode::broadcast) {
+    object["connected"] = !m.node.empty();
+    object["lag"] = m.lag;
+  }
+  return object;
+}
+
+} // namespace
+
 json to_json(const group_info& group) {
   json object{{"name", group.name}, {"mode", to_string(group.options.mode)}};
   auto members = json::array();
   for (const auto& m : group.members)
-    members.push_back({{"name", m.name}, {"node", m.node}, {"since", to_unix_ms(m.since)}});
+    members.push_back(member_of(m, group.options.mode));
   object["members"] = std::move(members);
   auto subscriptions = json::array();
   for (const auto& t : group.topics)

@@ -25,6 +25,7 @@ struct receive_settings {
   std::vector<std::string> topics;
   std::string group;
   std::string member;
+  std::optional<group_mode> mode;
   std::string filter = "*";
   std::string from = "earliest";
   std::optional<std::uint64_t> max;
@@ -45,6 +46,7 @@ result<consumer_options> consumer_of(const receive_settings& s) {
   consumer_options options;
   options.group = s.group;
   options.member = s.member;
+  options.mode = s.mode;
   options.start = *start;
   for (const auto& topic : s.topics)
     options.topics.push_back({topic, s.filter});
@@ -219,6 +221,9 @@ int receive(context& ctx, const receive_settings& s) {
   if (s.retry_delay && s.settle != "retry" && s.command.empty())
     return ctx.misuse("receive", "--retry-delay is for --settle retry and --exec",
                       "leave it out, or add one of these");
+  if (s.mode == group_mode::broadcast && s.member.empty())
+    return ctx.misuse("receive", "--mode broadcast needs --member NAME",
+                      "the group keeps the place of each member under its name: give one that stays");
   if (!s.command.empty() && s.settle != "ack")
     return ctx.misuse(
         "receive", "--exec and --settle " + s.settle + " exclude each other",
@@ -244,7 +249,14 @@ void add_receive_verb(CLI::App& app, context& ctx) {
       add_verb(app, ctx, "receive", "Receives messages as a member of a group and settles them", receive);
   verb->add_option("TOPIC", s->topics, "One topic or several")->required();
   verb->add_option("--group", s->group, "The consumer group; made when it does not exist")->required();
-  verb->add_option("--member", s->member, "Our name in the group (made of host and process by default)");
+  verb->add_option(
+      "--member", s->member,
+      "Our name in the group (made of host and process by default); a broadcast group keeps our place "
+      "under it");
+  add_mode(
+      *verb, s->mode,
+      "Join only a group of this mode, and make a new one so (default: any, and shared): shared, ordered, "
+      "or broadcast, in which every member gets every message");
   verb->add_option(
           "--filter", s->filter,
           "Which messages: '*', tags joined by '||', or SQL92 over properties, tag, keys, priority, born and "
@@ -272,12 +284,12 @@ void add_receive_verb(CLI::App& app, context& ctx) {
       "Run this for each message: the body on its stdin, the rest in TROUPE_ID, TROUPE_TOPIC, TROUPE_TAG, "
       "TROUPE_KEYS, TROUPE_PROPERTIES, ...; exit code 0 acknowledges, 65 rejects, anything else retries");
   verb->add_flag("--quiet", s->quiet, "Print errors only");
-  add_later_except(*verb, "--mode", {"shared"}, "creating a group of another mode by joining it is");
   examples(*verb, {"troupe receive orders --group billing",
                    "troupe receive orders --group audit --filter 'paid || refunded' --from latest",
                    "troupe receive orders --group big --filter \"price > 100 AND region IN ('eu', 'us')\"",
                    "troupe receive orders --group peek --max 10 --wait 1s --settle none",
                    "troupe receive orders --group mail --exec 'sendmail \"$TROUPE_PROPERTY_to\"'",
+                   "troupe receive prices --group caches --mode broadcast --member $(hostname)",
                    "troupe --json receive orders --group copy --wait 5s | jq .body",
                    "Output is written out after each delivery; a message is acknowledged after that."});
 }

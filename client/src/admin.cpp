@@ -30,7 +30,7 @@ group_info to_info(group_status&& s) {
   for (auto& t : s.topics)
     info.topics.push_back({std::move(t.topic), std::move(t.filter)});
   for (auto& m : s.members)
-    info.members.push_back({std::move(m.name), std::move(m.node), from_unix_ms(m.since)});
+    info.members.push_back({std::move(m.name), std::move(m.node), from_unix_ms(m.since), m.lag});
   for (auto& q : s.queues)
     info.queues.push_back({std::move(q.topic), q.number, q.floor, q.next,
                            milliseconds{static_cast<milliseconds::rep>(q.lag_ms)}, q.leased, q.retrying,
@@ -178,12 +178,13 @@ result<std::vector<reset_info>> client::reset_group(const std::string& name, con
   r.offset = options.offset.value_or(queue_offset{});
   if (options.queue)
     r.queue = static_cast<std::int32_t>(std::min<std::uint32_t>(*options.queue, INT32_MAX));
+  r.member = options.member;
   auto answer = impl_->ask<group_reset>(std::move(r));
   if (!answer)
     return std::move(answer).error();
   std::vector<reset_info> queues;
   for (const auto& q : answer->queues)
-    queues.push_back({q.number, q.from, q.to, q.leased, q.moved});
+    queues.push_back({q.number, q.from, q.to, q.leased, q.moved, q.member});
   return queues;
 }
 

@@ -25,8 +25,11 @@ bool is_final(errc code) {
   }
 }
 
-join to_join(const consumer_options& o, std::uint64_t version, caf::actor consumer) {
+join to_join(const consumer_config& cfg, std::uint64_t version, caf::actor consumer) {
+  const auto& o = cfg.options;
   join j;
+  j.mode = o.mode.value_or(any_mode);
+  j.made_up = cfg.made_up;
   j.version = version;
   j.group = o.group;
   j.member = o.member;
@@ -75,7 +78,7 @@ void consumer_state::join_group() {
   if (!directory_ || group_ || leaving_)
     return;
   const auto attempt = ++attempt_;
-  self->request(directory_, cfg_.timeout, to_join(cfg_.options, version_, caf::actor_cast<caf::actor>(self)))
+  self->request(directory_, cfg_.timeout, to_join(cfg_, version_, caf::actor_cast<caf::actor>(self)))
       .then([this, attempt](const joined& j) { joined_group(attempt, j); },
             [this, attempt](caf::error& why) { not_joined(attempt, from_caf(why)); });
 }

@@ -28,6 +28,8 @@ using renew_atom = caf::atom_constant<caf::atom("renew")>;
 
 struct consumer_config {
   consumer_options options;
+  /// The member's name is nobody's choice.
+  bool made_up = false;
   milliseconds timeout{10'000};
   milliseconds min_backoff{50};
   milliseconds max_backoff{5'000};

@@ -40,6 +40,9 @@ error check(const consumer_options& o) {
     return invalid("consumer option max_bytes is " + std::to_string(o.max_bytes), "choose 1 byte to 1 GiB");
   if (o.member.size() > 255)
     return invalid("the member's name has " + std::to_string(o.member.size()) + " bytes", "255 are allowed");
+  if (o.mode == group_mode::broadcast && o.member.empty())
+    return invalid("a member of a broadcast group must have a name, and consumer option member is empty",
+                   "give it one that stays: its place is kept under it");
   return {};
 }
 
@@ -53,13 +56,15 @@ result<std::unique_ptr<membership>> membership::begin(const client& c, consumer_
   if (internals.closed)
     return client_closed();
   const visit here;
-  if (options.member.empty())
+  const bool made_up = options.member.empty();
+  if (made_up)
     options.member = made_up_member();
   std::unique_ptr<membership> m(new membership(c));
   m->messages_ = std::make_shared<inbox>(inbox::limits{options.max_messages, options.max_bytes, renew_taken});
   const auto& client_options = internals.options;
   consumer_config cfg;
   cfg.options = std::move(options);
+  cfg.made_up = made_up;
   cfg.timeout = client_options.timeout;
   cfg.min_backoff = client_options.min_backoff;
   cfg.max_backoff = client_options.max_backoff;

@@ -1,5 +1,6 @@
 #include "troupe/catalog.hpp"
 
+#include "troupe/broadcast_members.hpp"
 #include "troupe/message.hpp"
 
 #include <algorithm>
@@ -123,10 +124,12 @@ template <class Id, class Definition> const Definition* catalog::table<Id, Defin
   return at == by_id.end() ? nullptr : at->second.get();
 }
 
-template <class Id, class Definition> void catalog::table<Id, Definition>::put(const Definition& definition) {
+template <class Id, class Definition>
+void catalog::table<Id, Definition>::put(const Definition& definition, bool named) {
   remove(definition.id);
   auto stored = std::make_unique<const Definition>(definition);
-  by_name[stored->name] = stored.get();
+  if (named)
+    by_name[stored->name] = stored.get();
   by_id[definition.id] = std::move(stored);
 }
 
@@ -134,7 +137,9 @@ template <class Id, class Definition> void catalog::table<Id, Definition>::remov
   auto at = by_id.find(id);
   if (at == by_id.end())
     return;
-  by_name.erase(at->second->name);
+  if (auto named = by_name.find(at->second->name);
+      named != by_name.end() && named->second == at->second.get())
+    by_name.erase(named);
   by_id.erase(at);
 }
 
@@ -219,7 +224,7 @@ catalog_proposal catalog::delete_topic(const std::string& name) const {
     auto changed = *group(follower);
     std::erase_if(changed.subscriptions, [id](const auto& s) { return s.topic == id; });
     ++changed.version;
-    change.names.push_back(group_key(changed.name));
+    change.names.push_back(key_of(changed));
     change.entry.groups.push_back(std::move(changed));
   }
   return std::optional{std::move(change)};
@@ -249,17 +254,16 @@ catalog_proposal catalog::create_group(const std::string& name, const group_opti
   return std::optional{std::move(change)};
 }
 
-namespace {
-
-catalog_proposal changed(group_definition group) {
+/// With its members, when it is a broadcast group.
+catalog_proposal catalog::changed(group_definition group) const {
   ++group.version;
   catalog_change change;
   change.names = {group_key(group.name)};
-  change.entry.groups.push_back(std::move(group));
+  change.entry.groups.push_back(group);
+  for (const auto* m : members(group.id))
+    change.entry.groups.push_back(member_like(*m, group));
   return std::optional{std::move(change)};
 }
-
-} // namespace
 
 catalog_proposal catalog::set_group(const std::string& name, const group_options& options) const {
   auto found = expect_group(name);
@@ -297,6 +301,8 @@ catalog_proposal catalog::delete_group(const std::string& name) const {
     return found.error();
   catalog_change change;
   change.entry.removed_groups.push_back((*found)->id);
+  for (const auto* m : members((*found)->id))
+    change.entry.removed_groups.push_back(m->id);
   change.names = {group_key(name)};
   return std::optional{std::move(change)};
 }
@@ -341,18 +347,17 @@ catalog_proposal catalog::join(const std::string& name, std::span<const wanted_s
                  "group subscribe " +
                      name + " --topic TOPIC --filter FILTER"};
   }
-  group_definition made;
   if (known) {
-    made = *known;
-    ++made.version;
-  } else {
-    auto created = create_group(name, {}, last, now);
-    if (!created)
-      return created.error();
-    made = std::move((*created)->entry.groups.front());
+    auto made = *known;
+    made.subscriptions = std::move(subscriptions);
+    change.entry = std::move((*changed(std::move(made)))->entry);
+    return std::optional{std::move(change)};
   }
-  made.subscriptions = std::move(subscriptions);
-  change.entry.groups.push_back(std::move(made));
+  auto created = create_group(name, {}, last, now);
+  if (!created)
+    return created.error();
+  change.entry = std::move((*created)->entry);
+  change.entry.groups.front().subscriptions = std::move(subscriptions);
   return std::optional{std::move(change)};
 }
 
@@ -428,18 +433,34 @@ void catalog::apply(const catalog_entry& entry) {
     topics_.remove(id);
   }
   for (auto id : entry.removed_groups)
-    groups_.remove(id);
+    remove(id);
   for (const auto& definition : entry.topics) {
     forget(definition.id);
     topics_.put(definition);
     for (const auto& range : definition.queues)
       ranges_[range.first] = definition.id;
   }
-  for (auto definition : entry.groups) {
-    // Holds the invariant whatever a store loaded.
-    std::erase_if(definition.subscriptions, [this](const auto& s) { return !topic(s.topic); });
-    groups_.put(definition);
+  for (const auto& definition : entry.groups)
+    put(definition);
+}
+
+void catalog::put(group_definition definition) {
+  // Holds the invariant whatever a store loaded.
+  std::erase_if(definition.subscriptions, [this](const auto& s) { return !topic(s.topic); });
+  remove(definition.id);
+  groups_.put(definition, definition.parent.value == 0);
+  if (const auto* stored = group(definition.id); stored->parent.value != 0)
+    members_[stored->parent][stored->name] = stored->id;
+}
+
+void catalog::remove(group_id id) {
+  if (const auto* old = group(id); old && old->parent.value != 0) {
+    auto siblings = members_.find(old->parent);
+    siblings->second.erase(old->name);
+    if (siblings->second.empty())
+      members_.erase(siblings);
   }
+  groups_.remove(id);
 }
 
 const topic_definition* catalog::topic(std::string_view name) const { return topics_.find(name); }
@@ -449,6 +470,27 @@ const topic_definition* catalog::topic(topic_id id) const { return topics_.find(
 const group_definition* catalog::group(std::string_view name) const { return groups_.find(name); }
 
 const group_definition* catalog::group(group_id id) const { return groups_.find(id); }
+
+const group_definition* catalog::member(group_id group, std::string_view name) const {
+  const auto all = members_.find(group);
+  if (all == members_.end())
+    return nullptr;
+  const auto at = all->second.find(name);
+  return at == all->second.end() ? nullptr : groups_.find(at->second);
+}
+
+std::vector<const group_definition*> catalog::members(group_id group) const {
+  std::vector<const group_definition*> result;
+  if (const auto all = members_.find(group); all != members_.end())
+    for (const auto& [name, id] : all->second)
+      result.push_back(groups_.find(id));
+  return result;
+}
+
+std::string catalog::key_of(const group_definition& of) const {
+  const auto* owner = of.parent.value == 0 ? &of : group(of.parent);
+  return group_key(owner ? owner->name : of.name);
+}
 
 result<const topic_definition*> catalog::expect_topic(const std::string& name) const {
   if (auto err = validate_topic_name(name))

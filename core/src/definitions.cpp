@@ -81,6 +81,10 @@ group_options default_options(group_mode mode) {
   group_options options{.mode = mode};
   if (mode == group_mode::ordered)
     options.retry = retry_schedule::fixed(1s);
+  if (mode == group_mode::broadcast) {
+    options.max_attempts = 1;
+    options.on_exhausted = exhausted_action::drop;
+  }
   return options;
 }
 
@@ -113,12 +117,24 @@ error check_order(const group_options& options) {
   return {};
 }
 
+error check_broadcast(const group_options& options) {
+  if (options.mode != group_mode::broadcast)
+    return {};
+  if (options.max_attempts == 1 && options.on_exhausted == exhausted_action::drop &&
+      options.on_expired == expired_action::drop)
+    return {};
+  return {errc::invalid_argument,
+          "a broadcast group has no retries and no dead letters: what fails, or expires, is passed over",
+          "leave attempts at 1 and what becomes of the message then at drop; or give each consumer a group "
+          "of its own"};
+}
+
 } // namespace
 
 error validate(const group_options& options) {
-  if (options.mode > group_mode::ordered)
-    return {errc::not_supported, "this version has shared and ordered groups only",
-            "broadcast groups come with a later version; give each consumer a group of its own"};
+  if (options.mode > group_mode::broadcast)
+    return {errc::invalid_argument, "the group has a mode that this version does not know",
+            "use the same version of troupe on both sides"};
   if (auto err = check("the lease", options.lease, min_lease, max_lease))
     return err;
   if (auto err = validate(options.retry))
@@ -131,6 +147,8 @@ error validate(const group_options& options) {
     return {errc::invalid_argument, "the group has an option that this version does not know",
             "use the same version of troupe on both sides"};
   if (auto err = check_order(options))
+    return err;
+  if (auto err = check_broadcast(options))
     return err;
   if (options.low_share != 0)
     if (auto err = check("the share of lower priorities, one in so many messages,", options.low_share, 2,

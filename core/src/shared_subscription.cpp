@@ -271,6 +271,8 @@ void shared_subscription::expire(timestamp now) {
 
 void shared_subscription::end_lease(std::uint64_t id, lease_end how, timestamp now) {
   const auto lease = *leases_.find(id);
+  if (!limits_.losses_fail)
+    how = lease_end::given_back;
   for (const auto& p : parts(lease.low, lease.high)) {
     if (p.state.lease != id)
       continue;

@@ -14,6 +14,10 @@ using namespace std::chrono_literals;
 
 class ConsumerActor : public testing::Test {
 protected:
+  /// What open() asks for.
+  std::optional<group_mode> mode;
+  bool made_up = false;
+
   void TearDown() override {
     caf::anon_send_exit(aut, caf::exit_reason::user_shutdown);
     fixture.run();
@@ -24,6 +28,8 @@ protected:
     cfg.options.member = "m1";
     cfg.options.topics = {{"orders", "paid||sent"}};
     cfg.options.start = {start_position::kind::time, from_unix_ms(9)};
+    cfg.options.mode = mode;
+    cfg.made_up = made_up;
     cfg.connection = line.actor;
     cfg.messages = box = std::make_shared<inbox>(l, [this] { return now; });
     cfg.log = [this](const log_event& e) { logged.emplace_back(e.event); };
@@ -326,6 +332,22 @@ TEST_F(ConsumerActor, JoinsAgainWhenTheGroupDismissesIt) {
   tell(dismissed{41, errc::timeout, "an old membership"});
   fixture.advance(100ms);
   EXPECT_EQ(broker.joins.size(), 2u);
+}
+
+TEST_F(ConsumerActor, AsksForItsModeAndSaysWhetherItsNameWasChosen) {
+  mode = group_mode::broadcast;
+  made_up = true;
+  open();
+  ASSERT_EQ(broker.joins.size(), 1u);
+  EXPECT_EQ(broker.joins[0].mode, group_mode::broadcast);
+  EXPECT_TRUE(broker.joins[0].made_up);
+}
+
+TEST_F(ConsumerActor, TakesAnyModeWhenItAsksForNone) {
+  open();
+  ASSERT_EQ(broker.joins.size(), 1u);
+  EXPECT_EQ(broker.joins[0].mode, any_mode);
+  EXPECT_FALSE(broker.joins[0].made_up);
 }
 
 TEST_F(ConsumerActor, KeepsWhatItsGroupSubscribesToForItsReconnects) {

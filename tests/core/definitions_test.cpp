@@ -59,7 +59,20 @@ TEST(group_options, other_than_shared_belong_to_a_later_version) {
   auto batched = default_options(group_mode::ordered);
   batched.order_batch = 2;
   EXPECT_EQ(validate(batched).code, errc::not_supported);
-  EXPECT_EQ(validate(group_options{.mode = group_mode::broadcast}).code, errc::not_supported);
+  EXPECT_EQ(validate(group_options{.mode = static_cast<group_mode>(3)}).code, errc::invalid_argument);
+}
+
+TEST(topic_options, a_broadcast_group_has_neither_retries_nor_dead_letters) {
+  const auto broadcast = default_options(group_mode::broadcast);
+  EXPECT_EQ(validate(broadcast).code, errc::none);
+  auto tries = broadcast;
+  tries.max_attempts = 2;
+  auto keeps = broadcast;
+  keeps.on_exhausted = exhausted_action::dead_letter;
+  auto expires = broadcast;
+  expires.on_expired = expired_action::dead_letter;
+  for (const auto& wrong : {tries, keeps, expires})
+    EXPECT_EQ(validate(wrong).code, errc::invalid_argument);
 }
 
 TEST(group_options, give_lower_priorities_nothing_or_one_message_in_2_to_1000) {

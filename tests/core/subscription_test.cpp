@@ -117,6 +117,25 @@ TEST_F(subscription_test, a_retry_takes_its_own_delay_or_the_policys) {
   EXPECT_EQ(written(), "2-3 retry2@2000; ");
 }
 
+TEST_F(subscription_test, where_losses_do_not_fail_only_what_is_said_to_have_failed_is_passed_over) {
+  limits.losses_fail = false;
+  limits.max_attempts = 1;
+  limits.on_exhausted = exhausted_action::drop;
+  aut.configure(limits, policy);
+  EXPECT_EQ(deliver(ann, 0, 4), "0-4x0 ");
+  EXPECT_EQ(settle(settle_wish::retry, 1, 1), 0u);
+  aut.member_gone(ann, true, now);
+  EXPECT_EQ(aut.floor(), queue_offset{0});
+  EXPECT_EQ(deliver(bob, 0, 4), "0-1x0 2-4x0 ") << "what it held, together, and as if it had not been out";
+  EXPECT_EQ(settle(settle_wish::reject, 0, 1), 0u);
+  now += limits.lease;
+  aut.expire(now);
+  EXPECT_EQ(deliver(bob, 0, 4), "2-4x0 ");
+  EXPECT_EQ(settle(settle_wish::ack, 2, 2), 0u);
+  EXPECT_EQ(written(), "0-4 done; ");
+  EXPECT_EQ(aut.retrying(), 0u);
+}
+
 TEST_F(subscription_test, what_is_given_back_is_available_at_once_without_a_failure) {
   deliver(ann, 0, 10);
   EXPECT_EQ(settle(settle_wish::give_back, 4, 6), 0u);

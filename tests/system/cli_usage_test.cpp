@@ -134,10 +134,7 @@ TEST_F(cli_usage, verbs_that_are_not_built_yet_are_refused_by_name) {
 
 TEST_F(cli_usage, options_that_are_not_built_yet_are_refused_by_name) {
   const std::vector<std::string> send{"send", "t", "b"};
-  const std::vector<std::string> receive{"receive", "t", "--group", "g"};
   const std::vector<std::string> create{"topic", "create", "t"};
-  const std::vector<std::string> group{"group", "create", "g"};
-  const std::vector<std::string> group_set{"group", "set", "g"};
   struct option {
     const std::vector<std::string>& verb;
     std::vector<std::string> rest;
@@ -146,17 +143,17 @@ TEST_F(cli_usage, options_that_are_not_built_yet_are_refused_by_name) {
        {option{send, {"--delay", "10s"}}, option{send, {"--at", "2030-01-01T00:00:00Z"}},
         option{send, {"--delay-level", "3"}}, option{send, {"--ttl", "10s"}},
         option{send, {"--transaction", "commit"}}, option{send, {"--priority", "5"}},
-        option{receive, {"--mode", "ordered"}}, option{receive, {"--mode", "broadcast"}},
         option{create, {"--priorities", "3"}}, option{create, {"--cleanup", "compact"}},
-        option{create, {"--key-index", "on"}}, option{create, {"--dedupe-key-window", "1h"}},
-        option{group, {"--mode", "broadcast"}}}) {
+        option{create, {"--key-index", "on"}}, option{create, {"--dedupe-key-window", "1h"}}}) {
     refused(2, joined(verb, rest), "not built yet");
     refused(2, joined(verb, rest), rest.front());
   }
 }
 
 TEST_F(cli_usage, a_mode_and_its_order_must_be_named_rightly) {
-  refused(2, {"group", "create", "g", "--mode", "sorted"}, "shared or ordered");
+  refused(2, {"group", "create", "g", "--mode", "sorted"}, "shared, ordered or broadcast");
+  refused(2, {"receive", "t", "--group", "g", "--mode", "all"}, "shared, ordered or broadcast");
+  refused(2, {"receive", "t", "--group", "g", "--mode", "broadcast"}, "needs --member NAME");
   refused(2, {"group", "create", "g", "--mode", "ordered", "--order-by", "tag"}, "key or queue");
   refused(2, {"group", "create", "g", "--order-by", "key"}, "--order-by is for ordered groups");
 }

@@ -42,4 +42,14 @@ TEST_F(examples_test, retry_and_dead_letters_ships_the_lamp_in_the_end) {
     EXPECT_THAT(said.out, HasSubstr(line));
 }
 
+TEST_F(examples_test, broadcast_group_tells_every_cache_every_price) {
+  const auto said = example("broadcast_group");
+  EXPECT_EQ(said.status, 0) << said.err;
+  for (const auto* line :
+       {"north has 0 prices to learn\n", "south has 0 prices to learn\n", "west has 3 prices to learn\n",
+        "north: chair=20 lamp=20 table=20\n", "south: chair=20 lamp=20 table=20\n",
+        "west: chair=20 lamp=20 table=20\n", "east: chair=20 lamp=20 table=20\n"})
+    EXPECT_THAT(said.out, HasSubstr(line));
+}
+
 } // namespace troupe::test

@@ -19,10 +19,21 @@ struct group_topic {
   std::string filter;
   start_position start;
 };
+/// GROUP -> CATALOG, of a member of a broadcast group: it is connected now, or no longer.
+struct member_moved {
+  group_id member;
+  bool here = false;
+};
+/// Who is told.
+using member_watch_actor = caf::typed_actor<caf::reacts_to<member_moved>>;
+
 /// CATALOG -> GROUP: definition and topics, at start and after each change (a deleted topic is absent).
 struct group_changed {
+  /// Of a member of a broadcast group: its own, under the name of the broadcast group.
   group_definition definition;
   std::vector<group_topic> topics;
+  /// Set for a member of a broadcast group.
+  member_watch_actor watch = {};
 };
 
 /// SUBSCRIPTION -> GROUP, once per incarnation: its place in the queue is durable, so nothing that is
@@ -141,6 +152,7 @@ using subscription_actor = caf::typed_actor<
 
 } // namespace troupe
 
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::member_moved)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::group_changed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::subscription_started)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::subscription_ready)

@@ -111,9 +111,11 @@ struct topic_filter {
   std::string filter = "*";
 };
 
-/// CONSUMER -> DIRECTORY, request: become a member. Creates the group when it does not exist. The first
-/// member's subscription is the group's; another one is refused with inconsistent_subscription, another mode
-/// with invalid_argument. The answer is `joined`.
+/// Of a join: whatever mode the group has; a new one is shared.
+inline constexpr group_mode any_mode{255};
+/// CONSUMER -> DIRECTORY, request: become a member. Creates the group when it does not exist, in the mode
+/// that is asked for. The first member's subscription is the group's; another one is refused with
+/// inconsistent_subscription, another mode with invalid_argument. The answer is `joined`.
 struct join {
   std::string group;
   std::string member;
@@ -123,10 +125,12 @@ struct join {
   std::int64_t start_time = 0;
   /// The consumer that deliveries go to, and whose end gives the leases back.
   caf::actor consumer;
-  group_mode mode = group_mode::shared;
+  group_mode mode = any_mode;
   /// Not 0: it was a member, and this is the newest version of the group's subscription that it learned; then
   /// it gets the present one, whatever `topics` says.
   std::uint64_t version = 0;
+  /// The client made the name up; a broadcast group, which keeps a place under each name, does not take it.
+  bool made_up = false;
 };
 struct joined {
   caf::actor group;
@@ -277,7 +281,7 @@ template <class Inspector> auto inspect(Inspector& f, topic_filter& x) {
 }
 template <class Inspector> auto inspect(Inspector& f, join& x) {
   return f(caf::meta::type_name("join"), x.group, x.member, x.topics, x.start, x.start_time, x.consumer,
-           x.mode, x.version);
+           x.mode, x.version, x.made_up);
 }
 template <class Inspector> auto inspect(Inspector& f, joined& x) {
   return f(caf::meta::type_name("joined"), x.group, x.member, x.lease_ms, x.max_unsettled, x.mode, x.version,

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,8 +26,13 @@ using message_predicate = std::function<bool(const leased_message&)>;
 
 struct consumer_options {
   std::string group;
-  /// Shown in `group describe`; must be unique in the group. Empty: made of host, pid and a random part.
+  /// Shown in `group describe`; must be unique in the group. Empty: made of host, pid and a random part. A
+  /// broadcast group keeps the place of each member under its name, so there it must be given, the same at
+  /// each start.
   std::string member;
+  /// The group must have this mode, and gets it when it is new. Absent: a group is joined as it is, and a new
+  /// one is shared.
+  std::optional<group_mode> mode;
   std::vector<topic_subscription> topics;
   /// Where the group begins on queues it has never seen.
   start_position start;
@@ -88,8 +94,8 @@ class consumer {
 public:
   using handler = std::function<outcome(const leased_message&)>;
   /// Joins the group, which is made when it does not exist; waits for that at most the client's `timeout`.
-  /// invalid_argument (options, 0 or more than 1024 threads, no handler), not_found (topic),
-  /// inconsistent_subscription, overloaded (no threads left), disconnected, timeout, shutting_down.
+  /// invalid_argument (options, a group of another mode, 0 or more than 1024 threads, no handler), not_found
+  /// (topic), inconsistent_subscription, overloaded (no threads left), disconnected, timeout, shutting_down.
   static result<consumer> start(const client& c, consumer_options options, std::size_t threads, handler h);
   consumer(consumer&&) noexcept;
   consumer& operator=(consumer&&) noexcept;

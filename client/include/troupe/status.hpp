@@ -41,8 +41,12 @@ struct subscription_info {
 };
 struct member_info {
   std::string name;
+  /// Empty: not connected. Only a broadcast group knows of such members, until they were away for 3 days.
   std::string node;
+  /// When it came; of one that is not connected, when it was last seen.
   timestamp since{};
+  /// Of a member of a broadcast group: messages that it has not settled.
+  std::uint64_t lag = 0;
 };
 struct filter_info {
   std::string topic;
@@ -53,6 +57,7 @@ struct group_info {
   group_options options;
   std::vector<filter_info> topics;
   std::vector<member_info> members;
+  /// Of a broadcast group: what the member has done that is furthest behind.
   std::vector<subscription_info> queues;
   /// Nothing is delivered.
   bool paused = false;
@@ -68,6 +73,8 @@ struct reset_options {
   std::optional<std::uint32_t> queue;
   /// Nothing is changed.
   bool dry_run = false;
+  /// Of a broadcast group: this member; empty: all of them.
+  std::string member = {};
 };
 struct reset_info {
   std::uint32_t queue = 0;
@@ -78,6 +85,8 @@ struct reset_info {
   std::uint64_t leased = 0;
   /// The queue does not have the offset that was asked for: it was trimmed, or does not exist yet.
   bool moved = false;
+  /// Of a broadcast group: whose progress it is.
+  std::string member = {};
 };
 
 struct shard_info {

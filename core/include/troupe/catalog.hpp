@@ -60,9 +60,23 @@ struct wanted_subscription {
   std::string filter = "*";
 };
 
+/// What a consumer that joins asks for.
+struct wanted_membership {
+  std::string group;
+  /// Its name, unless it was made up.
+  std::string member;
+  /// Absent: whatever mode the group has.
+  std::optional<group_mode> mode;
+  std::vector<wanted_subscription> subscriptions;
+  start_position start;
+  /// It was a member, and learned what the group subscribes to.
+  bool again = false;
+};
+
 /// All definitions. Proposals are const and may refuse; what they give goes into the log, and apply() makes
-/// it so. Invariants: names are unique among topics and among groups; queue ranges never overlap; a group
-/// subscribes only to topics that exist.
+/// it so. Invariants: names are unique among topics, among groups, and among the members of a broadcast
+/// group, which are no groups to who asks by name; queue ranges never overlap; a group subscribes only to
+/// topics that exist; members of a broadcast group have its options and subscribe as it does.
 class catalog {
 public:
   /// already_exists, invalid_argument. The queues get the next ids, so that they spread evenly over shards by
@@ -85,7 +99,7 @@ public:
   /// What must change so that a consumer with these subscriptions can be a member: nothing when the group has
   /// them; the group (with default options) when there is none, its subscriptions when it has none yet.
   /// inconsistent_subscription, with both spelled out, when it has others; not_found for an unknown topic.
-  /// Names each topic at most once.
+  /// Names each topic at most once. Modes and members: propose_join() in broadcast_members.hpp.
   catalog_proposal join(const std::string& group, std::span<const wanted_subscription> wanted,
                         const start_position& start, const catalog_ids& last, timestamp now) const;
   /// As join(), of a consumer that learned what the group subscribes to and lost its membership: a group that
@@ -107,7 +121,13 @@ public:
   const topic_definition* topic(std::string_view name) const;
   const topic_definition* topic(topic_id id) const;
   const group_definition* group(std::string_view name) const;
+  /// Also a member of a broadcast group.
   const group_definition* group(group_id id) const;
+  const group_definition* member(group_id group, std::string_view name) const;
+  /// By name.
+  std::vector<const group_definition*> members(group_id group) const;
+  /// What a change of it holds: the group's key, also for a member of a broadcast group.
+  std::string key_of(const group_definition& group) const;
   /// not_found with a hint how to create it and, when a name is close, which one may be meant.
   result<const topic_definition*> expect_topic(const std::string& name) const;
   result<const group_definition*> expect_group(const std::string& name) const;
@@ -119,14 +139,16 @@ public:
   };
   /// Which topic a queue belongs to; nothing when its topic is gone.
   std::optional<place> find(queue_id queue) const;
-  /// The groups that subscribe to a topic, by id.
+  /// The groups and members of broadcast groups that subscribe to a topic, by id.
   std::vector<group_id> followers(topic_id topic) const;
 
   /// Sorted by name.
   std::vector<std::string> topic_names() const;
   std::vector<std::string> group_names() const;
   std::size_t topics() const { return topics_.size(); }
-  std::size_t groups() const { return groups_.size(); }
+  std::size_t groups() const { return groups_.by_name.size(); }
+  /// Of all broadcast groups.
+  std::size_t members() const { return groups_.size() - groups(); }
 
 private:
   template <class Id, class Definition> struct table {
@@ -137,13 +159,19 @@ private:
     std::size_t size() const { return by_id.size(); }
     const Definition* find(std::string_view name) const;
     const Definition* find(Id id) const;
-    void put(const Definition& definition);
+    void put(const Definition& definition, bool named = true);
     void remove(Id id);
     std::vector<std::string> names() const;
   };
+  catalog_proposal changed(group_definition group) const;
+  void put(group_definition definition);
+  void remove(group_id id);
 
   table<topic_id, topic_definition> topics_;
+  /// Members of broadcast groups have no name here.
   table<group_id, group_definition> groups_;
+  /// Of each broadcast group that has any, by name; views into the definitions.
+  std::unordered_map<group_id, std::map<std::string_view, group_id>> members_;
   /// First id of each queue range -> its topic.
   std::map<queue_id, topic_id> ranges_;
 };

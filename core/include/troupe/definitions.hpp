@@ -147,7 +147,7 @@ struct group_definition {
 };
 
 /// The options of a new group of a mode, where nothing else is asked for: an ordered group retries in place,
-/// after a second.
+/// after a second; a broadcast group passes over what fails, and may do nothing else.
 group_options default_options(group_mode mode);
 
 /// No error when every option is within its documented range.

@@ -29,6 +29,8 @@ struct subscription_limits {
   exhausted_action on_exhausted = exhausted_action::dead_letter;
   /// Ordered: messages of one key that may be out at a time.
   std::uint32_t order_batch = 1;
+  /// A lease that ended and a lost consumer count as failures. If not, the messages are given back.
+  bool losses_fail = true;
 };
 
 /// Where to read for the next delivery to a member.
