@@ -1,5 +1,7 @@
 #include "settle_window.hpp"
 
+#include "troupe/unwritten_progress.hpp"
+
 #include <algorithm>
 #include <iterator>
 #include <limits>
@@ -48,9 +50,9 @@ std::vector<settle_range> to_ranges(const std::vector<progress>& runs) {
   std::vector<settle_range> ranges;
   ranges.reserve(runs.size());
   for (const auto& run : runs) {
-    // A range counts in 32 bits, and has not too many dead letters; a longer run becomes several.
-    const std::uint64_t longest =
-        run.what == progress::outcome::dead ? max_dead_range : std::numeric_limits<std::uint32_t>::max();
+    // A range counts in 32 bits; a longer run becomes several. Dead letters come in small pieces.
+    static_assert(unwritten_progress::most_dead <= max_dead_range);
+    constexpr std::uint64_t longest = std::numeric_limits<std::uint32_t>::max();
     for (auto at = run.first.value; at < run.next.value;) {
       const auto count = std::min(run.next.value - at, longest);
       ranges.push_back(to_range(run, at, static_cast<std::uint32_t>(count)));

@@ -250,18 +250,24 @@ TEST_F(settle_window_test, a_reject_is_a_dead_letter_with_what_the_consumer_said
           {queue_offset{4}, 2, settle_action::dead, 1, {}, dead_reason::rejected, "no such customer"}}));
 }
 
-TEST_F(settle_window_test, many_dead_letters_are_written_in_ranges_that_the_store_takes) {
+TEST_F(settle_window_test, many_dead_letters_are_written_one_piece_after_the_other) {
+  constexpr auto piece = static_cast<std::uint32_t>(unwritten_progress::most_dead);
   settle({{.gen = generation{1},
            .lease = lease,
            .first = queue_offset{0},
-           .count = max_dead_range + 1,
+           .count = piece + 1,
            .action = settle_action::dead}});
-  const auto w = begin();
-  ASSERT_TRUE(w);
-  ASSERT_EQ(w->ranges.size(), 2u);
-  EXPECT_EQ(w->ranges[0].count, max_dead_range);
-  EXPECT_EQ(w->ranges[1].first, queue_offset{max_dead_range});
-  EXPECT_EQ(w->ranges[1].count, 1u);
+  const auto first = begin();
+  ASSERT_TRUE(first);
+  ASSERT_EQ(first->ranges.size(), 1u);
+  EXPECT_EQ(first->ranges[0].count, piece);
+  EXPECT_FALSE(begin());
+  EXPECT_TRUE(end(first->tag));
+  const auto second = begin();
+  ASSERT_TRUE(second) << "at once";
+  ASSERT_EQ(second->ranges.size(), 1u);
+  EXPECT_EQ(second->ranges[0].first, queue_offset{piece});
+  EXPECT_EQ(second->ranges[0].count, 1u);
 }
 
 TEST_F(settle_window_test, the_last_failure_carries_its_text) {
