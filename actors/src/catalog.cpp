@@ -29,7 +29,7 @@ define_entry to_define(catalog_entry entry) {
 
 std::vector<queue_id> queues_of(const topic_definition& topic) {
   std::vector<queue_id> result;
-  result.reserve(topic.options.queues);
+  result.reserve(lanes_of(topic.options));
   for (const auto& range : topic.queues)
     for (std::uint32_t n = 0; n < range.count; ++n)
       result.push_back(queue_id{range.first.value + n});
@@ -43,7 +43,9 @@ topic_status fresh_status(const topic_definition& topic) {
   status.options = topic.options;
   for (auto id : queues_of(topic)) {
     queue_status queue;
-    queue.number = static_cast<std::uint32_t>(status.queues.size());
+    const auto at = place_of_lane(static_cast<std::uint32_t>(status.queues.size()), topic.options.priorities);
+    queue.number = at.number;
+    queue.priority = at.priority;
     queue.id = id;
     status.queues.push_back(queue);
   }

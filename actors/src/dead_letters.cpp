@@ -229,9 +229,10 @@ void dead_letters::add(page_round& round, dead_found& found) const {
       round.segments.push_back(segment_of(letter, *batch));
       round.bytes += batch->header.size / std::max(1u, batch->header.count);
     }
-    round.page.letters.push_back({letter.id, queue->second.topic, queue->second.number, letter.offset,
+    round.page.letters.push_back({letter.id, queue->second.topic, queue->second.at.number, letter.offset,
                                   letter.reason, letter.attempts, to_unix_ms(letter.died),
-                                  std::move(letter.detail), round.request.messages && batch != nullptr});
+                                  std::move(letter.detail), round.request.messages && batch != nullptr,
+                                  queue->second.at.priority});
   }
   const bool rest = found.more || i < found.letters.size();
   if (!round.ids.empty())
@@ -339,7 +340,9 @@ void dead_letters::tell_queue(queue_id queue, queue_offset next) {
   const auto found = scope_.queues.find(queue);
   if (found == scope_.queues.end())
     return;
-  self_->request(found->second.owner, topic_timeout, queue_request{found->second.number})
+  self_
+      ->request(found->second.owner, topic_timeout,
+                queue_request{found->second.at.number, found->second.at.priority})
       .then(
           [this, queue, next](const queue_handle& h) {
             self_->send(h.queue, visible{.queue = queue, .batches = {}, .next = next});

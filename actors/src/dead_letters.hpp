@@ -24,7 +24,7 @@ namespace troupe {
 struct dead_scope {
   struct queue {
     std::string topic;
-    std::uint32_t number = 0;
+    lane_place at;
     /// It knows the QUEUE, which hears of what is redriven.
     topic_actor owner;
   };

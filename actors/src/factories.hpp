@@ -3,6 +3,7 @@
 #include "troupe/byte_budget.hpp"
 #include "troupe/catalog_actor.hpp"
 #include "troupe/group_actor.hpp"
+#include "troupe/lanes.hpp"
 #include "troupe/log.hpp"
 #include "troupe/queue_actor.hpp"
 #include "troupe/retention_actor.hpp"
@@ -59,10 +60,10 @@ retention_actor spawn_retention(caf::actor_system& sys, std::shared_ptr<shard> d
 /// died starts them at once, and catches up with what the old ones had sent to the STORE.
 topic_actor spawn_topic(caf::actor_system& sys, context_ptr ctx, topic_definition definition,
                         bool replaces = false);
-/// QUEUE number `number` of a topic.
+/// QUEUE of one lane of a topic.
 queue_actor spawn_queue(caf::actor_system& sys, context_ptr ctx, const topic_definition& definition,
-                        std::uint32_t number);
-/// GROUP; starts and owns one SUBSCRIPTION per queue of its topics.
+                        lane_place at);
+/// GROUP; starts and owns one SUBSCRIPTION per lane of its topics' queues.
 group_actor spawn_group(caf::actor_system& sys, context_ptr ctx, group_changed start);
 /// CATALOG; reads the definitions from shard 0, and finds what was left of topics and groups that are gone,
 /// in the calling thread before it starts the actor. `storage_failed` or `corrupt` when it cannot.

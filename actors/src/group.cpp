@@ -184,6 +184,7 @@ void group_state::distribute() {
 void group_state::ready(const subscription_ready& r) {
   if (!queues_->from_place(r.queue))
     return;
+  queues_->place_lane(r.queue, credit_);
   credit_.ready(r.queue, r.available);
   distribute();
 }
@@ -215,8 +216,10 @@ void group_state::change(const group_changed& c) {
   const auto before = topics();
   definition_ = c.definition;
   watch_ = c.watch;
-  if (other_options)
+  if (other_options) {
     credit_.set_max_unsettled(definition_.options.max_unsettled, definition_.options.max_unsettled_bytes);
+    credit_.set_low_share(definition_.options.low_share);
+  }
   for (auto gone : queues_->follow(c.topics, other_options))
     credit_.remove_queue(gone);
   if (queues_->topics().empty())
@@ -399,8 +402,9 @@ void group_state::tell_dead_letters() {
   }
   dead_scope scope{definition_.id, definition_.name, definition_.options.dead_letter_retention, {}};
   for (const auto& [id, t] : queues_->topics())
-    for (std::uint32_t n = 0; n < t.definition.options.queues; ++n)
-      scope.queues[t.definition.queue(n)] = {t.definition.name, n, t.topic};
+    for (std::uint32_t n = 0; n < lanes_of(t.definition.options); ++n)
+      scope.queues[lane_id(t.definition, n)] = {t.definition.name,
+                                                place_of_lane(n, t.definition.options.priorities), t.topic};
   self_->send(dead_letters_, std::move(scope));
 }
 

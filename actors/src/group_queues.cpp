@@ -24,8 +24,8 @@ std::vector<queue_id> group_queues::follow(const std::vector<group_topic>& topic
     rules_ = rules_of(of_);
   std::set<queue_id> wanted;
   for (const auto& t : topics)
-    for (std::uint32_t i = 0; i < t.definition.options.queues; ++i)
-      wanted.insert(t.definition.queue(i));
+    for (std::uint32_t i = 0; i < lanes_of(t.definition.options); ++i)
+      wanted.insert(lane_id(t.definition, i));
   std::vector<queue_id> unwanted;
   for (const auto& [id, place] : places_)
     if (wanted.count(id) == 0)
@@ -48,13 +48,14 @@ std::vector<queue_id> group_queues::follow(const std::vector<group_topic>& topic
 
 void group_queues::add_places(const group_topic& t, bool known) {
   std::optional<start_position> begin;
-  for (std::uint32_t i = 0; i < t.definition.options.queues; ++i) {
-    const auto id = t.definition.queue(i);
+  for (std::uint32_t i = 0; i < lanes_of(t.definition.options); ++i) {
+    const auto id = lane_id(t.definition, i);
     if (places_.count(id) != 0)
       continue;
     if (!begin)
       begin = start_of(t, known);
-    places_[id] = {.topic = t.definition.id, .number = i, .start = *begin};
+    places_[id] = {
+        .topic = t.definition.id, .at = place_of_lane(i, t.definition.options.priorities), .start = *begin};
     ++not_started_;
     start(id);
   }
@@ -74,8 +75,8 @@ start_position group_queues::start_of(const group_topic& t, bool known) const {
 
 /// True when the group has a place in any queue of the topic, or nobody can tell.
 bool group_queues::met_before(const group_topic& t) const {
-  for (std::uint32_t i = 0; i < t.definition.options.queues; ++i) {
-    const auto id = t.definition.queue(i);
+  for (std::uint32_t i = 0; i < lanes_of(t.definition.options); ++i) {
+    const auto id = lane_id(t.definition, i);
     auto place = ctx_->shards[ctx_->shard_of(id)]->has_subscription(of_.id, id);
     if (!place || *place)
       return true;
@@ -97,8 +98,10 @@ void group_queues::start_next() {
     if (place == places_.end())
       continue;
     ++asked_;
+    const auto at = place->second.at;
     self_
-        ->request(topics_.at(place->second.topic).topic, request_timeout, queue_request{place->second.number})
+        ->request(topics_.at(place->second.topic).topic, request_timeout,
+                  queue_request{at.number, at.priority})
         .then([this, id](const queue_handle& h) { queue_came(id, h.queue); },
               [this, id](const caf::error& err) { start_failed(id, from_caf(err)); });
   }
@@ -118,7 +121,7 @@ void group_queues::queue_came(queue_id id, const queue_actor& queue) {
                                                                 .group_number = of_.id,
                                                                 .queue = id,
                                                                 .topic = t.definition.name,
-                                                                .number = place.number,
+                                                                .at = place.at,
                                                                 .rules = rules_,
                                                                 .filter = t.filter,
                                                                 .start = place.start,
@@ -214,15 +217,22 @@ std::vector<subscription_actor> group_queues::subscriptions() const {
 }
 
 std::vector<subscription_actor> group_queues::subscriptions(topic_id topic, std::int32_t number) const {
-  std::map<std::uint32_t, subscription_actor> found;
+  std::map<std::pair<std::uint32_t, std::uint8_t>, subscription_actor> found;
   for (const auto& [id, place] : places_)
     if (place.topic == topic && place.subscription &&
-        (number < 0 || place.number == static_cast<std::uint32_t>(number)))
-      found[place.number] = place.subscription;
+        (number < 0 || place.at.number == static_cast<std::uint32_t>(number)))
+      found[{place.at.number, place.at.priority}] = place.subscription;
   std::vector<subscription_actor> all;
   for (const auto& [n, s] : found)
     all.push_back(s);
   return all;
+}
+
+void group_queues::place_lane(queue_id id, group_credit& credit) const {
+  const auto& place = places_.at(id);
+  const auto& topic = topics_.at(place.topic).definition;
+  if (topic.options.priorities > 1)
+    credit.place(id, lane_id(topic, {place.at.number, 0}), place.at.priority);
 }
 
 void group_queues::report(log_level level, std::string_view event, std::string text) const {

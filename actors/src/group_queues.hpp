@@ -2,6 +2,8 @@
 
 #include "factories.hpp"
 
+#include "troupe/group_credit.hpp"
+
 #include <caf/actor_addr.hpp>
 #include <caf/typed_event_based_actor.hpp>
 
@@ -25,8 +27,8 @@ using group_impl = group_actor::extend<
 /// The queues of a group's topics and their SUBSCRIPTIONs, which it starts, monitors and ends. Part of the
 /// GROUP, in its thread.
 ///
-/// Invariant: every queue of every topic has exactly one place in places_; it is either being started (named
-/// in starting_ or asked for), waiting for its next try, or runs.
+/// Invariant: every queue (each lane of it) of every topic has exactly one place in places_; it is either
+/// being started (named in starting_ or asked for), waiting for its next try, or runs.
 class group_queues {
 public:
   /// Requests to TOPICs under way at a time.
@@ -61,8 +63,10 @@ public:
   /// No handle when there is none at present.
   subscription_actor subscription(queue_id id) const;
   std::vector<subscription_actor> subscriptions() const;
-  /// Of one topic, by number; with the queue's number when it is not below 0.
+  /// Of one topic, by number and priority; with the queue's number when it is not below 0.
   std::vector<subscription_actor> subscriptions(topic_id topic, std::int32_t number) const;
+  /// Says where the queue's messages belong, when it is one lane of several.
+  void place_lane(queue_id id, group_credit& credit) const;
   const std::map<topic_id, group_topic>& topics() const { return topics_; }
   /// Places that have no durable start yet.
   std::size_t not_started() const { return not_started_; }
@@ -70,7 +74,7 @@ public:
 private:
   struct place {
     topic_id topic;
-    std::uint32_t number = 0;
+    lane_place at;
     start_position start;
     subscription_actor subscription;
     /// Its place in the queue is durable.

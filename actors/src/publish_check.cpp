@@ -17,7 +17,7 @@ error invalid(std::string why) {
 
 } // namespace
 
-error check_header(const publish& p, const topic_options& options) {
+error check_header(const publish& p) {
   const auto& h = p.header;
   if (p.wanted > durability::one_way)
     return invalid("durability " + std::to_string(static_cast<unsigned>(p.wanted)) + " is unknown");
@@ -26,9 +26,8 @@ error check_header(const publish& p, const topic_options& options) {
   if (h.kind != batch_kind::plain)
     return {errc::not_supported, "this version takes no delayed or transactional messages",
             "publish plain ones"};
-  if (h.lane >= options.priorities)
-    return invalid("lane " + std::to_string(h.lane) + " does not exist; the topic has " +
-                   std::to_string(options.priorities));
+  if (h.lane != 0) // reserved: a lane is a queue of its own
+    return invalid("lane " + std::to_string(h.lane) + " is not 0");
   if (h.producer.value == 0 || h.epoch.value == 0 || h.sequence.value == 0)
     return invalid("producer, epoch and sequence of a batch are numbers from 1");
   if (h.count > max_batch_count)

@@ -21,10 +21,10 @@ constexpr auto reader_timeout = 10s;
 
 } // namespace
 
-void queue_state::init(context_ptr ctx, const topic_definition& definition, std::uint32_t number) {
+void queue_state::init(context_ptr ctx, const topic_definition& definition, lane_place at) {
   ctx_ = std::move(ctx);
-  id_ = definition.queue(number);
-  number_ = number;
+  id_ = lane_id(definition, at);
+  place_ = at;
   topic_ = definition.name;
   options_ = definition.options;
   const auto shard = ctx_->shard_of(id_);
@@ -53,7 +53,7 @@ void queue_state::take(publish& p) {
                       deleted_ ? "topic " + topic_ + " was deleted"
                                : "queue " + std::to_string(p.queue.value) + " is not here",
                       "ask for the topic's route again"});
-  if (auto err = check_header(p, options_)) {
+  if (auto err = check_header(p)) {
     window_.refused(p.header);
     return refuse(p, err);
   }
@@ -180,7 +180,8 @@ caf::result<queue_status> queue_state::status() {
           [this, promise](const queue_extents& e) mutable {
             const auto& x = e.extents.front();
             first_ = std::max(first_, x.first);
-            promise.deliver(queue_status{number_, id_, x.first, std::max(x.next, next_), x.bytes});
+            promise.deliver(
+                queue_status{place_.number, id_, x.first, std::max(x.next, next_), x.bytes, place_.priority});
           },
           [promise](const caf::error& err) mutable { promise.deliver(err); });
   return promise;
@@ -198,9 +199,9 @@ bool queue_state::internal(const char* what) {
 }
 
 queue_impl::behavior_type queue(queue_impl::stateful_pointer<queue_state> self, context_ptr ctx,
-                                const topic_definition& definition, std::uint32_t number) {
+                                const topic_definition& definition, lane_place at) {
   ignore_strangers(self);
-  self->state.init(std::move(ctx), definition, number);
+  self->state.init(std::move(ctx), definition, at);
   self->set_down_handler([self](const caf::down_msg& d) { self->state.lost(d.source); });
   return {
       [self](publish& p) { self->state.take(p); },
@@ -214,8 +215,8 @@ queue_impl::behavior_type queue(queue_impl::stateful_pointer<queue_state> self, 
 }
 
 queue_actor spawn_queue(caf::actor_system& sys, context_ptr ctx, const topic_definition& definition,
-                        std::uint32_t number) {
-  return sys.spawn(queue, std::move(ctx), definition, number);
+                        lane_place at) {
+  return sys.spawn(queue, std::move(ctx), definition, at);
 }
 
 } // namespace troupe

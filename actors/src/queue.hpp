@@ -27,7 +27,7 @@ public:
   static constexpr auto tail_idle_time = std::chrono::seconds{10};
 
   explicit queue_state(queue_impl::pointer self) : self_(self) {}
-  void init(context_ptr ctx, const topic_definition& definition, std::uint32_t number);
+  void init(context_ptr ctx, const topic_definition& definition, lane_place at);
 
   void take(publish& p);
   void serve(const fetch& f);
@@ -47,7 +47,7 @@ private:
   queue_impl::pointer self_;
   context_ptr ctx_;
   queue_id id_;
-  std::uint32_t number_ = 0;
+  lane_place place_;
   std::string topic_;
   topic_options options_;
   bool deleted_ = false;
@@ -63,6 +63,6 @@ private:
 };
 
 queue_impl::behavior_type queue(queue_impl::stateful_pointer<queue_state> self, context_ptr ctx,
-                                const topic_definition& definition, std::uint32_t number);
+                                const topic_definition& definition, lane_place at);
 
 } // namespace troupe

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <tuple>
 #include <utility>
 
 namespace troupe {
@@ -23,7 +24,7 @@ struct reset_round {
 };
 
 void finish(reset_round& round) {
-  std::ranges::sort(round.answer.queues, {}, &queue_reset::number);
+  std::ranges::sort(round.answer.queues, {}, [](const auto& q) { return std::tie(q.number, q.priority); });
   if (round.failed)
     round.promise.deliver(round.failed);
   else

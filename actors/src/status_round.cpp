@@ -20,7 +20,7 @@ struct status_round {
 };
 
 void finish(status_round& round) {
-  std::ranges::sort(round.answers, {}, [](const auto& s) { return std::tie(s.topic, s.number); });
+  std::ranges::sort(round.answers, {}, [](const auto& s) { return std::tie(s.topic, s.number, s.priority); });
   round.done(std::move(round.answers));
 }
 

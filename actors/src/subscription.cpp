@@ -109,9 +109,12 @@ void subscription_shell::begin(const subscription_state& stored) {
   running_ = true;
   restarting_ = false;
   tail_known_ = false;
-  self_->send(cfg_.group, subscription_started{cfg_.queue});
+  const auto at = now();
+  // What waits is announced before the start: when members come, the GROUP knows which lanes have something.
+  learn_extent(at);
   watch_queue();
-  react(now());
+  react(at);
+  self_->send(cfg_.group, subscription_started{cfg_.queue});
 }
 
 void subscription_shell::restart_later(const error& why) {
@@ -211,8 +214,8 @@ void subscription_shell::deliver(const fetched& f, timestamp at) {
     return finish_grant(0, 0, reads_.too_large());
   const auto size = parcel->frame.size;
   tell(self_, grant_->consumer,
-       delivery{cfg_.queue, cfg_.topic, cfg_.number, data_->id(), core_->current(), parcel->lease,
-                parcel->messages, std::move(parcel->frame)});
+       delivery{cfg_.queue, cfg_.topic, cfg_.at.number, data_->id(), core_->current(), parcel->lease,
+                parcel->messages, std::move(parcel->frame), cfg_.at.priority});
   finish_grant(parcel->messages, size);
 }
 
@@ -318,8 +321,13 @@ result<queue_reset> subscription_shell::plan_reset(const reset_group& r) const {
       return at.error();
     to = *at;
   }
-  return queue_reset{cfg_.number, core_->floor(), to, core_->leased(),
-                     r.to == reset_target::offset && to != r.offset};
+  return queue_reset{cfg_.at.number,
+                     core_->floor(),
+                     to,
+                     core_->leased(),
+                     r.to == reset_target::offset && to != r.offset,
+                     cfg_.at.priority,
+                     {}};
 }
 
 /// The new generation is durable before anything is delivered from it. What comes of the old one meanwhile is
@@ -328,9 +336,10 @@ caf::result<queue_reset> subscription_shell::reset(const reset_group& r) {
   if (!from_here(self_))
     return to_caf({errc::invalid_argument, "a subscription is reset by its own node", "ask the GROUP"});
   if (!running_)
-    return to_caf({errc::overloaded,
-                   "queue " + std::to_string(cfg_.number) + " of topic " + cfg_.topic + " has no place yet",
-                   "try again", std::chrono::seconds{1}});
+    return to_caf(
+        {errc::overloaded,
+         "queue " + std::to_string(cfg_.at.number) + " of topic " + cfg_.topic + " has no place yet",
+         "try again", std::chrono::seconds{1}});
   auto planned = plan_reset(r);
   if (!planned)
     return to_caf(planned.error());
@@ -432,8 +441,14 @@ void subscription_shell::tick(std::uint64_t timer) {
 caf::result<subscription_status> subscription_shell::status() const {
   if (!from_here(self_))
     return to_caf({errc::invalid_argument, "a subscription's status is for its own node", "ask the GROUP"});
-  subscription_status s{cfg_.topic, cfg_.number,     core_->floor(),    core_->next(),
-                        0,          core_->leased(), core_->retrying(), core_->unsettled()};
+  subscription_status s{.topic = cfg_.topic,
+                        .number = cfg_.at.number,
+                        .floor = core_->floor(),
+                        .next = core_->next(),
+                        .leased = core_->leased(),
+                        .retrying = core_->retrying(),
+                        .unsettled = core_->unsettled(),
+                        .priority = cfg_.at.priority};
   // The store knows the end also while the QUEUE has not told us yet: "no lag" would be a lie.
   if (auto extent = data_->extent(cfg_.queue); extent && extent->next > s.next) {
     s.unsettled += extent->next.value - s.next.value;

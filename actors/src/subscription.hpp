@@ -21,8 +21,8 @@ struct subscription_config {
   group_id group_number;
   queue_id queue;
   std::string topic;
-  /// The queue's number within its topic.
-  std::uint32_t number = 0;
+  /// Where it is within its topic.
+  lane_place at;
   subscription_rules rules;
   std::string filter = "*";
   /// Where to begin when the store knows nothing of this group and queue.

@@ -24,7 +24,7 @@ constexpr caf::actor_clock::duration_type restart_pause = 1s;
 /// The extents of a topic's queues, gathered from one READER per shard.
 struct topic_state::gathering {
   topic_status answer;
-  /// Queues numbers asked of each shard.
+  /// Lanes asked of each shard.
   std::vector<std::vector<std::uint32_t>> asked;
   std::size_t missing = 0;
   caf::typed_response_promise<topic_status> promise;
@@ -45,12 +45,12 @@ struct topic_state::gathering {
 void topic_state::init(context_ptr ctx, topic_definition definition, bool replaces) {
   ctx_ = std::move(ctx);
   definition_ = std::move(definition);
-  queues_.resize(definition_.options.queues);
+  queues_.resize(lanes_of(definition_.options));
   if (!replaces)
     return;
   std::vector<std::uint32_t> all(queues_.size());
   std::iota(all.begin(), all.end(), 0u);
-  std::ranges::for_each(all, [this](auto number) { start(number); });
+  std::ranges::for_each(all, [this](auto lane) { start(lane); });
   catch_up(all);
 }
 
@@ -59,21 +59,28 @@ error topic_state::not_found() const {
           "create it again, or publish elsewhere"};
 }
 
-const queue_actor& topic_state::start(std::uint32_t number) {
-  auto& q = queues_[number];
+lane_place topic_state::place_of(std::uint32_t lane) const {
+  return place_of_lane(lane, definition_.options.priorities);
+}
+
+const queue_actor& topic_state::start(std::uint32_t lane) {
+  auto& q = queues_[lane];
   if (!q) {
-    q = spawn_queue(self_->system(), ctx_, definition_, number);
+    q = spawn_queue(self_->system(), ctx_, definition_, place_of(lane));
     self_->link_to(q);
   }
   return q;
 }
 
 route topic_state::current_route() {
-  route r{.topic = definition_.id, .version = route_version_, .max_message = definition_.options.max_message};
+  route r{.topic = definition_.id,
+          .version = route_version_,
+          .max_message = definition_.options.max_message,
+          .priorities = definition_.options.priorities};
   if (deleted())
     return r;
   for (std::uint32_t i = 0; i < queues_.size(); ++i) {
-    r.ids.push_back(definition_.queue(i));
+    r.ids.push_back(lane_id(definition_, i));
     r.queues.push_back(caf::actor_cast<caf::actor>(start(i)));
   }
   return r;
@@ -96,10 +103,15 @@ caf::result<queue_handle> topic_state::ask_queue(const queue_request& r) {
         {errc::invalid_argument, "a queue's handle is for its own node", "ask for the topic's route"});
   if (deleted())
     return to_caf(not_found());
-  if (r.number >= queues_.size())
-    return to_caf({errc::not_found, "topic " + definition_.name + " has no queue " + std::to_string(r.number),
-                   "it has queues 0 to " + std::to_string(queues_.size() - 1)});
-  return queue_handle{definition_.queue(r.number), start(r.number)};
+  const auto& o = definition_.options;
+  if (r.number >= o.queues || r.priority >= o.priorities)
+    return to_caf({errc::not_found,
+                   "topic " + definition_.name + " has no queue " + std::to_string(r.number) +
+                       " of priority " + std::to_string(r.priority),
+                   "it has queues 0 to " + std::to_string(o.queues - 1) + " of priorities 0 to " +
+                       std::to_string(o.priorities - 1)});
+  const auto lane = lane_at({r.number, r.priority}, o.priorities);
+  return queue_handle{lane_id(definition_, lane), start(lane)};
 }
 
 caf::result<topic_status> topic_state::status() {
@@ -110,9 +122,10 @@ caf::result<topic_status> topic_state::status() {
   g->asked.resize(ctx_->shards.size());
   std::vector<extents_request> requests(ctx_->shards.size());
   for (std::uint32_t i = 0; i < queues_.size(); ++i) {
-    const auto id = definition_.queue(i);
+    const auto id = lane_id(definition_, i);
     const auto shard = ctx_->shard_of(id);
-    g->answer.queues[i].number = i;
+    g->answer.queues[i].number = place_of(i).number;
+    g->answer.queues[i].priority = place_of(i).priority;
     g->answer.queues[i].id = id;
     g->asked[shard].push_back(i);
     requests[shard].queues.push_back(id);
@@ -136,7 +149,7 @@ void topic_state::change(const topic_changed& c) {
   if (deleted())
     definition_.name = name;
   else
-    queues_.resize(std::max<std::size_t>(queues_.size(), definition_.options.queues));
+    queues_.resize(std::max<std::size_t>(queues_.size(), lanes_of(definition_.options)));
   for (const auto& q : queues_)
     if (q)
       self_->send(q, c);
@@ -162,47 +175,49 @@ void topic_state::ended(const caf::exit_msg& e) {
     return;
   }
   *it = nullptr;
-  const auto number = static_cast<std::uint32_t>(it - queues_.begin());
+  const auto lane = static_cast<std::uint32_t>(it - queues_.begin());
   log(ctx_->log,
       {.level = log_level::error,
        .component = name,
        .event = "queue_restarted",
        .text = "a queue's actor ended unexpectedly and is started again: " + to_string(from_caf(e.reason)),
-       .fields = {{"topic", definition_.name}, {"number", std::to_string(number)}}});
+       .fields = {{"topic", definition_.name},
+                  {"number", std::to_string(place_of(lane).number)},
+                  {"priority", std::to_string(place_of(lane).priority)}}});
   const auto since = last_restart_ ? self_->clock().now() - *last_restart_ : restart_pause;
   if (since >= restart_pause)
-    restart(number);
+    restart(lane);
   else
-    self_->delayed_send(self_, restart_pause - since, restart_atom::value, number);
+    self_->delayed_send(self_, restart_pause - since, restart_atom::value, lane);
 }
 
-void topic_state::restart_due(std::uint32_t number) {
-  if (from_here(self_) && number < queues_.size())
-    restart(number);
+void topic_state::restart_due(std::uint32_t lane) {
+  if (from_here(self_) && lane < queues_.size())
+    restart(lane);
 }
 
-void topic_state::restart(std::uint32_t number) {
+void topic_state::restart(std::uint32_t lane) {
   if (deleted())
     return;
   last_restart_ = self_->clock().now();
-  start(number); // somebody may have asked for it meanwhile; what follows is due all the same
-  catch_up({number});
+  start(lane); // somebody may have asked for it meanwhile; what follows is due all the same
+  catch_up({lane});
   tell_askers();
 }
 
 /// Batches of the QUEUEs' predecessors may still wait for their commit, and nobody will tell the new ones.
 /// What the STORE applies after all of them tells where the queues then end.
-void topic_state::catch_up(const std::vector<std::uint32_t>& numbers) {
+void topic_state::catch_up(const std::vector<std::uint32_t>& lanes) {
   std::vector<std::vector<std::uint32_t>> by_shard(ctx_->shards.size());
-  for (auto n : numbers)
-    by_shard[ctx_->shard_of(definition_.queue(n))].push_back(n);
+  for (auto n : lanes)
+    by_shard[ctx_->shard_of(lane_id(definition_, n))].push_back(n);
   const auto failed = [this](const caf::error& err) { not_caught_up(from_caf(err)); };
   for (std::size_t shard = 0; shard < by_shard.size(); ++shard) {
     if (by_shard[shard].empty())
       continue;
     extents_request ask;
     for (auto n : by_shard[shard])
-      ask.queues.push_back(definition_.queue(n));
+      ask.queues.push_back(lane_id(definition_, n));
     self_->request(ctx_->stores[shard], store_timeout, propose_request{})
         .then(
             [=, this, asked = std::move(by_shard[shard]), ask = std::move(ask)](const applied&) {
@@ -213,10 +228,10 @@ void topic_state::catch_up(const std::vector<std::uint32_t>& numbers) {
   }
 }
 
-void topic_state::tell_ends(const std::vector<std::uint32_t>& numbers, const queue_extents& e) {
-  for (std::size_t i = 0; i < numbers.size() && !deleted(); ++i)
-    if (const auto& q = queues_[numbers[i]])
-      self_->send(q, visible{.queue = definition_.queue(numbers[i]), .next = e.extents[i].next});
+void topic_state::tell_ends(const std::vector<std::uint32_t>& lanes, const queue_extents& e) {
+  for (std::size_t i = 0; i < lanes.size() && !deleted(); ++i)
+    if (const auto& q = queues_[lanes[i]])
+      self_->send(q, visible{.queue = lane_id(definition_, lanes[i]), .next = e.extents[i].next});
 }
 
 /// Not fatal: a queue's next commit tells as well.
@@ -240,7 +255,7 @@ topic_impl::behavior_type topic(topic_impl::stateful_pointer<topic_state> self, 
       [self](const queue_request& r) { return self->state.ask_queue(r); },
       [self](status_atom) { return self->state.status(); },
       [self](const topic_changed& c) { self->state.change(c); },
-      [self](restart_atom, std::uint32_t number) { self->state.restart_due(number); },
+      [self](restart_atom, std::uint32_t lane) { self->state.restart_due(lane); },
   };
 }
 

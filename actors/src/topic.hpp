@@ -14,11 +14,11 @@ using restart_atom = caf::atom_constant<caf::atom("restart")>;
 
 /// The TOPIC with what it says to itself.
 using topic_impl = topic_actor::extend<
-    // INTERNAL: start the QUEUE of this number again.
+    // INTERNAL: start the QUEUE of this lane again.
     caf::reacts_to<restart_atom, std::uint32_t>>;
 
-/// Invariant: queues_ has one place per queue number, with a handle when that QUEUE runs; every asker is
-/// monitored and has the newest route.
+/// Invariant: queues_ has one place per lane, in lane_id()'s order, with a handle when that QUEUE runs; every
+/// asker is monitored and has the newest route. Lanes are meant wherever QUEUEs are counted here.
 class topic_state {
 public:
   static inline const char* name = "topic";
@@ -33,19 +33,20 @@ public:
   void asker_lost(const caf::actor_addr& who);
   /// A linked actor ended: a QUEUE is started again, anybody else takes the TOPIC along.
   void ended(const caf::exit_msg& e);
-  void restart_due(std::uint32_t number);
+  void restart_due(std::uint32_t lane);
 
 private:
   struct gathering;
 
-  void restart(std::uint32_t number);
+  void restart(std::uint32_t lane);
   bool deleted() const { return definition_.queues.empty(); }
   error not_found() const;
-  const queue_actor& start(std::uint32_t number);
+  lane_place place_of(std::uint32_t lane) const;
+  const queue_actor& start(std::uint32_t lane);
   route current_route();
   void tell_askers();
-  void catch_up(const std::vector<std::uint32_t>& numbers);
-  void tell_ends(const std::vector<std::uint32_t>& numbers, const queue_extents& e);
+  void catch_up(const std::vector<std::uint32_t>& lanes);
+  void tell_ends(const std::vector<std::uint32_t>& lanes, const queue_extents& e);
   void not_caught_up(const error& why);
 
   topic_impl::pointer self_;

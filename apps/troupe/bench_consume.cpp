@@ -16,6 +16,7 @@ namespace {
 using clock = std::chrono::steady_clock;
 
 struct consume_settings : bench_settings {
+  std::uint8_t priorities = 1;
   std::uint32_t consumers = 1;
   std::uint32_t groups = 1;
   std::uint32_t window = 65'536;
@@ -30,6 +31,7 @@ message bench_message(const consume_settings& s, std::uint64_t i, timestamp born
   m.body.assign(s.size, 'x');
   m.tag = "bench";
   m.born = born;
+  m.priority = static_cast<std::uint8_t>(i % s.priorities);
   if (s.filter != "*")
     m.properties.emplace_back("n", std::to_string(i % 100));
   return m;
@@ -71,6 +73,7 @@ std::uint64_t count_wanted(const consume_settings& s, const filter& f, timestamp
 result<std::string> fill(bench_node& node, const consume_settings& s, timestamp born) {
   topic_options options;
   options.queues = s.queues;
+  options.priorities = s.priorities;
   auto topic = node.make_topic(options);
   if (!topic)
     return topic.error();
@@ -174,6 +177,8 @@ result<bench_figures> consume_once(bench_node& node, const consume_settings& s, 
   f.seconds = std::chrono::duration<double>(clock::now() - begin).count();
   f.messages = s.messages_or_default() * s.groups;
   f.more["node_rss"] = node.memory();
+  if (s.priorities > 1)
+    f.more["priorities"] = s.priorities;
   if (s.filter != "*")
     f.more["delivered"] = s.wanted * s.groups;
   for (const auto& failed : failures)
@@ -225,6 +230,10 @@ void add_bench_consume(CLI::App& bench, context& ctx) {
   verb->add_option("--window", s->window, "Messages that a member may hold unsettled")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
+  verb->add_option("--priorities", s->priorities,
+                   "Priorities of the topic; the messages have them in turn, so that all lanes wait")
+      ->check(CLI::Range(1, 10))
+      ->capture_default_str();
   verb->add_option(
           "--filter", s->filter,
           "Which messages: '*', tags, or SQL92; each has the tag 'bench' and a property n from 0 to 99, so "
@@ -232,7 +241,8 @@ void add_bench_consume(CLI::App& bench, context& ctx) {
       ->capture_default_str();
   add_later_except(*verb, "--mode", {"shared"}, "measuring another mode is");
   examples(*verb, {"troupe bench consume", "troupe bench consume --size 1024 --messages 500000",
-                   "troupe bench consume --filter 'n = 7'", "troupe bench consume --groups 8"});
+                   "troupe bench consume --filter 'n = 7'", "troupe bench consume --groups 8",
+                   "troupe bench consume --priorities 4"});
 }
 
 } // namespace troupe::cli

@@ -157,6 +157,7 @@ std::vector<std::pair<std::string, std::string>> environment_of(const received_m
       {"TROUPE_TOPIC", m.topic},
       {"TROUPE_QUEUE", std::to_string(m.queue)},
       {"TROUPE_OFFSET", std::to_string(m.offset.value)},
+      {"TROUPE_PRIORITY", std::to_string(m.content.priority)},
       {"TROUPE_ATTEMPT", std::to_string(m.attempt)},
       {"TROUPE_STORED", std::to_string(to_unix_ms(m.stored))},
       {"TROUPE_BORN", std::to_string(to_unix_ms(m.content.born))},

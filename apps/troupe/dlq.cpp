@@ -112,6 +112,8 @@ void print(output& out, const dead_letter_info& letter, const std::string& group
     return out.text("\nits message is damaged and cannot be read\n");
   }
   const auto& m = letter.message->content;
+  if (m.priority > 0)
+    values.emplace_back("priority", std::to_string(m.priority));
   for (const auto& key : m.keys)
     values.emplace_back("key", key);
   if (!m.tag.empty())

@@ -22,6 +22,7 @@ struct group_settings {
   std::optional<retry_schedule> retry;
   std::optional<std::uint32_t> max_unsettled;
   std::optional<std::uint64_t> max_unsettled_bytes;
+  std::optional<std::uint16_t> low_share;
   std::optional<std::uint16_t> max_attempts;
   std::optional<exhausted_action> on_exhausted;
   std::optional<milliseconds> dead_letter_retention;
@@ -29,7 +30,7 @@ struct group_settings {
   std::optional<group_order> order_by;
 
   bool empty() const {
-    return !mode && !order_by && !lease && !retry && !max_unsettled && !max_unsettled_bytes &&
+    return !mode && !order_by && !lease && !retry && !max_unsettled && !max_unsettled_bytes && !low_share &&
            !max_attempts && !on_exhausted && !dead_letter_retention;
   }
 };
@@ -44,6 +45,7 @@ void apply(const group_settings& s, group_options& options) {
     options.retry = *s.retry;
   options.max_unsettled = s.max_unsettled.value_or(options.max_unsettled);
   options.max_unsettled_bytes = s.max_unsettled_bytes.value_or(options.max_unsettled_bytes);
+  options.low_share = s.low_share.value_or(options.low_share);
   options.max_attempts = s.max_attempts.value_or(options.max_attempts);
   options.on_exhausted = s.on_exhausted.value_or(options.on_exhausted);
   options.dead_letter_retention = s.dead_letter_retention.value_or(options.dead_letter_retention);
@@ -57,6 +59,11 @@ std::string attempts_of(const group_options& options) {
     return "without end";
   return "at most " + std::to_string(options.max_attempts) + ", then " +
          std::string(to_string(options.on_exhausted));
+}
+
+std::string share_of(const group_options& options) {
+  return options.low_share == 0 ? "none while higher ones wait"
+                                : "1 message in " + std::to_string(options.low_share);
 }
 
 std::string mode_of(const group_options& options) {
@@ -165,6 +172,7 @@ void print(output& out, const group_info& group) {
                                         ? "for ever"
                                         : format_duration(group.options.dead_letter_retention)},
               {"max unsettled", unsettled_of(group.options) + " per member"},
+              {"share of lower priorities", share_of(group.options)},
               {"lag", grouped(lag_of(group)) + " messages, " + format_duration(lag_time_of(group))}});
   table topics({"TOPIC", "FILTER"});
   for (const auto& t : group.topics)
@@ -181,11 +189,26 @@ void print(output& out, const group_info& group) {
     members.row(std::move(row));
   }
   out.text(members.empty() ? "\nno members at present\n" : "\n" + members.text(out.colour()));
-  table queues({"TOPIC", ">QUEUE", ">FLOOR", ">NEXT", ">LAG", ">BEHIND", ">LEASED", ">RETRYING", ">DEAD"});
-  for (const auto& q : group.queues)
-    queues.row({q.topic, std::to_string(q.queue), std::to_string(q.floor.value), std::to_string(q.next.value),
-                grouped(lag_of(q)), format_duration(q.lag_time), grouped(q.leased), grouped(q.retrying),
-                grouped(q.dead)});
+  const auto lanes = topics_with_priorities(group);
+  std::vector<std::string> head{"TOPIC",   ">QUEUE",  ">FLOOR",    ">NEXT", ">LAG",
+                                ">BEHIND", ">LEASED", ">RETRYING", ">DEAD"};
+  if (!lanes.empty())
+    head.insert(head.begin() + 2, ">PRIORITY");
+  table queues(head);
+  for (const auto& q : group.queues) {
+    std::vector<std::string> row{q.topic,
+                                 std::to_string(q.queue),
+                                 std::to_string(q.floor.value),
+                                 std::to_string(q.next.value),
+                                 grouped(lag_of(q)),
+                                 format_duration(q.lag_time),
+                                 grouped(q.leased),
+                                 grouped(q.retrying),
+                                 grouped(q.dead)};
+    if (!lanes.empty())
+      row.insert(row.begin() + 2, lanes.contains(q.topic) ? std::to_string(q.priority) : "");
+    queues.row(row);
+  }
   if (!queues.empty())
     out.text("\n" + queues.text(out.colour()));
 }
@@ -312,11 +335,13 @@ result<reset_options> reset_of(const reset_settings& s) {
   return options;
 }
 
-json row_of(const reset_info& q, const reset_settings& s) {
+json row_of(const reset_info& q, const reset_settings& s, bool lanes) {
   json row{{"topic", s.topic},   {"queue", q.queue}, {"from", q.from.value}, {"to", q.to.value},
            {"leased", q.leased}, {"moved", q.moved}, {"dry_run", s.dry_run}};
   if (!q.member.empty())
     row["member"] = q.member;
+  if (lanes)
+    row["priority"] = q.priority;
   return row;
 }
 
@@ -328,21 +353,30 @@ int reset(context& ctx, const reset_settings& s) {
     auto queues = c.reset_group(s.name, *options);
     if (!queues)
       return ctx.fail("resetting group '" + s.name + "'", queues.error());
+    const bool lanes = std::ranges::any_of(*queues, [](const auto& q) { return q.priority > 0; });
     std::vector<std::string> columns{">QUEUE", ">FROM", ">TO", ">LEASED"};
     if (std::ranges::any_of(*queues, [](const auto& q) { return !q.member.empty(); }))
       columns.push_back("MEMBER");
+    if (lanes)
+      columns.insert(columns.begin() + 1, ">PRIORITY");
     table rows(columns);
     for (const auto& q : *queues) {
       if (q.moved)
         ctx.out.note(
-            "queue " + std::to_string(q.queue) + " has no offset " + std::to_string(options->offset->value) +
+            "queue " + std::to_string(q.queue) +
+            (lanes ? ", priority " + std::to_string(q.priority) + "," : "") + " has no offset " +
+            std::to_string(options->offset->value) +
             (options->offset->value < q.to.value ? " any more: the first it has is " : " yet: it ends at ") +
             std::to_string(q.to.value));
-      if (ctx.out.json_lines)
-        ctx.out.line(row_of(q, s));
-      else
-        rows.row({std::to_string(q.queue), std::to_string(q.from.value), std::to_string(q.to.value),
-                  grouped(q.leased), q.member});
+      if (ctx.out.json_lines) {
+        ctx.out.line(row_of(q, s, lanes));
+        continue;
+      }
+      std::vector<std::string> row{std::to_string(q.queue), std::to_string(q.from.value),
+                                   std::to_string(q.to.value), grouped(q.leased), q.member};
+      if (lanes)
+        row.insert(row.begin() + 1, std::to_string(q.priority));
+      rows.row(row);
     }
     ctx.out.text("group " + escape(s.name) + " on topic " + escape(s.topic) +
                  (s.dry_run ? ", if it were reset:\n" : " was reset:\n") + rows.text(ctx.out.colour()));
@@ -359,7 +393,8 @@ void add_reset(CLI::App& group, context& ctx) {
           "earliest, latest, an offset, or a time (the first message stored at or after it): RFC 3339 "
           "or Unix milliseconds; a number below 100000000000 is an offset")
       ->required();
-  verb->add_option("--queue", s->queue, "Only this queue of the topic")->check(whole_number(0x7fffffff));
+  verb->add_option("--queue", s->queue, "Only this queue of the topic, with all its priorities")
+      ->check(whole_number(0x7fffffff));
   verb->add_option("--member", s->member, "Of a broadcast group: only this member (default: all of them)");
   verb->add_flag("--dry-run", s->dry_run, "Say what would be done, and do nothing");
   examples(*verb,
@@ -414,6 +449,11 @@ void add_settings(CLI::App& verb, group_settings& s) {
       verb, "--max-unsettled-bytes", s.max_unsettled_bytes,
       "Bytes one member may hold unsettled, as they were delivered, up to 4GiB (64MiB); one message of any "
       "size comes to one that holds nothing");
+  verb.add_option(
+          "--low-share", s.low_share,
+          "Of topics with priorities: while both wait, one message in so many (10), from 2 to 1000, is "
+          "of a lower priority; 0: strict, the highest goes first always")
+      ->check(whole_number(0xffff));
   add_order(verb, s);
   verb.add_option("--max-attempts", s.max_attempts,
                   "The failure of this number is a message's last (16); 0: there is no last one")

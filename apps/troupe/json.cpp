@@ -8,10 +8,13 @@ namespace troupe::cli {
 
 namespace {
 
-json queue_of(const subscription_info& q) {
-  return {{"topic", q.topic},     {"queue", q.queue},       {"floor", q.floor.value},
-          {"next", q.next.value}, {"lag", lag_of(q)},       {"lag_ms", q.lag_time.count()},
-          {"leased", q.leased},   {"retrying", q.retrying}, {"dead", q.dead}};
+json queue_of(const subscription_info& q, bool lanes) {
+  json object{{"topic", q.topic},     {"queue", q.queue},       {"floor", q.floor.value},
+              {"next", q.next.value}, {"lag", lag_of(q)},       {"lag_ms", q.lag_time.count()},
+              {"leased", q.leased},   {"retrying", q.retrying}, {"dead", q.dead}};
+  if (lanes)
+    object["priority"] = q.priority;
+  return object;
 }
 
 json shard_of(const shard_info& s) {
@@ -61,8 +64,12 @@ json to_json(const topic_info& topic) {
               {"messages", messages_of(topic)},
               {"bytes", bytes_of(topic)}};
   auto queues = json::array();
-  for (const auto& q : topic.queues)
-    queues.push_back({{"queue", q.number}, {"first", q.first.value}, {"next", q.next.value}});
+  for (const auto& q : topic.queues) {
+    json queue{{"queue", q.number}, {"first", q.first.value}, {"next", q.next.value}};
+    if (topic.options.priorities > 1)
+      queue["priority"] = q.priority;
+    queues.push_back(std::move(queue));
+  }
   object["per_queue"] = std::move(queues);
   return object;
 }
@@ -104,12 +111,14 @@ json to_json(const group_info& group) {
   object["lease_ms"] = group.options.lease.count();
   object["max_unsettled"] = group.options.max_unsettled;
   object["max_unsettled_bytes"] = group.options.max_unsettled_bytes;
+  object["low_share"] = group.options.low_share;
   object["paused"] = group.paused;
   object["lag"] = lag_of(group);
   object["lag_ms"] = lag_time_of(group).count();
   auto queues = json::array();
+  const auto lanes = topics_with_priorities(group);
   for (const auto& q : group.queues)
-    queues.push_back(queue_of(q));
+    queues.push_back(queue_of(q, lanes.contains(q.topic)));
   object["queues"] = std::move(queues);
   return object;
 }
@@ -135,6 +144,8 @@ json to_json(const node_info& node) {
 
 json to_json(const receipt& place, std::string_view durability) {
   json object{{"topic", place.topic}, {"queue", place.queue}};
+  if (place.priority != 0)
+    object["priority"] = place.priority;
   if (place.placed) {
     object["offset"] = place.offset.value;
     object["id"] = troupe::to_string(place.id);
@@ -169,6 +180,8 @@ json to_json(const dead_letter_info& letter, const std::string& group) {
               {"topic", letter.topic},
               {"queue", letter.queue},
               {"offset", letter.offset.value}};
+  if (letter.priority != 0)
+    object["priority"] = letter.priority;
   if (letter.message)
     object = to_json(*letter.message, false);
   object["group"] = group;
@@ -192,6 +205,14 @@ std::uint64_t bytes_of(const topic_info& topic) {
   for (const auto& q : topic.queues)
     sum += q.bytes;
   return sum;
+}
+
+std::set<std::string> topics_with_priorities(const group_info& group) {
+  std::set<std::string> found;
+  for (const auto& q : group.queues)
+    if (q.priority > 0)
+      found.insert(q.topic);
+  return found;
 }
 
 std::uint64_t lag_of(const subscription_info& queue) { return queue.unsettled; }

@@ -6,6 +6,9 @@
 #include "troupe/producer.hpp"
 #include "troupe/status.hpp"
 
+#include <set>
+#include <string>
+
 /// The JSON objects that scripts may rely on. Times are Unix milliseconds; absent values are left out.
 namespace troupe::cli {
 
@@ -19,6 +22,9 @@ json to_json(const received_message& message, bool delivered);
 
 /// A dead letter of a group: the message's fields, when it was read, and how it died.
 json to_json(const dead_letter_info& letter, const std::string& group);
+
+/// The topics with several priorities: their queues have a row for each.
+std::set<std::string> topics_with_priorities(const group_info& group);
 
 /// Sums over all queues.
 std::uint64_t messages_of(const topic_info& topic);

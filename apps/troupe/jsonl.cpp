@@ -61,11 +61,10 @@ error take_properties(const json& value, message& m) {
   return {};
 }
 
-error take_priority(const json& value, message&) {
+error take_priority(const json& value, message& m) {
   if (!value.is_number_integer() || value < 0 || value > 9)
     return wrong("'priority' is not a whole number from 0 to 9");
-  if (value != 0)
-    return {errc::not_supported, "'priority' above 0: priorities are not built yet", "leave it out"};
+  m.priority = value.get<std::uint8_t>();
   return {};
 }
 

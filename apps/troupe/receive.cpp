@@ -146,6 +146,8 @@ private:
     if (!m.tag().empty())
       text += "  [" + escape(m.tag()) + "]";
     auto content = m.content();
+    if (content.priority > 0)
+      text += "  priority " + std::to_string(content.priority);
     for (const auto& key : content.keys)
       text += "  key " + escape(key);
     for (const auto& [name, value] : content.properties)

@@ -30,6 +30,7 @@ struct send_settings {
   std::string tag;
   std::vector<std::string> properties;
   std::string order_key;
+  std::optional<std::uint8_t> priority;
   std::string durability = "durable";
   bool one_way = false;
   bool quiet = false;
@@ -44,6 +45,7 @@ result<message> template_of(const send_settings& s) {
   m.keys = s.keys;
   m.tag = s.tag;
   m.order_key = s.order_key;
+  m.priority = s.priority.value_or(0);
   for (const auto& text : s.properties) {
     auto property = parse_property(text);
     if (!property)
@@ -91,8 +93,9 @@ void report(context& ctx, const send_settings& s, const receipt& r) {
     return ctx.out.line(to_json(r, s.durability));
   std::string place =
       r.placed ? " offset " + std::to_string(r.offset.value) + " id " + troupe::to_string(r.id) : "";
-  ctx.out.text(escape(r.topic) + "/" + std::to_string(r.queue) + place + " " + s.durability +
-               (r.duplicate ? " (the broker had it already)" : "") + "\n");
+  ctx.out.text(escape(r.topic) + "/" + std::to_string(r.queue) +
+               (r.priority > 0 ? " priority " + std::to_string(r.priority) : "") + place + " " +
+               s.durability + (r.duplicate ? " (the broker had it already)" : "") + "\n");
 }
 
 int send_one(context& ctx, const send_settings& s, message m) {
@@ -277,10 +280,11 @@ void add_sources(CLI::App& verb, send_settings& s) {
                                 "lines are left out")
                     ->group(group);
   auto* jsonl =
-      verb.add_option("--jsonl", s.jsonl,
-                      "Each line of a file (-: standard input) is a JSON object with any of body, "
-                      "body_base64, keys, tag, properties, order_key; a bad line ends it with exit code 2, "
-                      "what is before it is sent")
+      verb.add_option(
+              "--jsonl", s.jsonl,
+              "Each line of a file (-: standard input) is a JSON object with any of body, "
+              "body_base64, keys, tag, properties, order_key, priority; a bad line ends it with exit code 2, "
+              "what is before it is sent")
           ->group(group);
   for (auto* a : {body, file, lines, jsonl})
     for (auto* b : {body, file, lines, jsonl})
@@ -301,6 +305,10 @@ void add_send_verb(CLI::App& app, context& ctx) {
       "--order-key", s->order_key,
       "Messages with the same order key keep their order, in one queue; without a key the queues take "
       "turns, a batch each");
+  verb->add_option("--priority", s->priority,
+                   "0 (default) to 9; the highest goes first. A topic made with --priorities N, 2 to 10, "
+                   "takes those below N; in another one it is a field for filters")
+      ->check(whole_number(9));
   verb->add_option("--durability", s->durability,
                    "durable: answered when it is on disk; buffered: once the broker holds it")
       ->check(CLI::IsMember({"durable", "buffered"}))
@@ -311,7 +319,6 @@ void add_send_verb(CLI::App& app, context& ctx) {
       "code 1");
   verb->add_option("--rate", s->rate, "At most so many messages per second, with --lines and --jsonl");
   verb->add_flag("--quiet", s->quiet, "Print errors only");
-  add_later_except(*verb, "--priority", {"0"}, "priorities are");
   add_later(*verb, "--delay", "delayed messages are");
   add_later(*verb, "--at", "delayed messages are");
   add_later(*verb, "--delay-level", "delayed messages are");

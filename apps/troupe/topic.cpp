@@ -10,6 +10,7 @@ namespace {
 struct topic_settings {
   std::string name;
   std::optional<std::uint32_t> queues;
+  std::optional<std::uint8_t> priorities;
   std::optional<milliseconds> retention;
   std::optional<std::uint64_t> retention_bytes;
   std::optional<std::uint64_t> max_message;
@@ -27,11 +28,15 @@ void add_settings(CLI::App& verb, topic_settings& s) {
   verb.add_option("NAME", s.name, "Letters, digits, '_', '-', '%' and '|'; at most 127")->required();
   verb.add_option("--queues", s.queues, "Number of queues, 1 to 1024 (8); it can grow, never shrink")
       ->check(whole_number(0xffffffff));
+  verb.add_option("--priorities", s.priorities,
+                  "Lanes per queue, 1 to 10 (1), fixed since the topic was created: of messages that wait, "
+                  "those of the highest priority go first, with a share for the others (see `troupe group "
+                  "create --help`)")
+      ->check(whole_number(0xff));
   add_duration(verb, "--retention", s.retention,
                "How long messages are kept, consumed or not (72h); 0: for ever");
   add_size(verb, "--retention-bytes", s.retention_bytes, "Bytes kept per queue (0: no limit)");
   add_size(verb, "--max-message", s.max_message, "Largest body, up to 4MiB (4MiB)");
-  add_later_except(verb, "--priorities", {"1"}, "priorities are");
   add_later_except(verb, "--cleanup", {"delete"}, "compaction is");
   add_later_except(verb, "--key-index", {"off"}, "the key index is");
   add_later_except(verb, "--dedupe-key-window", {"0", "0s"}, "deduplication by key is");
@@ -42,6 +47,7 @@ error apply(const topic_settings& s, topic_options& options) {
     return {errc::too_large, "--max-message " + format_size(*s.max_message) + " is above the limit of 4MiB",
             "choose at most 4MiB; send larger things in parts, or a reference to them"};
   options.queues = s.queues.value_or(options.queues);
+  options.priorities = s.priorities.value_or(options.priorities);
   options.retention = s.retention.value_or(options.retention);
   options.retention_bytes = s.retention_bytes.value_or(options.retention_bytes);
   options.max_message = static_cast<std::uint32_t>(s.max_message.value_or(options.max_message));
@@ -53,12 +59,17 @@ std::string kept(const topic_options& o) {
   return o.retention_bytes == 0 ? text : text + ", " + format_size(o.retention_bytes) + " per queue";
 }
 
+std::string queues_and_priorities(const topic_options& o) {
+  return std::to_string(o.queues) + " queues" +
+         (o.priorities > 1 ? " with " + std::to_string(o.priorities) + " priorities" : "");
+}
+
 int report(context& ctx, const std::string& verb, const topic_info& topic) {
   if (ctx.out.json_lines)
     ctx.out.line(to_json(topic));
   else
-    ctx.out.text("topic " + escape(topic.name) + " " + verb + ": " + std::to_string(topic.options.queues) +
-                 " queues, kept " + kept(topic.options) + ", messages up to " +
+    ctx.out.text("topic " + escape(topic.name) + " " + verb + ": " + queues_and_priorities(topic.options) +
+                 ", kept " + kept(topic.options) + ", messages up to " +
                  format_size(topic.options.max_message) + "\n");
   return done;
 }
@@ -76,7 +87,7 @@ int create(context& ctx, const topic_settings& s) {
 
 int set(context& ctx, const topic_settings& s) {
   auto doing = "changing topic '" + s.name + "'";
-  if (!s.queues && !s.retention && !s.retention_bytes && !s.max_message)
+  if (!s.queues && !s.priorities && !s.retention && !s.retention_bytes && !s.max_message)
     return ctx.misuse("topic set", "nothing to change was given",
                       "name at least one option; see `troupe topic set --help`");
   return ctx.with_client([&](client& c) {
@@ -122,16 +133,26 @@ int list(context& ctx, const list_settings& s) {
 }
 
 void print(output& out, const topic_info& topic) {
+  const bool lanes = topic.options.priorities > 1;
   out.fields({{"topic", topic.name},
               {"queues", std::to_string(topic.options.queues)},
+              {"priorities", std::to_string(topic.options.priorities)},
               {"kept", kept(topic.options)},
               {"largest message", format_size(topic.options.max_message)},
               {"messages", grouped(messages_of(topic))},
               {"bytes", grouped(bytes_of(topic))}});
-  table rows({">QUEUE", ">FIRST", ">NEXT", ">MESSAGES", ">BYTES"});
-  for (const auto& q : topic.queues)
-    rows.row({std::to_string(q.number), std::to_string(q.first.value), std::to_string(q.next.value),
-              grouped(q.next.value - std::min(q.first, q.next).value), grouped(q.bytes)});
+  std::vector<std::string> head{">QUEUE", ">FIRST", ">NEXT", ">MESSAGES", ">BYTES"};
+  if (lanes)
+    head.insert(head.begin() + 1, ">PRIORITY");
+  table rows(head);
+  for (const auto& q : topic.queues) {
+    std::vector<std::string> row{std::to_string(q.number), std::to_string(q.first.value),
+                                 std::to_string(q.next.value),
+                                 grouped(q.next.value - std::min(q.first, q.next).value), grouped(q.bytes)};
+    if (lanes)
+      row.insert(row.begin() + 1, std::to_string(q.priority));
+    rows.row(row);
+  }
   out.text("\n" + rows.text(out.colour()));
 }
 
@@ -167,6 +188,7 @@ void add_topic_verbs(CLI::App& app, context& ctx) {
   add_settings(*create_verb, *create_settings);
   examples(*create_verb,
            {"troupe topic create orders", "troupe topic create clicks --queues 32 --retention 2h",
+            "troupe topic create jobs --priorities 3",
             "troupe topic create audit --retention 0 --retention-bytes 10GiB"});
 
   auto [list_verb, list_options] = add_verb(*topic, ctx, "list", "Lists all topics with their sizes", list);

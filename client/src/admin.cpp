@@ -21,7 +21,7 @@ topic_info to_info(topic_status&& s) {
   topic_info info{std::move(s.name), s.options, {}};
   info.queues.reserve(s.queues.size());
   for (const auto& q : s.queues)
-    info.queues.push_back({q.number, q.first, q.next, q.bytes});
+    info.queues.push_back({q.number, q.first, q.next, q.bytes, q.priority});
   return info;
 }
 
@@ -34,7 +34,7 @@ group_info to_info(group_status&& s) {
   for (auto& q : s.queues)
     info.queues.push_back({std::move(q.topic), q.number, q.floor, q.next,
                            milliseconds{static_cast<milliseconds::rep>(q.lag_ms)}, q.leased, q.retrying,
-                           q.unsettled, q.dead});
+                           q.unsettled, q.dead, q.priority});
   return info;
 }
 
@@ -184,7 +184,7 @@ result<std::vector<reset_info>> client::reset_group(const std::string& name, con
     return std::move(answer).error();
   std::vector<reset_info> queues;
   for (const auto& q : answer->queues)
-    queues.push_back({q.number, q.from, q.to, q.leased, q.moved, q.member});
+    queues.push_back({q.number, q.from, q.to, q.leased, q.moved, q.priority, q.member});
   return queues;
 }
 

@@ -162,6 +162,7 @@ void consumer_state::delivered(delivery& d) {
   opened->queue = d.queue;
   opened->topic = std::move(d.topic);
   opened->number = d.number;
+  opened->priority = d.priority;
   opened->gen = d.gen;
   opened->lease = d.lease;
   opened->bytes = d.frame.size;

@@ -30,7 +30,8 @@ dead_letter_info to_info(const dead_status& letter) {
           .attempts = letter.attempts,
           .died = from_unix_ms(letter.died),
           .detail = letter.detail,
-          .message = {}};
+          .message = {},
+          .priority = letter.priority};
 }
 
 result<dead_letter_page> to_page(const dead_page& from) {

@@ -41,37 +41,59 @@ std::vector<leased_message> inbox::take_share(std::size_t most, std::size_t shar
   return out;
 }
 
+std::uint64_t inbox::lane::came_at() const {
+  return returned.empty() ? deliveries.front()->came_at : returned.back().delivery->came_at;
+}
+
+/// The highest, or the one that has waited too long.
+inbox::lanes::iterator inbox::next_lane() {
+  const auto oldest =
+      std::ranges::min_element(waiting_, {}, [](const auto& entry) { return entry.second.came_at(); });
+  const bool too_long = handed_out_ - oldest->second.came_at() >= limits_.messages;
+  return too_long ? oldest : waiting_.begin();
+}
+
 void inbox::hand_out(std::size_t most, std::vector<leased_message>& out) {
   out.reserve(std::min(most, buffered_));
-  while (out.size() < most && !returned_.empty()) {
-    if (is_late(*returned_.back().delivery))
-      hand_back(returned_.back());
-    else
-      out.push_back(std::move(returned_.back()));
-    returned_.pop_back();
-    --buffered_;
-  }
   while (out.size() < most && buffered_ > 0) {
-    const auto& front = waiting_.front();
-    const bool late = is_late(*front);
-    const auto rest = front->messages.size() - position_;
-    const auto n = late ? rest : std::min(most - out.size(), rest);
-    for (auto i = static_cast<std::uint32_t>(position_); i < position_ + n; ++i)
-      if (late)
-        hand_back({front, i});
-      else
-        out.push_back({front, i});
-    position_ += n;
-    buffered_ -= n;
-    credit_messages_ += static_cast<std::uint32_t>(n);
-    if (position_ < front->messages.size())
-      break;
-    credit_bytes_ += front->bytes;
-    if (limits_.renew_taken)
-      taken_.push_back(front);
-    waiting_.pop_front();
-    position_ = 0;
+    const auto from = next_lane();
+    const auto before = out.size();
+    buffered_ -= hand_out(from->second, most, out);
+    handed_out_ += out.size() - before;
+    if (from->second.empty())
+      waiting_.erase(from);
   }
+}
+
+/// Up to the end of one delivery, and all the rest of one that is late. Says how many wait no longer.
+std::size_t inbox::hand_out(lane& from, std::size_t most, std::vector<leased_message>& out) {
+  if (!from.returned.empty()) {
+    if (is_late(*from.returned.back().delivery))
+      hand_back(from.returned.back());
+    else
+      out.push_back(std::move(from.returned.back()));
+    from.returned.pop_back();
+    return 1;
+  }
+  const auto& front = from.deliveries.front();
+  const bool late = is_late(*front);
+  const auto rest = front->messages.size() - from.position;
+  const auto n = late ? rest : std::min(most - out.size(), rest);
+  for (auto i = static_cast<std::uint32_t>(from.position); i < from.position + n; ++i)
+    if (late)
+      hand_back({front, i});
+    else
+      out.push_back({front, i});
+  from.position += n;
+  credit_messages_ += static_cast<std::uint32_t>(n);
+  if (from.position < front->messages.size())
+    return n;
+  credit_bytes_ += front->bytes;
+  if (limits_.renew_taken)
+    taken_.push_back(front);
+  from.deliveries.pop_front();
+  from.position = 0;
+  return n;
 }
 
 /// For good, once it is so: what is behind in its key must not be begun either.
@@ -204,7 +226,7 @@ void inbox::put_back(std::vector<leased_message>::const_iterator from,
     std::lock_guard lock{mutex_};
     for (auto m = to; m != from;) // taken from the back again, so that order is kept
       if (wanted(*--m)) {
-        returned_.push_back(*m);
+        waiting_[m->delivery->priority].returned.push_back(*m);
         ++buffered_;
       }
   }
@@ -283,9 +305,7 @@ void inbox::lost(const error& unconfirmed) {
 void inbox::drop_all() {
   ++session_;
   waiting_.clear();
-  returned_.clear();
   taken_.clear();
-  position_ = 0;
   buffered_ = 0;
 }
 
@@ -295,9 +315,14 @@ void inbox::deliver(delivery_ptr d) {
     d->session = session_;
     d->until = (beat_before_ + terms_.lease).count();
     d->unhandled = static_cast<std::uint32_t>(d->messages.size());
-    buffered_ += d->messages.size();
+    d->came_at = handed_out_;
     stats_.received += d->messages.size();
-    waiting_.push_back(std::move(d));
+    if (d->messages.size() > 0) {
+      buffered_ += d->messages.size();
+      waiting_[d->priority].deliveries.push_back(std::move(d));
+    } else {
+      credit_bytes_ += d->bytes;
+    }
   }
   changed_.notify_all();
 }
@@ -342,9 +367,10 @@ std::vector<held_lease> inbox::held() {
   std::vector<held_lease> out;
   const auto now = now_();
   beat_before_ = std::exchange(beat_, now);
-  for (const auto& d : waiting_)
-    if (prolong(*d, now))
-      out.push_back({d->queue, d->lease});
+  for (const auto& [priority, lane] : waiting_)
+    for (const auto& d : lane.deliveries)
+      if (prolong(*d, now))
+        out.push_back({d->queue, d->lease});
   std::erase_if(taken_, [&](const auto& weak) {
     auto d = weak.lock();
     if (!d || d->unhandled == 0)

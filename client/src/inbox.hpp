@@ -23,6 +23,7 @@ struct leased_message::impl {
   queue_id queue;
   std::string topic;
   std::uint32_t number = 0;
+  std::uint8_t priority = 0;
   generation gen;
   lease_id lease;
   /// What it took of the credit for bytes.
@@ -33,6 +34,8 @@ struct leased_message::impl {
   explicit impl(frame_reader m) : messages(std::move(m)) {}
   /// Counts memberships: what a lost one left behind is not handled any more.
   std::uint64_t session = 0;
+  /// How many messages were handed out when it came.
+  std::uint64_t came_at = 0;
   /// Messages whose handler has not answered.
   mutable std::atomic<std::uint32_t> unhandled{0};
   /// By our own clock, in ms: from here on the lease may have ended. Once it has, it stays so.
@@ -70,6 +73,11 @@ struct membership_terms {
 /// sent, which a process that was stopped cannot see; so it counts from the last moment but one at which
 /// held() was called before the delivery was read, or from its last renewal. What is late is given back,
 /// which is no failure.
+///
+/// Of what is here the highest priority is handed out first, and in the order in which it came within a
+/// priority. But a delivery waits no longer than until as many messages were handed out since it came as the
+/// credit allows: how much the lower priorities get is the broker's to say, and what they held up here for
+/// ever would use up the credit.
 class inbox {
 public:
   enum class urgency { now, soon };
@@ -147,6 +155,19 @@ private:
     std::optional<error> outcome;
   };
 
+  /// What waits of one priority.
+  struct lane {
+    std::deque<delivery_ptr> deliveries;
+    std::size_t position = 0;             // of the next message in deliveries.front()
+    std::vector<leased_message> returned; // handed out first
+
+    bool empty() const { return deliveries.empty() && returned.empty(); }
+    std::uint64_t came_at() const;
+  };
+  using lanes = std::map<std::uint8_t, lane, std::greater<>>;
+
+  lanes::iterator next_lane();
+  std::size_t hand_out(lane& from, std::size_t most, std::vector<leased_message>& out);
   void finish(std::uint64_t number, const error& why);
   error take_untold();
   error end_reason() const;
@@ -164,10 +185,9 @@ private:
   std::condition_variable changed_;
   std::function<void(urgency)> wake_;
 
-  std::deque<delivery_ptr> waiting_;
-  std::size_t position_ = 0;             // of the next message in waiting_.front()
-  std::vector<leased_message> returned_; // handed out first
-  std::size_t buffered_ = 0;             // messages in waiting_ and returned_
+  lanes waiting_;            // those that are not empty
+  std::size_t buffered_ = 0; // messages in waiting_
+  std::uint64_t handed_out_ = 0;
   std::vector<std::weak_ptr<leased_message::impl>>
       taken_; // deliveries that are out of waiting_ and not handled
   settle_runs settles_;

@@ -76,9 +76,22 @@ error outbox::check(const message& m) const {
   l.body = max_message_.load(std::memory_order_relaxed);
   if (auto wrong = validate(m, l))
     return wrong;
+  if (auto wrong = check_priority(m))
+    return wrong;
   if (m.deliver_at)
     return {errc::not_supported, "delayed messages belong to a later version", "leave deliver_at out"};
   return {};
+}
+
+/// Without lanes the priority is a field like others, for filters.
+error outbox::check_priority(const message& m) const {
+  const auto has = priorities_.load(std::memory_order_relaxed);
+  if (has == 1 || m.priority < has)
+    return {};
+  return {errc::invalid_argument,
+          "the priority is " + std::to_string(m.priority) + "; topic " + cfg_.options.topic + " has " +
+              std::to_string(has) + " priorities, 0 to " + std::to_string(has - 1),
+          "choose one of these; the highest goes first"};
 }
 
 error outbox::put(const message& m, completion&& done, bool may_block) {
@@ -95,13 +108,16 @@ error outbox::put(const message& m, completion&& done, bool may_block) {
     return {errc::overloaded, full, "wait for answers, or open the producer with a larger window",
             milliseconds{1}};
   }
-  const auto number = pick(m);
-  if (auto& g = gathering_[number];
+  // Again: the topic may have been replaced by another one of this name since check().
+  if (auto wrong = check_priority(m))
+    return wrong;
+  const auto lane = pick(m);
+  if (auto& g = gathering_[lane];
       !g.builder.empty() && (g.cost + cost > cfg_.options.batch_bytes || is_old(g, now)))
-    seal(number);
-  auto& g = gathering_[number];
+    seal(lane);
+  auto& g = gathering_[lane];
   if (g.builder.empty())
-    open(number, now);
+    open(lane, now);
   if (done.wanted()) {
     done.position = g.builder.count();
     g.completions.push_back(std::move(done));
@@ -112,7 +128,7 @@ error outbox::put(const message& m, completion&& done, bool may_block) {
   used_ += cost;
   ++stats_.sent;
   if (is_full(g))
-    seal(number);
+    seal(lane);
   const bool wake = !woken_ && (!busy_ || !sealed_.empty());
   woken_ = woken_ || wake;
   lock.unlock();
@@ -122,8 +138,8 @@ error outbox::put(const message& m, completion&& done, bool may_block) {
 }
 
 /// The first message of a batch is about to come.
-void outbox::open(std::uint32_t number, milliseconds now) {
-  auto& g = gathering_[number];
+void outbox::open(std::uint32_t lane, milliseconds now) {
+  auto& g = gathering_[lane];
   if (!spare_.empty()) {
     g.builder = std::move(spare_.back());
     spare_.pop_back();
@@ -133,7 +149,7 @@ void outbox::open(std::uint32_t number, milliseconds now) {
     spare_completions_.pop_back();
   }
   g.deadline = now + cfg_.options.timeout;
-  dirty_.push_back(number);
+  dirty_.push_back(lane);
 }
 
 bool outbox::is_full(const gathering& g) const {
@@ -146,9 +162,12 @@ bool outbox::is_old(const gathering& g, milliseconds now) const {
 }
 
 /// An order key has its queue; the others stay with one queue for a whole batch, so that batches grow large.
-std::uint32_t outbox::pick(const message& m) {
-  const auto n = static_cast<std::uint32_t>(queues_.size());
-  return m.order_key.empty() ? sticky_ % n : queue_of_hash(short_hash(m.order_key), n);
+/// The priority has its lane.
+std::uint32_t outbox::pick(const message& m) const {
+  const auto priorities = priorities_.load(std::memory_order_relaxed);
+  const auto n = static_cast<std::uint32_t>(lanes_.size()) / priorities;
+  const auto number = m.order_key.empty() ? sticky_ % n : queue_of_hash(short_hash(m.order_key), n);
+  return lane_at({number, priorities == 1 ? std::uint8_t{0} : m.priority}, priorities);
 }
 
 bool outbox::make_room(std::unique_lock<std::mutex>& lock, std::uint64_t cost, bool may_block) {
@@ -165,12 +184,14 @@ bool outbox::make_room(std::unique_lock<std::mutex>& lock, std::uint64_t cost, b
   return free && !refused_;
 }
 
-void outbox::seal(std::uint32_t number) {
-  auto& g = gathering_[number];
+void outbox::seal(std::uint32_t lane) {
+  const auto priorities = priorities_.load(std::memory_order_relaxed);
+  const auto queues = static_cast<std::uint32_t>(lanes_.size()) / priorities;
+  auto& g = gathering_[lane];
   sealed_batch b;
   b.ticket = batch_ticket{++last_ticket_};
-  b.queue = queues_[number];
-  b.number = number;
+  b.queue = lanes_[lane];
+  b.at = place_of_lane(lane, priorities);
   b.count = g.builder.count();
   b.cost = std::exchange(g.cost, 0);
   b.deadline = g.deadline;
@@ -180,10 +201,10 @@ void outbox::seal(std::uint32_t number) {
   g.builder = batch_builder{};
   g.keyed = false;
   open_.insert(open_.end(), b.ticket);
+  std::erase(dirty_, lane);
+  if (b.at.number == sticky_ % queues)
+    sticky_ = (b.at.number + 1) % queues;
   sealed_.push_back(std::move(b));
-  std::erase(dirty_, number);
-  if (number == sticky_ % queues_.size())
-    sticky_ = (number + 1) % static_cast<std::uint32_t>(queues_.size());
 }
 
 error outbox::flush(milliseconds limit) {
@@ -246,14 +267,15 @@ void outbox::wake_with(std::function<void()> wake) {
   wake_ = std::move(wake);
 }
 
-void outbox::route(const std::vector<queue_id>& queues, std::uint32_t max_message) {
+void outbox::route(const std::vector<queue_id>& queues, std::uint8_t priorities, std::uint32_t max_message) {
   {
     std::lock_guard lock{mutex_};
     max_message_.store(max_message, std::memory_order_relaxed);
-    if (queues != queues_) {
+    if (queues != lanes_ || priorities != priorities_) {
       while (!dirty_.empty())
         seal(dirty_.back());
-      queues_ = queues;
+      lanes_ = queues;
+      priorities_.store(priorities, std::memory_order_relaxed);
       gathering_.resize(queues.size());
     }
     routed_ = true;
@@ -266,9 +288,9 @@ std::vector<sealed_batch> outbox::collect(const std::function<bool(queue_id, boo
   woken_ = false;
   const auto now = cfg_.now();
   const auto dirty = dirty_;
-  for (auto number : dirty)
-    if (const auto& g = gathering_[number]; takes(queues_[number], g.keyed) || is_old(g, now))
-      seal(number);
+  for (auto lane : dirty)
+    if (const auto& g = gathering_[lane]; takes(lanes_[lane], g.keyed) || is_old(g, now))
+      seal(lane);
   busy_ = busy || !dirty_.empty();
   return std::exchange(sealed_, {});
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "troupe/batch.hpp"
+#include "troupe/lanes.hpp"
 #include "troupe/message.hpp"
 #include "troupe/producer.hpp"
 #include "troupe/producer_window.hpp"
@@ -51,11 +52,11 @@ struct completion {
   void operator()(const result<receipt>& answer) const;
 };
 
-/// Messages of one queue on their way from the program to the PRODUCER.
+/// Messages of one lane on their way from the program to the PRODUCER.
 struct sealed_batch {
   batch_ticket ticket;
   queue_id queue;
-  std::uint32_t number = 0;
+  lane_place at;
   std::uint32_t count = 0;
   /// What it takes of the window.
   std::uint64_t cost = 0;
@@ -100,8 +101,9 @@ public:
 
   /// Wakes the PRODUCER; set before the first message.
   void wake_with(std::function<void()> wake);
-  /// The topic's queues, in order of number. What was gathered for others is sealed first.
-  void route(const std::vector<queue_id>& queues, std::uint32_t max_message);
+  /// The topic's queues: of each number as many lanes as there are priorities (at least 1), in the order of
+  /// lane_at(). What was gathered for others is sealed first.
+  void route(const std::vector<queue_id>& queues, std::uint8_t priorities, std::uint32_t max_message);
   /// Full batches, those that gathered for long, and of the others those whose queue `takes` one. With `busy`
   /// the PRODUCER promises to come back by itself.
   std::vector<sealed_batch> collect(const std::function<bool(queue_id, bool keyed)>& takes, bool busy);
@@ -126,10 +128,11 @@ private:
     bool keyed = false;
   };
 
-  std::uint32_t pick(const message& m);
+  error check_priority(const message& m) const;
+  std::uint32_t pick(const message& m) const;
   bool make_room(std::unique_lock<std::mutex>& lock, std::uint64_t cost, bool may_block);
-  void open(std::uint32_t number, milliseconds now);
-  void seal(std::uint32_t number);
+  void open(std::uint32_t lane, milliseconds now);
+  void seal(std::uint32_t lane);
   bool is_full(const gathering& g) const;
   bool is_old(const gathering& g, milliseconds now) const;
 
@@ -138,14 +141,15 @@ private:
   std::condition_variable changed_;
   std::function<void()> wake_;
 
-  std::vector<queue_id> queues_;
-  std::vector<gathering> gathering_; // by queue number
-  std::vector<std::uint32_t> dirty_; // queue numbers that gather something
+  std::vector<queue_id> lanes_;
+  std::vector<gathering> gathering_; // by lane
+  std::vector<std::uint32_t> dirty_; // lanes that gather something
   std::vector<sealed_batch> sealed_;
   std::vector<batch_builder> spare_;
   std::vector<std::vector<completion>> spare_completions_;
   std::set<batch_ticket> open_; // sealed and not settled
   std::atomic<std::uint32_t> max_message_{limits{}.body};
+  std::atomic<std::uint8_t> priorities_{1};
   std::uint32_t sticky_;
   std::uint64_t last_ticket_ = 0;
   std::uint64_t used_ = 0;

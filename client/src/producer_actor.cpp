@@ -75,16 +75,19 @@ void producer_state::routed(const route& r) {
   // Of an earlier connection, or overtaken by a later one.
   if (!directory_ || (up_ && r.topic == route_.topic && r.version < route_.version))
     return;
-  if (r.queues.empty() || r.ids.size() != r.queues.size())
+  if (r.queues.empty())
     return end({errc::not_found, "topic " + cfg_.options.topic + " was deleted",
                 "create it again, and open a new producer"});
+  if (r.priorities == 0 || r.ids.size() != r.queues.size() || r.ids.size() % r.priorities != 0)
+    return end({errc::corrupt, "the node's answer where topic " + cfg_.options.topic + " is makes no sense",
+                "use the same version of troupe on both sides"});
   route_ = r;
   queue_handles queues;
   for (std::size_t i = 0; i < r.ids.size(); ++i)
     queues[r.ids[i]] = r.queues[i];
   watch(std::move(queues));
   opened_ = up_ = true;
-  cfg_.messages->route(r.ids, r.max_message);
+  cfg_.messages->route(r.ids, r.priorities, r.max_message);
   window_.connected(r.ids, now());
   carry_out(nullptr);
   send_gathered();
@@ -207,7 +210,8 @@ void producer_state::send(const producer_window::send& s) {
 receipt producer_state::receipt_for(const sealed_batch& b, const publish_result& answer) const {
   receipt r;
   r.topic = cfg_.options.topic;
-  r.queue = b.number;
+  r.queue = b.at.number;
+  r.priority = b.at.priority;
   r.placed = answer.placed;
   r.offset = answer.base;
   r.id = {answer.shard, answer.index, answer.first_ordinal};

@@ -1,6 +1,7 @@
 #include "troupe/catalog.hpp"
 
 #include "troupe/broadcast_members.hpp"
+#include "troupe/lanes.hpp"
 #include "troupe/message.hpp"
 
 #include <algorithm>
@@ -164,13 +165,13 @@ catalog_proposal catalog::create_topic(const std::string& name, const topic_opti
     return taken("topic", name);
   if (!room_for(last.topic, 1))
     return used_up("topic");
-  if (!room_for(last.queue, options.queues))
+  if (!room_for(last.queue, lanes_of(options)))
     return used_up("queue");
   topic_definition made;
   made.id = topic_id{last.topic.value + 1};
   made.name = name;
   made.options = options;
-  made.queues = {{queue_id{last.queue.value + 1}, options.queues}};
+  made.queues = {{queue_id{last.queue.value + 1}, lanes_of(options)}};
   made.created = now;
   catalog_change change;
   change.entry.topics.push_back(std::move(made));
@@ -194,11 +195,13 @@ catalog::set_topic(const std::string& name, const topic_options& options, const 
                  "leave the number or raise it"};
   if (options.priorities != old.options.priorities)
     return error{errc::invalid_argument,
-                 "the priorities of topic " + quoted(name) + " are fixed since it was created",
-                 "make another topic"};
+                 "the number of priorities of topic " + quoted(name) + " is " +
+                     std::to_string(old.options.priorities) + ", fixed since it was created; it cannot be " +
+                     std::to_string(options.priorities),
+                 "leave the number as it is, or make another topic"};
   if (options == old.options)
     return std::optional<catalog_change>{};
-  auto more = options.queues - old.options.queues;
+  const auto more = lanes_of(options) - lanes_of(old.options);
   if (!room_for(last.queue, more))
     return used_up("queue");
   auto changed = old;
@@ -518,7 +521,7 @@ std::optional<catalog::place> catalog::find(queue_id queue) const {
   std::uint32_t number = 0;
   for (const auto& range : owner->queues) {
     if (queue >= range.first && queue.value - range.first.value < range.count)
-      return place{owner, number + queue.value - range.first.value};
+      return place{owner, (number + queue.value - range.first.value) / owner->options.priorities};
     number += range.count;
   }
   return std::nullopt;

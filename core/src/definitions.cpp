@@ -58,10 +58,6 @@ error validate(const topic_options& options) {
     return err;
   if (auto err = check("the number of priorities", options.priorities, 1, max_priorities))
     return err;
-  if (options.priorities != 1)
-    return {errc::not_supported,
-            "this version has 1 priority per topic, not " + std::to_string(options.priorities),
-            "leave priorities at 1"};
   if (options.retention != 0ms && options.retention < min_retention)
     return {errc::invalid_argument,
             "retention is " + format_duration(options.retention) + "; it must be at least " +

@@ -21,7 +21,7 @@ void group_credit::add_member(std::uint64_t member, std::uint32_t max_unsettled,
 void group_credit::remove_member(std::uint64_t member) {
   members_.erase(member);
   std::erase(hungry_, member);
-  for (auto& [id, q] : queues_) {
+  for (auto& [id, q] : lanes_) {
     q.held.erase(member);
     q.barred.erase(member);
   }
@@ -46,42 +46,81 @@ bool group_credit::add_credit(std::uint64_t member, std::uint32_t messages, std:
   return true;
 }
 
+void group_credit::set_low_share(std::uint16_t n) {
+  low_share_ = n == 1 ? 2 : n;
+  for (auto& [id, l] : lines_)
+    l.earned = 0;
+}
+
+void group_credit::place(queue_id queue, queue_id line_name, std::uint8_t priority) {
+  const auto [at, is_new] = lanes_.try_emplace(queue);
+  if (!is_new)
+    return;
+  at->second.line = line_name;
+  at->second.priority = priority;
+  auto& all = lines_[line_name].lanes;
+  all.insert(std::ranges::find_if(all, [&](auto id) { return lanes_.at(id).priority < priority; }), queue);
+}
+
 void group_credit::ready(queue_id queue, std::uint64_t available) {
-  auto& q = queues_[queue];
+  place(queue, queue, 0);
+  auto& q = lanes_.at(queue);
   q.available = available;
-  line_up(queue, q);
+  line_up(q.line, lines_.at(q.line));
 }
 
 void group_credit::used(queue_id queue, std::uint32_t messages, std::uint32_t bytes,
                         std::uint64_t available) {
-  auto it = queues_.find(queue);
-  if (it == queues_.end() || !it->second.grant)
+  auto it = lanes_.find(queue);
+  if (it == lanes_.end())
     return;
   auto& q = it->second;
-  end_grant(q, messages, bytes);
+  auto& l = lines_.at(q.line);
+  if (!l.grant || l.grant->queue != queue)
+    return;
+  const auto grant = *std::exchange(l.grant, {});
+  count_share(l, q.priority, messages, has_member(grant.member) && available > 0);
+  give_back(grant, q, messages, bytes);
   q.available = available;
-  line_up(queue, q);
+  line_up(q.line, l);
+}
+
+/// Settles what it means for the other lanes. Debts are bounded: lanes that cannot be paid now must not take
+/// everything later.
+void group_credit::count_share(line& l, std::uint8_t priority, std::uint32_t messages, bool may_pass) const {
+  const std::uint64_t whole = low_share_ > 0 ? low_share_ - 1 : 0;
+  if (l.pays)
+    l.earned -= std::min(l.earned, messages * whole);
+  else if (l.earns && low_share_ > 0)
+    l.earned = std::min(l.earned + messages, limits_.messages * whole);
+  if (messages > 0)
+    l.passed.reset();
+  else if (may_pass)
+    l.passed = l.pays ? std::uint8_t{0} : priority;
 }
 
 void group_credit::too_large(queue_id queue, std::uint64_t bytes) {
-  auto it = queues_.find(queue);
-  if (it == queues_.end() || !it->second.grant)
+  const auto q = lanes_.find(queue);
+  if (q == lanes_.end())
     return;
-  if (auto m = members_.find(it->second.grant->member); m != members_.end())
+  const auto& grant = lines_.at(q->second.line).grant;
+  if (!grant || grant->queue != queue)
+    return;
+  if (auto m = members_.find(grant->member); m != members_.end())
     m->second.needs = bytes;
 }
 
 void group_credit::bar(queue_id queue, std::uint64_t member) {
-  auto it = queues_.find(queue);
-  if (it != queues_.end() && has_member(member))
+  auto it = lanes_.find(queue);
+  if (it != lanes_.end() && has_member(member))
     it->second.barred.insert(member);
 }
 
 void group_credit::released(queue_id queue, std::uint64_t member, std::uint64_t messages,
                             std::uint64_t bytes) {
-  auto q = queues_.find(queue);
+  auto q = lanes_.find(queue);
   auto m = members_.find(member);
-  if (q == queues_.end() || m == members_.end())
+  if (q == lanes_.end() || m == members_.end())
     return;
   auto held = q->second.held.find(member);
   if (held == q->second.held.end())
@@ -102,20 +141,28 @@ void group_credit::released(queue_id queue, std::uint64_t member, std::uint64_t 
 }
 
 void group_credit::remove_queue(queue_id queue) {
-  auto it = queues_.find(queue);
-  if (it == queues_.end())
+  auto it = lanes_.find(queue);
+  if (it == lanes_.end())
     return;
+  const auto id = it->second.line;
   auto q = std::move(it->second);
-  queues_.erase(it);
-  std::erase(waiting_, queue);
-  stalled_.erase(queue);
-  if (q.grant)
-    end_grant(q, 0, 0);
-  for (const auto& [id, h] : q.held) {
-    auto& m = members_.at(id);
+  lanes_.erase(it);
+  auto& l = lines_.at(id);
+  std::erase(l.lanes, queue);
+  if (l.grant && l.grant->queue == queue)
+    give_back(*std::exchange(l.grant, {}), q, 0, 0);
+  if (l.lanes.empty()) {
+    lines_.erase(id);
+    std::erase(waiting_, id);
+    stalled_.erase(id);
+  } else {
+    line_up(id, l);
+  }
+  for (const auto& [member, h] : q.held) {
+    auto& m = members_.at(member);
     m.unsettled -= h.messages;
     m.held_bytes -= h.bytes;
-    line_up(id, m);
+    line_up(member, m);
   }
 }
 
@@ -131,24 +178,28 @@ std::optional<credit_grant> group_credit::next() {
   }
   while (!hungry_.empty() && !waiting_.empty()) {
     const auto id = waiting_.front();
-    auto it = queues_.find(id);
-    if (it == queues_.end() || !it->second.queued) {
+    auto it = lines_.find(id);
+    if (it == lines_.end() || !it->second.queued) {
       waiting_.pop_front();
       continue;
     }
-    auto& q = it->second;
-    if (q.available > 0 && !q.grant) {
-      if (const auto member = taker(q); member != hungry_.end())
-        return grant_to(member, id);
+    auto& l = it->second;
+    if (!l.grant && waits(l)) {
+      if (const auto t = choose(l))
+        return grant_to(*t, l);
       stalled_.insert(id);
     }
-    q.queued = false;
+    l.queued = false;
     waiting_.pop_front();
   }
   return {};
 }
 
-std::deque<std::uint64_t>::iterator group_credit::taker(const queue_state& q) {
+bool group_credit::waits(const line& l) const {
+  return std::ranges::any_of(l.lanes, [this](auto id) { return lanes_.at(id).available > 0; });
+}
+
+group_credit::hungry_place group_credit::taker(const lane& q) {
   if (q.barred.empty())
     return hungry_.begin();
   return std::ranges::find_if(hungry_, [&](auto id) {
@@ -157,30 +208,71 @@ std::deque<std::uint64_t>::iterator group_credit::taker(const queue_state& q) {
   });
 }
 
-credit_grant group_credit::grant_to(std::deque<std::uint64_t>::iterator place, queue_id queue) {
+std::optional<group_credit::turn> group_credit::choose(line& l) {
+  for (std::size_t i = 0; i < l.lanes.size(); ++i) {
+    const auto& q = lanes_.at(l.lanes[i]);
+    if (q.available == 0 || (l.passed && q.priority >= *l.passed))
+      continue;
+    const auto member = taker(q);
+    if (member == hungry_.end())
+      continue;
+    l.earns = std::any_of(l.lanes.begin() + static_cast<std::ptrdiff_t>(i) + 1, l.lanes.end(),
+                          [this](auto id) { return lanes_.at(id).available > 0; });
+    l.pays = false;
+    if (!l.earns)
+      l.earned = 0; // nobody is owed anything
+    else if (auto lower = choose_lower(l, i))
+      return lower;
+    return turn{l.lanes[i], member, limits_.messages};
+  }
+  if (!std::exchange(l.passed, {}))
+    return {};
+  return choose(l); // all below it had their chance
+}
+
+std::optional<group_credit::turn> group_credit::choose_lower(line& l, std::size_t top) {
+  if (low_share_ == 0 || l.passed || l.earned < low_share_ - 1u)
+    return {};
+  std::optional<turn> first;
+  for (auto i = top + 1; i < l.lanes.size(); ++i) {
+    const auto& q = lanes_.at(l.lanes[i]);
+    const auto member = q.available > 0 ? taker(q) : hungry_.end();
+    if (member == hungry_.end() || (first && q.priority >= l.paid))
+      continue;
+    first = turn{l.lanes[i], member, l.earned / (low_share_ - 1u)};
+    if (q.priority < l.paid)
+      break;
+  }
+  if (first) {
+    l.paid = lanes_.at(first->queue).priority;
+    l.pays = true;
+  }
+  return first;
+}
+
+credit_grant group_credit::grant_to(const turn& t, line& l) {
   const auto share = [&](std::uint64_t available) {
     const auto even = (available + hungry_.size() - 1) / hungry_.size();
     return std::max<std::uint64_t>(even, limits_.share);
   };
-  const auto id = *place;
+  const auto id = *t.member;
   auto& m = members_.at(id);
-  auto& q = queues_.at(queue);
-  credit_grant grant{id, queue, 0, 0, 0, !m.busy()};
-  grant.messages = static_cast<std::uint32_t>(
-      std::min({room(m), share(q.available), static_cast<std::uint64_t>(limits_.messages)}));
+  credit_grant grant{id, t.queue, 0, 0, 0, !m.busy()};
+  grant.messages = static_cast<std::uint32_t>(std::min(
+      {room(m), share(lanes_.at(t.queue).available), t.most, static_cast<std::uint64_t>(limits_.messages)}));
   grant.bytes = static_cast<std::uint32_t>(std::clamp<std::int64_t>(m.bytes, 1, limits_.bytes));
   grant.most_bytes =
       std::min(m.free_bytes(), std::max(std::uint64_t{grant.bytes} + limits_.overshoot, m.needs));
   grant.bytes = static_cast<std::uint32_t>(std::min<std::uint64_t>(grant.bytes, grant.most_bytes));
-  hungry_.erase(place);
+  hungry_.erase(t.member);
   waiting_.pop_front();
-  m.queued = q.queued = false;
+  m.queued = l.queued = false;
   m.messages -= grant.messages;
   m.bytes -= grant.bytes;
   m.granted += grant.messages;
   m.granted_bytes += grant.most_bytes;
   m.needs = 0;
-  q.grant = grant;
+  l.grant = grant;
   line_up(id, m);
   return grant;
 }
@@ -220,19 +312,18 @@ void group_credit::line_up(std::uint64_t id, member_state& m) {
 
 void group_credit::line_up_stalled() {
   for (auto id : std::exchange(stalled_, {}))
-    line_up(id, queues_.at(id));
+    line_up(id, lines_.at(id));
 }
 
-void group_credit::line_up(queue_id id, queue_state& q) {
-  if (q.queued || q.available == 0 || q.grant)
+void group_credit::line_up(queue_id id, line& l) {
+  if (l.queued || l.grant || !waits(l))
     return;
-  q.queued = true;
+  l.queued = true;
   waiting_.push_back(id);
 }
 
 /// What was not used of it is the member's again.
-void group_credit::end_grant(queue_state& q, std::uint32_t messages, std::uint32_t bytes) {
-  const auto g = *std::exchange(q.grant, {});
+void group_credit::give_back(const credit_grant& g, lane& q, std::uint32_t messages, std::uint32_t bytes) {
   auto it = members_.find(g.member);
   if (it == members_.end())
     return;

@@ -7,7 +7,8 @@ namespace troupe::test {
 std::string to_string(const std::vector<got>& all) {
   std::string out;
   for (const auto& g : all)
-    out += (out.empty() ? "" : " ") + std::to_string(g.number) + "@" + std::to_string(g.offset) + "=" +
+    out += (out.empty() ? "" : " ") + std::to_string(g.number) +
+           (g.priority > 0 ? "/" + std::to_string(g.priority) : "") + "@" + std::to_string(g.offset) + "=" +
            g.body + (g.attempts > 0 ? "x" + std::to_string(g.attempts) : "");
   return out;
 }
@@ -23,9 +24,9 @@ group_changed group_fixture::definitions() const {
 }
 
 void group_fixture::start(std::uint32_t queues, const std::string& filter, start_position from) {
-  topic_definition_ = topic_of(queues);
+  topic_definition_ = topic_of(queues, {.priorities = priorities_});
   topic_ = world_.owned(spawn_topic(world_.system(), ctx_, topic_definition_));
-  sequences_.assign(queues, 0);
+  sequences_.assign(lanes_of(topic_definition_.options), 0);
   group_definition_.id = group_id{1};
   group_definition_.name = "billing";
   group_definition_.options.retry = retry_;
@@ -59,18 +60,28 @@ void group_fixture::publish_to(std::uint32_t number, const std::vector<std::stri
   publish_messages(number, messages);
 }
 
-void group_fixture::publish_messages(std::uint32_t number, const std::vector<message>& messages) {
+void group_fixture::publish_as(std::uint8_t priority, std::uint32_t number,
+                               const std::vector<std::string>& bodies) {
+  std::vector<message> messages;
+  for (const auto& body : bodies)
+    messages.push_back({.body = body, .priority = priority});
+  publish_messages(number, messages, priority);
+}
+
+void group_fixture::publish_messages(std::uint32_t number, const std::vector<message>& messages,
+                                     std::uint8_t priority) {
   batch_builder builder;
   for (const auto& m : messages)
     builder.add(m);
   auto b = builder.finish();
   b.header.producer = producer_id{7};
   b.header.epoch = producer_epoch{1};
-  sequences_.resize(std::max<std::size_t>(sequences_.size(), number + 1));
-  b.header.sequence = batch_sequence{++sequences_[number]};
-  const auto q = world_.ask<queue_handle>(topic_, queue_request{number});
+  const auto lane = lane_at({number, priority}, priorities_);
+  sequences_.resize(std::max<std::size_t>(sequences_.size(), lane + 1));
+  b.header.sequence = batch_sequence{++sequences_[lane]};
+  const auto q = world_.ask<queue_handle>(topic_, queue_request{number, priority});
   ASSERT_TRUE(q) << troupe::to_string(q.error());
-  producer_.send(q->queue, publish_of(topic_definition_.queue(number), std::move(b)));
+  producer_.send(q->queue, publish_of(topic_definition_.queue(number, priority), std::move(b)));
   run();
   for (const auto& p : producer_.take<published>())
     for (const auto& r : p.results)
@@ -100,7 +111,7 @@ std::string group_fixture::received(consumer_probe& who) {
       continue;
     EXPECT_EQ(messages->size(), d.messages);
     for (const auto& m : *messages)
-      all.push_back({d.number, m.offset.value, m.attempts, std::string{m.message.body}});
+      all.push_back({d.number, d.priority, m.offset.value, m.attempts, std::string{m.message.body}});
   }
   return to_string(all);
 }
@@ -130,8 +141,8 @@ group_status group_fixture::status() {
   return s ? std::move(*s) : group_status{};
 }
 
-subscription_state group_fixture::progress_of(std::uint32_t number) const {
-  auto s = ctx_->shards[0]->subscription(group_definition_.id, topic_definition_.queue(number));
+subscription_state group_fixture::progress_of(std::uint32_t number, std::uint8_t priority) const {
+  auto s = ctx_->shards[0]->subscription(group_definition_.id, topic_definition_.queue(number, priority));
   EXPECT_TRUE(s) << troupe::to_string(s.error());
   return s && *s ? **s : subscription_state{};
 }

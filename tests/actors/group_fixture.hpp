@@ -15,6 +15,7 @@ using consumer_probe = probe<delivery, settled, dismissed>;
 /// A delivered message, as a test compares it.
 struct got {
   std::uint32_t number = 0;
+  std::uint8_t priority = 0;
   std::uint64_t offset = 0;
   std::uint16_t attempts = 0;
   std::string body;
@@ -38,7 +39,10 @@ protected:
 
   /// Publishes one batch to queue number `number`; an entry "tag:body" gives the message a tag.
   void publish_to(std::uint32_t number, const std::vector<std::string>& texts);
-  void publish_messages(std::uint32_t number, const std::vector<message>& messages);
+  void publish_messages(std::uint32_t number, const std::vector<message>& messages,
+                        std::uint8_t priority = 0);
+  /// To a lane of a topic with priorities_.
+  void publish_as(std::uint8_t priority, std::uint32_t number, const std::vector<std::string>& bodies);
   /// 0 when the join was refused.
   std::uint64_t join_as(const consumer_probe& who, const std::string& name = {});
   void credit(consumer_probe& who, std::uint64_t member, std::uint32_t messages,
@@ -58,8 +62,10 @@ protected:
   }
   group_status status();
   /// What the store knows of queue number `number`.
-  subscription_state progress_of(std::uint32_t number) const;
+  subscription_state progress_of(std::uint32_t number, std::uint8_t priority = 0) const;
 
+  /// Of the topic.
+  std::uint8_t priorities_ = 1;
   topic_definition topic_definition_;
   group_definition group_definition_;
   retry_schedule retry_ = retry_schedule::fixed(std::chrono::seconds{1});

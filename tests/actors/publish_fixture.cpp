@@ -118,7 +118,7 @@ topic_definition publish_fixture::topic_of(std::uint32_t queues, topic_options o
   return {.id = topic_id{1},
           .name = "orders",
           .options = options,
-          .queues = {{queue_id{first_id}, queues}},
+          .queues = {{queue_id{first_id}, lanes_of(options)}},
           .created = now_};
 }
 

@@ -22,7 +22,7 @@ protected:
 
   void SetUp() override { start(); }
   void start(topic_options options = {}) {
-    aut = world_.owned(spawn_queue(world_.system(), ctx_, topic_of(1, options), 0));
+    aut = world_.owned(spawn_queue(world_.system(), ctx_, topic_of(1, options), {}));
     run();
   }
   void publish_batch(batch b, durability wanted = durability::durable) {

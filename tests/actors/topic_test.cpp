@@ -53,7 +53,52 @@ TEST_F(topic, refuses_a_queue_number_that_does_not_exist) {
   const auto h = world_.ask<queue_handle>(aut, queue_request{3});
   ASSERT_FALSE(h);
   EXPECT_EQ(h.error().code, errc::not_found);
-  EXPECT_EQ(h.error().hint, "it has queues 0 to 2");
+  EXPECT_EQ(h.error().hint, "it has queues 0 to 2 of priorities 0 to 0");
+}
+
+TEST_F(topic, has_a_queue_for_each_priority_and_routes_in_order_of_number_then_priority) {
+  const auto lanes = world_.owned(spawn_topic(world_.system(), ctx_, topic_of(2, {.priorities = 3}, 11)));
+  const auto r = world_.ask<route>(lanes, route_request{"orders"});
+  ASSERT_TRUE(r) << to_string(r.error());
+  EXPECT_EQ(r->priorities, 3u);
+  ASSERT_EQ(r->queues.size(), 6u);
+  EXPECT_EQ(r->ids.front(), queue_id{11});
+  EXPECT_EQ(r->ids.back(), queue_id{16});
+  const auto h = world_.ask<queue_handle>(lanes, queue_request{1, 2});
+  ASSERT_TRUE(h);
+  EXPECT_EQ(h->id, queue_id{16});
+  EXPECT_EQ(caf::actor_cast<caf::actor>(h->queue), r->queues[5]);
+  EXPECT_EQ(world_.ask<queue_handle>(lanes, queue_request{1, 3}).error().code, errc::not_found);
+  publish_to(*r, 5, make_batch(7, 1, {"a", "b"}));
+  const auto s = world_.ask<topic_status>(lanes, status_atom::value);
+  ASSERT_TRUE(s);
+  ASSERT_EQ(s->queues.size(), 6u);
+  EXPECT_EQ(s->queues[5].number, 1u);
+  EXPECT_EQ(s->queues[5].priority, 2u);
+  EXPECT_EQ(s->queues[5].next, queue_offset{2});
+  EXPECT_EQ(s->queues[4].next, queue_offset{0});
+}
+
+TEST_F(topic, that_grows_gets_all_lanes_of_the_new_queues_and_starts_any_that_dies) {
+  const auto lanes = world_.owned(spawn_topic(world_.system(), ctx_, topic_of(1, {.priorities = 2}, 11)));
+  producer.send(lanes, route_request{"orders"});
+  run();
+  auto bigger = topic_of(1, {.priorities = 2}, 11);
+  bigger.options.queues = 2;
+  bigger.queues.push_back({queue_id{20}, 2});
+  producer.send(lanes, topic_changed{bigger});
+  run();
+  const auto r = world_.ask<route>(lanes, route_request{"orders"});
+  ASSERT_TRUE(r);
+  EXPECT_THAT(r->ids, ElementsAre(queue_id{11}, queue_id{12}, queue_id{20}, queue_id{21}));
+  const auto h = world_.ask<queue_handle>(lanes, queue_request{1, 1});
+  ASSERT_TRUE(h);
+  caf::anon_send_exit(h->queue, caf::exit_reason::unhandled_exception);
+  run();
+  const auto again = world_.ask<queue_handle>(lanes, queue_request{1, 1});
+  ASSERT_TRUE(again);
+  EXPECT_NE(again->queue, h->queue);
+  EXPECT_EQ(again->id, queue_id{21});
 }
 
 TEST_F(topic, sends_a_new_route_to_all_who_asked_when_it_got_more_queues) {

@@ -71,6 +71,17 @@ protected:
   void deliver(std::uint64_t from, std::uint64_t to, std::uint64_t lease, std::uint32_t queue = 11) {
     tell(make_delivery(from, to, lease, queue));
   }
+  void deliver_as(std::uint8_t priority, std::uint64_t from, std::uint64_t to) {
+    auto d = make_delivery(from, to, 900 + from, 11u + priority);
+    d.priority = priority;
+    tell(std::move(d));
+  }
+  static std::vector<std::string> bodies(const std::vector<leased_message>& messages) {
+    std::vector<std::string> out;
+    for (const auto& m : messages)
+      out.emplace_back(m.body());
+    return out;
+  }
   template <class Message> void tell(Message m) {
     caf::anon_send(aut, std::move(m));
     fixture.run();
@@ -540,6 +551,38 @@ TEST_F(ConsumerActor, EndsAMembershipThatCameTooLate) {
   fixture.run();
   EXPECT_EQ(broker.left, std::vector<std::uint64_t>{42});
   EXPECT_FALSE(box->is_member());
+}
+
+TEST_F(ConsumerActor, HandsOutTheHighestPriorityFirstAndEachInItsOrder) {
+  using strings = std::vector<std::string>;
+  open();
+  deliver_as(0, 0, 4);
+  EXPECT_EQ(bodies(take(1)), strings{"0"});
+  deliver_as(2, 20, 22);
+  deliver_as(1, 10, 11);
+  EXPECT_EQ(bodies(take(2)), (strings{"20", "21"}));
+  deliver_as(2, 22, 23);
+  const auto rest = take(10);
+  EXPECT_EQ(bodies(rest), (strings{"22", "10", "1", "2", "3"}));
+  box->put_back(rest.begin() + 1, rest.begin() + 3);
+  deliver_as(2, 23, 24);
+  EXPECT_EQ(bodies(take(10)), (strings{"23", "10", "1"})) << "also what a thread gave back";
+}
+
+TEST_F(ConsumerActor, PassesOverALowerPriorityNoLongerThanItsCreditLasts) {
+  open({10, 1 << 20, true});
+  deliver_as(0, 0, 2);
+  std::vector<std::string> came;
+  for (std::uint64_t i = 0; i < 20; ++i) {
+    deliver_as(1, 100 + i, 101 + i);
+    for (const auto& body : bodies(take(1)))
+      came.push_back(body);
+  }
+  const auto first = std::find(came.begin(), came.end(), "0");
+  ASSERT_NE(first, came.end());
+  EXPECT_EQ(first - came.begin(), 10) << "ten of the higher one, as many as it may hold";
+  EXPECT_EQ(came.at(11), "1");
+  EXPECT_EQ(came.at(12), "110");
 }
 
 } // namespace

@@ -78,7 +78,7 @@ struct fake_broker {
   }
 
   troupe::route route() const {
-    troupe::route r{topic_id{1}, version, 1000, {}, {}};
+    troupe::route r{topic_id{1}, version, 1000, priorities, {}, {}};
     for (std::uint32_t i = 0; i < queues.size(); ++i) {
       r.ids.push_back(queue_id{first_queue + i});
       r.queues.push_back(queues[i]);
@@ -123,6 +123,7 @@ struct fake_broker {
   caf::actor producer;
   std::uint32_t first_queue = 11;
   std::uint64_t version = 1;
+  std::uint8_t priorities = 1;
   std::uint16_t speaks = wire_version;
   std::uint32_t max_unsettled = 1000;
   group_mode mode = group_mode::shared;

@@ -135,6 +135,69 @@ TEST_F(ProducerActor, SpreadsMessagesWithoutAKeyOverTheQueues) {
   EXPECT_NE(sent[0].queue, sent[1].queue);
 }
 
+TEST_F(ProducerActor, SendsEachPriorityToItsLaneAndSaysWhichInTheReceipt) {
+  broker.priorities = 2; // one queue of two lanes
+  open();
+  message high = message{.body = "h", .priority = 1};
+  ASSERT_FALSE(box->check(high));
+  ASSERT_FALSE(box->put(high, {.call = [this](const result<receipt>& r) { note("h", r); }}, false));
+  fixture.run();
+  send("l");
+  const auto sent = broker.take_published();
+  ASSERT_EQ(sent.size(), 2u);
+  EXPECT_EQ(sent[0].queue, queue_id{12});
+  EXPECT_EQ(sent[1].queue, queue_id{11});
+  broker.answer({broker.stored(sent[0], 5), broker.stored(sent[1], 8)});
+  EXPECT_EQ(heard, (strings{"h@0:5", "l@0:8"}));
+  EXPECT_EQ(receipts[0].priority, 1u);
+  EXPECT_EQ(receipts[1].priority, 0u);
+}
+
+TEST_F(ProducerActor, KeepsAKeyInItsQueueWhateverThePriority) {
+  broker.queues.clear();
+  for (int i = 0; i < 24; ++i) // eight queues of three lanes
+    broker.queues.push_back(broker.spawn_sink());
+  broker.priorities = 3;
+  open();
+  for (std::uint8_t p = 0; p < 3; ++p) {
+    const message m{.body = "x", .order_key = "customer-1", .priority = p};
+    ASSERT_FALSE(box->put(m, {}, false));
+    fixture.run();
+  }
+  const auto sent = broker.take_published();
+  ASSERT_EQ(sent.size(), 3u);
+  EXPECT_EQ((sent[0].queue.value - 11) % 3, 0u);
+  EXPECT_EQ(sent[1].queue.value, sent[0].queue.value + 1);
+  EXPECT_EQ(sent[2].queue.value, sent[0].queue.value + 2);
+}
+
+TEST_F(ProducerActor, RefusesAPriorityThatTheTopicDoesNotHaveBeforeItIsSent) {
+  broker.priorities = 2;
+  open();
+  const message m{.body = "x", .priority = 2};
+  for (const auto& wrong : {box->check(m), box->put(m, {}, false)}) {
+    EXPECT_EQ(wrong.code, errc::invalid_argument);
+    EXPECT_EQ(wrong.reason, "the priority is 2; topic orders has 2 priorities, 0 to 1");
+  }
+  fixture.run();
+  EXPECT_TRUE(broker.take_published().empty());
+}
+
+TEST_F(ProducerActor, TakesAnyPriorityAsAFieldWhereTheTopicHasNoLanes) {
+  open();
+  const message m{.body = "x", .priority = 9};
+  EXPECT_FALSE(box->check(m));
+  ASSERT_FALSE(box->put(m, {}, false));
+  fixture.run();
+  EXPECT_EQ(broker.take_published().size(), 1u);
+}
+
+TEST_F(ProducerActor, EndsWhenARouteMakesNoSense) {
+  broker.priorities = 0;
+  open();
+  EXPECT_EQ(box->wait_open(0ms).code, errc::corrupt);
+}
+
 TEST_F(ProducerActor, SendsWhatIsInFlightAgainToTheNodeThatCameBack) {
   open();
   send("a", "k");

@@ -104,6 +104,47 @@ TEST_F(catalog_test, used_up_ids_are_refused_and_do_not_wrap) {
   EXPECT_EQ(aut.create_group("g", {}, nearly, now).error().code, errc::too_large);
 }
 
+TEST_F(catalog_test, each_lane_of_a_queue_has_an_id_and_new_queues_come_with_all_lanes) {
+  topic_options options;
+  options.queues = 2;
+  options.priorities = 3;
+  carry_out(**aut.create_topic("lanes", options, window.last(), now));
+  EXPECT_EQ(aut.topic("lanes")->queue(1, 2), queue_id{6});
+  make_topic("between", 1);
+  options.queues = 3;
+  carry_out(**aut.set_topic("lanes", options, window.last()));
+  EXPECT_EQ(aut.topic("lanes")->queue(2, 0), queue_id{8});
+  EXPECT_EQ(aut.topic("lanes")->queue(2, 2), queue_id{10});
+  EXPECT_EQ(make_topic("behind", 1).queue(0), queue_id{11});
+  for (std::uint32_t n = 0; n < 3; ++n)
+    for (std::uint8_t p = 0; p < 3; ++p) {
+      const auto place = aut.find(aut.topic("lanes")->queue(n, p));
+      ASSERT_TRUE(place);
+      EXPECT_EQ(place->topic->name, "lanes");
+      EXPECT_EQ(place->number, n);
+    }
+}
+
+TEST_F(catalog_test, the_priorities_of_a_topic_are_fixed_since_it_was_created) {
+  make_topic("orders");
+  auto options = aut.topic("orders")->options;
+  options.priorities = 4;
+  const auto change = aut.set_topic("orders", options, window.last());
+  ASSERT_FALSE(change);
+  EXPECT_EQ(change.error().code, errc::invalid_argument);
+  EXPECT_THAT(change.error().reason, HasSubstr("is 1, fixed since it was created; it cannot be 4"));
+}
+
+TEST_F(catalog_test, lanes_are_counted_when_ids_are_used_up) {
+  catalog_ids nearly{topic_id{7}, queue_id{0xffffffff - 5}, group_id{}};
+  topic_options options;
+  options.queues = 3;
+  options.priorities = 2;
+  EXPECT_EQ(aut.create_topic("a", options, nearly, now).error().code, errc::too_large);
+  options.queues = 2;
+  EXPECT_TRUE(aut.create_topic("a", options, nearly, now));
+}
+
 TEST_F(catalog_test, more_queues_get_new_ids_behind_the_old_ones) {
   make_topic("grows", 2);
   make_topic("between", 1);

@@ -142,8 +142,7 @@ TEST_F(cli_usage, options_that_are_not_built_yet_are_refused_by_name) {
   for (const auto& [verb, rest] :
        {option{send, {"--delay", "10s"}}, option{send, {"--at", "2030-01-01T00:00:00Z"}},
         option{send, {"--delay-level", "3"}}, option{send, {"--ttl", "10s"}},
-        option{send, {"--transaction", "commit"}}, option{send, {"--priority", "5"}},
-        option{create, {"--priorities", "3"}}, option{create, {"--cleanup", "compact"}},
+        option{send, {"--transaction", "commit"}}, option{create, {"--cleanup", "compact"}},
         option{create, {"--key-index", "on"}}, option{create, {"--dedupe-key-window", "1h"}}}) {
     refused(2, joined(verb, rest), "not built yet");
     refused(2, joined(verb, rest), rest.front());
@@ -156,6 +155,13 @@ TEST_F(cli_usage, a_mode_and_its_order_must_be_named_rightly) {
   refused(2, {"receive", "t", "--group", "g", "--mode", "broadcast"}, "needs --member NAME");
   refused(2, {"group", "create", "g", "--mode", "ordered", "--order-by", "tag"}, "key or queue");
   refused(2, {"group", "create", "g", "--order-by", "key"}, "--order-by is for ordered groups");
+}
+
+TEST_F(cli_usage, priorities_and_their_share_are_numbers) {
+  refused(2, {"send", "t", "b", "--priority", "10"}, "from 0 to 9");
+  refused(2, {"send", "t", "b", "--priority", "-1"}, "from 0 to 9");
+  refused(2, {"topic", "create", "t", "--priorities", "many"}, "whole number");
+  refused(2, {"group", "create", "g", "--low-share", "1in10"}, "whole number");
 }
 
 TEST_F(cli_usage, dead_letters_must_be_named_rightly) {

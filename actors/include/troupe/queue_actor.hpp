@@ -37,15 +37,16 @@ using queue_actor = caf::typed_actor<
     caf::reacts_to<watch>,
     // INTERNAL: the STORE made these offsets visible.
     caf::reacts_to<visible>,
-    // INTERNAL: number, first, next, bytes.
+    // INTERNAL: number, priority, first, next, bytes.
     caf::replies_to<status_atom>::with<queue_status>,
     // INTERNAL: new limits, or deleted: then every publish is answered not_found.
     caf::reacts_to<topic_changed>>;
 
 /// A queue's handle, for the delivery side and RETENTION.
 struct queue_request {
-  /// Queue number within the topic.
+  /// Queue number within the topic, and which of its lanes.
   std::uint32_t number = 0;
+  std::uint8_t priority = 0;
 };
 struct queue_handle {
   queue_id id;

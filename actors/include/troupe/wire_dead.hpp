@@ -43,6 +43,8 @@ struct dead_status {
   std::string detail;
   /// The page's frame holds the message.
   bool message = false;
+  /// The lane's.
+  std::uint8_t priority = 0;
 };
 struct dead_page {
   std::vector<dead_status> letters;
@@ -77,7 +79,7 @@ template <class Inspector> auto inspect(Inspector& f, list_dead& x) {
 }
 template <class Inspector> auto inspect(Inspector& f, dead_status& x) {
   return f(caf::meta::type_name("dead_status"), x.id, x.topic, x.number, x.offset, x.reason, x.attempts,
-           x.died, x.detail, x.message);
+           x.died, x.detail, x.message, x.priority);
 }
 template <class Inspector> auto inspect(Inspector& f, dead_page& x) {
   return f(caf::meta::type_name("dead_page"), x.letters, x.next, x.more, x.frame);

@@ -27,6 +27,8 @@ struct dead_letter_info {
   std::string detail;
   /// When it was asked for and can be read.
   std::optional<received_message> message;
+  /// The lane's, of a topic with several priorities.
+  std::uint8_t priority = 0;
 };
 
 /// Where a list goes on.

@@ -18,10 +18,13 @@ struct queue_info {
   queue_offset first;
   queue_offset next;
   std::uint64_t bytes = 0;
+  /// Of a topic with several priorities, each is a lane with offsets of its own: 0 up to their number.
+  std::uint8_t priority = 0;
 };
 struct topic_info {
   std::string name;
   topic_options options;
+  /// By number and priority.
   std::vector<queue_info> queues;
 };
 
@@ -38,6 +41,8 @@ struct subscription_info {
   std::uint64_t unsettled = 0;
   /// Dead letters.
   std::uint64_t dead = 0;
+  /// As of queue_info.
+  std::uint8_t priority = 0;
 };
 struct member_info {
   std::string name;
@@ -69,7 +74,7 @@ struct reset_options {
   start_position to;
   /// Instead of `to`: this offset, or the nearest that a queue has.
   std::optional<queue_offset> offset;
-  /// The queue's number; empty: all of them.
+  /// The queue's number, with all its priorities; empty: all of them.
   std::optional<std::uint32_t> queue;
   /// Nothing is changed.
   bool dry_run = false;
@@ -85,6 +90,8 @@ struct reset_info {
   std::uint64_t leased = 0;
   /// The queue does not have the offset that was asked for: it was trimmed, or does not exist yet.
   bool moved = false;
+  /// As of queue_info.
+  std::uint8_t priority = 0;
   /// Of a broadcast group: whose progress it is.
   std::string member = {};
 };
@@ -126,6 +133,8 @@ struct receipt {
   message_id id;
   /// The broker had it already: this was a resend whose first answer got lost.
   bool duplicate = false;
+  /// The lane's, of a topic with several priorities; the offset counts within it.
+  std::uint8_t priority = 0;
 };
 
 /// A message that was read or delivered, with its place. Owns its bytes.

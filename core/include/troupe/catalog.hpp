@@ -79,12 +79,12 @@ struct wanted_membership {
 /// topics that exist; members of a broadcast group have its options and subscribe as it does.
 class catalog {
 public:
-  /// already_exists, invalid_argument. The queues get the next ids, so that they spread evenly over shards by
-  /// id.
+  /// already_exists, invalid_argument. The queues, or each one's lanes, get the next ids, so that they spread
+  /// evenly over shards by id.
   catalog_proposal create_topic(const std::string& name, const topic_options& options,
                                 const catalog_ids& last, timestamp now) const;
-  /// not_found; invalid_argument when it would have fewer queues. New queues get the next ids. No change when
-  /// it has these options already.
+  /// not_found; invalid_argument when it would have fewer queues or another number of priorities. New queues
+  /// get the next ids. No change when it has these options already.
   catalog_proposal set_topic(const std::string& name, const topic_options& options,
                              const catalog_ids& last) const;
   /// Also takes the topic out of the groups that subscribe to it. not_found.

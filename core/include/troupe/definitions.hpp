@@ -14,7 +14,7 @@ namespace troupe {
 struct topic_options {
   /// Number of queues, 1 to 1024; it may grow later, never shrink.
   std::uint32_t queues = 8;
-  /// Priority lanes per queue, 1 to 10, chosen when the topic is made. This version accepts 1.
+  /// Priority lanes per queue, 1 to 10, chosen when the topic is made.
   std::uint8_t priorities = 1;
   /// How long messages are kept, consumed or not (RocketMQ: fileReservedTime, 72 h). Zero: for ever.
   milliseconds retention = std::chrono::hours{72};

@@ -39,6 +39,10 @@ struct credit_grant {
 /// so that no queue and no member waits while another is served twice. One outstanding grant per queue. One
 /// owner, one thread.
 ///
+/// Queues that are lanes of one line have one turn and one grant together. It goes to the highest lane with
+/// messages that somebody may have; lower ones get their share (set_low_share) in between. A lane whose grant
+/// gave nothing (a filter wanted nothing of it) lets the next lower one go once.
+///
 /// Invariant: a member never holds more than its max_unsettled messages, delivered or granted, nor more than
 /// its max_bytes, but for one message of any size to one that holds nothing; what a queue did not use of a
 /// grant is the member's again. Both count over all queues, and so bound what it holds of each, too.
@@ -56,6 +60,13 @@ public:
   void remove_member(std::uint64_t member);
   bool has_member(std::uint64_t member) const { return members_.count(member) != 0; }
   void set_max_unsettled(std::uint32_t max_unsettled, std::uint64_t max_bytes = std::uint64_t{64} << 20);
+
+  /// While lanes of several priorities wait, one message in `n` (2 or more) is of a lower one than the
+  /// highest, which take turns; messages count, not grants. 0: strict, the highest goes first always.
+  void set_low_share(std::uint16_t n);
+  /// The queue is the lane of this priority in the line that another queue gives its name to. Before its
+  /// first ready(); again is no news. A queue of which it is not said is a line of its own.
+  void place(queue_id queue, queue_id line, std::uint8_t priority);
 
   /// The member can take so much more. False when there is no such member.
   bool add_credit(std::uint64_t member, std::uint32_t messages, std::uint32_t bytes);
@@ -104,35 +115,64 @@ private:
     bool busy() const { return unsettled + granted > 0; }
     std::uint64_t free_bytes() const;
   };
-  struct queue_state {
+  struct lane {
+    queue_id line;
+    std::uint8_t priority = 0;
     std::uint64_t available = 0;
-    bool queued = false;
-    /// Its outstanding grant; no member: none.
-    std::optional<credit_grant> grant;
     /// What members hold of it.
     std::map<std::uint64_t, held_part> held;
     /// Members that get nothing of it at present.
     std::set<std::uint64_t> barred;
   };
+  struct line {
+    /// Highest priority first.
+    std::vector<queue_id> lanes;
+    bool queued = false;
+    /// Its outstanding grant; no member: none.
+    std::optional<credit_grant> grant;
+    /// A lower lane waited when it was made; it is made of what the lower lanes have earned.
+    bool earns = false;
+    bool pays = false;
+    /// What the lower lanes have earned, in parts of a message: low_share_ - 1 make one.
+    std::uint64_t earned = 0;
+    /// The lane that was paid last.
+    std::uint8_t paid = 0;
+    /// The lane whose grant gave nothing: now those below it go first.
+    std::optional<std::uint8_t> passed;
+  };
+  using hungry_place = std::deque<std::uint64_t>::iterator;
+  struct turn {
+    queue_id queue;
+    hungry_place member;
+    std::uint64_t most = 0;
+  };
 
   /// Messages that can be granted to the member now.
   static std::uint64_t room(const member_state& m);
   void line_up(std::uint64_t id, member_state& m);
-  void line_up(queue_id id, queue_state& q);
+  void line_up(queue_id id, line& l);
   void line_up_stalled();
+  bool waits(const line& l) const;
+  void count_share(line& l, std::uint8_t priority, std::uint32_t messages, bool may_pass) const;
   /// Of the members with room, the one whose turn it is to get something of the queue.
-  std::deque<std::uint64_t>::iterator taker(const queue_state& q);
-  credit_grant grant_to(std::deque<std::uint64_t>::iterator place, queue_id queue);
-  void end_grant(queue_state& q, std::uint32_t messages, std::uint32_t bytes);
+  hungry_place taker(const lane& q);
+  std::optional<turn> choose(line& l);
+  /// The lower lane whose turn it is, of those behind `top`.
+  std::optional<turn> choose_lower(line& l, std::size_t top);
+  credit_grant grant_to(const turn& t, line& l);
+  void give_back(const credit_grant& g, lane& q, std::uint32_t messages, std::uint32_t bytes);
 
   grant_limits limits_;
   std::map<std::uint64_t, member_state> members_;
-  std::map<queue_id, queue_state> queues_;
-  /// Members with room and queues with messages, in the order in which they are served. May name ones that
+  std::map<queue_id, lane> lanes_;
+  /// Named by one of their queues, or by one that is gone.
+  std::map<queue_id, line> lines_;
+  std::uint16_t low_share_ = 0;
+  /// Members with room and lines with messages, in the order in which they are served. May name ones that
   /// are gone or have nothing any more.
   std::deque<std::uint64_t> hungry_;
   std::deque<queue_id> waiting_;
-  /// Queues with messages that no member with room may have at present.
+  /// Lines with messages that no member with room may have at present.
   std::set<queue_id> stalled_;
 };
 

@@ -78,9 +78,14 @@ TEST(jsonl, fields_of_later_versions_are_refused_by_name) {
     EXPECT_EQ(m.error().code, errc::not_supported);
     EXPECT_THAT(m.error().reason, HasSubstr(field));
   }
-  auto m = parse_jsonl(R"({"body":"x","priority":3})", {});
-  ASSERT_FALSE(m);
-  EXPECT_EQ(m.error().code, errc::not_supported);
+}
+
+TEST(jsonl, a_priority_is_a_number_from_0_to_9) {
+  for (int p = 0; p <= 9; ++p) {
+    auto m = parse_jsonl(R"({"body":"x","priority":)" + std::to_string(p) + "}", {});
+    ASSERT_TRUE(m) << m.error().reason;
+    EXPECT_EQ(m->priority, p);
+  }
 }
 
 TEST(jsonl, a_deeply_nested_line_is_an_error_and_not_a_crash) {
