@@ -11,12 +11,15 @@ namespace {
 /// The messages of a batch, of which a filter sees one and the subscription all.
 class opened_batch final : public batch_view {
 public:
-  opened_batch(const batch_reader& batch, const filter& wanted)
-      : batch_(batch), subject_(batch), wanted_(wanted) {}
+  opened_batch(const batch_reader& batch, const filter& wanted, std::optional<timestamp> wall)
+      : batch_(batch), subject_(batch), wanted_(wanted), wall_(wall) {}
 
-  bool wanted(std::uint32_t position, std::uint16_t attempts) override {
+  message_fate judge(std::uint32_t position, std::uint16_t attempts) override {
     subject_.move_to(position, attempts);
-    return wanted_.everything() || wanted_.matches(subject_);
+    if (!wanted_.everything() && !wanted_.matches(subject_))
+      return message_fate::skip;
+    const auto expires = wall_ ? batch_.meta(position).expires : timestamp{};
+    return expires != timestamp{} && expires <= *wall_ ? message_fate::expire : message_fate::deliver;
   }
   std::uint32_t order_key(std::uint32_t position) override { return batch_.meta(position).order_key_hash; }
 
@@ -24,6 +27,7 @@ private:
   const batch_reader& batch_;
   batched_message subject_;
   const filter& wanted_;
+  const std::optional<timestamp> wall_;
 };
 
 } // namespace
@@ -60,13 +64,15 @@ error delivery_builder::add(const stored_batch& b) {
   }
   std::uint32_t taken = 0;
   runs_.clear();
-  if (wanted_.everything() && !core_.needs_keys()) {
+  // What somebody redrove is worth delivering whatever its age.
+  const bool mortal = wishes_.wall && b.only_for.value == 0 && may_expire(b.data.bytes());
+  if (wishes_.wanted.everything() && !core_.needs_keys() && !mortal) {
     taken = core_.take(b.base, b.header.count, most, nullptr, runs_);
   } else {
     auto reader = batch_reader::open(b.header, b.data);
     if (!reader)
       return reader.error();
-    opened_batch view{*reader, wanted_};
+    opened_batch view{*reader, wishes_.wanted, mortal ? wishes_.wall : std::nullopt};
     taken = core_.take(b.base, b.header.count, most, &view, runs_);
   }
   if (taken == 0)

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <vector>
 
 namespace troupe {
@@ -18,13 +19,22 @@ struct delivery_bounds {
   bool any_size = true;
 };
 
+/// What a group wants of the messages there are.
+struct delivery_wishes {
+  const filter& wanted;
+  /// The wall clock; what expired before it is not delivered. Absent while the clock is not to be trusted:
+  /// nothing expires.
+  std::optional<timestamp> wall = {};
+};
+
 /// Leases messages out of batches, in order, and packs them into one delivery. Opens a batch only when
-/// somebody wants to see messages, the filter or an order of keys; else the work per message is none.
+/// somebody wants to see messages (the filter, an order of keys) or some may have expired; else the work per
+/// message is none.
 class delivery_builder {
 public:
   /// `core` has begun a lease.
-  delivery_builder(subscription& core, const filter& wanted, const delivery_bounds& bounds)
-      : core_(core), wanted_(wanted), bounds_(bounds) {}
+  delivery_builder(subscription& core, const delivery_wishes& wishes, const delivery_bounds& bounds)
+      : core_(core), wishes_(wishes), bounds_(bounds) {}
 
   /// True when no further message fits.
   bool full() const {
@@ -44,7 +54,7 @@ private:
   void add_segments(const stored_batch& b);
 
   subscription& core_;
-  const filter& wanted_;
+  const delivery_wishes wishes_;
   const delivery_bounds bounds_;
   std::uint32_t messages_ = 0;
   std::uint64_t bytes_ = 0;

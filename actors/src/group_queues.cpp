@@ -12,6 +12,7 @@ subscription_rules group_queues::rules_of(const group_definition& of) {
   return {.limits = {.lease = o.lease,
                      .max_attempts = o.max_attempts,
                      .on_exhausted = o.on_exhausted,
+                     .on_expired = o.on_expired,
                      .order_batch = o.order_batch,
                      .losses_fail = o.mode != group_mode::broadcast},
           .retry = std::make_shared<scheduled_retry>(o.retry),

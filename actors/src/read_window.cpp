@@ -31,7 +31,7 @@ std::optional<read_window::question> read_window::begin(const grant& g, const su
       read_->from = end;
   }
   read_->tag = ++last_tag_;
-  return question{read_->from, bytes_for(g, selective), read_->tag};
+  return question{read_->from, bytes_for(g, selective || passed_), read_->tag};
 }
 
 /// No more than the grant can use, by the size of the messages seen last; a filter may need all of it.
@@ -42,11 +42,11 @@ std::uint32_t read_window::bytes_for(const grant& g, bool selective) const {
   return static_cast<std::uint32_t>(std::min<std::uint64_t>(g.bytes, std::max<std::uint64_t>(useful, 1)));
 }
 
-std::optional<read_window::parcel> read_window::deliver(subscription& core, const filter& wanted,
+std::optional<read_window::parcel> read_window::deliver(subscription& core, const delivery_wishes& wishes,
                                                         const grant& g, const fetched& f, timestamp now) {
   const auto asked = std::move(read_);
   const auto lease = core.begin(g.member, now);
-  delivery_builder built{core, wanted, {g.messages, g.bytes, g.most_bytes, g.any_size}};
+  delivery_builder built{core, wishes, {g.messages, g.bytes, g.most_bytes, g.any_size}};
   if (asked->rest)
     take(built, asked->rest->batch, core, now);
   auto reached = asked->from;
@@ -62,6 +62,7 @@ std::optional<read_window::parcel> read_window::deliver(subscription& core, cons
     pass_over(reached, f.next, f, core, now);
   too_large_ = built.too_large();
   auto frame = built.messages() > 0 ? built.pack() : block{};
+  passed_ = built.messages() == 0 && !f.batches.empty();
   if (core.commit(frame.size))
     return parcel{lease, built.messages(), std::move(frame)};
   // The QUEUE has nothing where there should be something: ask again when it says so, and not at once.

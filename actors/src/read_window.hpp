@@ -18,6 +18,7 @@
 namespace troupe {
 
 class delivery_builder;
+struct delivery_wishes;
 
 /// One SUBSCRIPTION's reads of its queue: at most one under way, for the grant that is being served. What is
 /// left of a batch that was delivered in part is kept for the next grant; after something failed there is a
@@ -55,8 +56,8 @@ public:
   bool awaits(std::uint64_t tag) const { return read_ && read_->tag == tag; }
   /// Ends the read: leases of what came, and of the batch that was kept, as much as the grant takes. Nothing
   /// when there was nothing deliverable.
-  std::optional<parcel> deliver(subscription& core, const filter& wanted, const grant& g, const fetched& f,
-                                timestamp now);
+  std::optional<parcel> deliver(subscription& core, const delivery_wishes& wishes, const grant& g,
+                                const fetched& f, timestamp now);
   /// Not 0: the last deliver() gave nothing because a delivery would have so many bytes, too many for the
   /// grant.
   std::uint64_t too_large() const { return too_large_; }
@@ -100,6 +101,8 @@ private:
   std::unique_ptr<const kept> rest_;
   std::optional<timestamp> not_before_;
   std::uint64_t too_large_ = 0;
+  /// The last deliver() passed over messages though nobody filters: what comes next may be like it.
+  bool passed_ = false;
   /// About how large a message is.
   std::uint32_t bytes_each_ = 256;
 };

@@ -96,7 +96,7 @@ void retention_state::judge_clock() {
        .text = trusted
                    ? "the wall clock is right again; messages come of age as before"
                    : "the wall clock was set: until it is right again, or the node is restarted, no message "
-                     "is removed for its age",
+                     "expires or is removed for its age",
        .fields = {{"off", format_duration(guard_->off())}}});
 }
 

@@ -19,6 +19,8 @@ settle_action action_of(progress::outcome what) {
     return settle_action::skip;
   case progress::outcome::dead:
     return settle_action::dead;
+  case progress::outcome::expired:
+    return settle_action::expired;
   case progress::outcome::retry:
     break;
   }

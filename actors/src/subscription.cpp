@@ -1,5 +1,6 @@
 #include "subscription.hpp"
 
+#include "delivery_builder.hpp"
 #include "messaging.hpp"
 
 #include "troupe/ordered_subscription.hpp"
@@ -36,6 +37,7 @@ void subscription_shell::init(subscription_config cfg) {
   store_ = cfg_.ctx->stores[shard];
   wall_origin_ = cfg_.ctx->now();
   origin_ = self_->clock().now();
+  clock_ = clock_guard{wall_origin_, milliseconds{0}};
   core_ = new_core(cfg_);
   settles_ = settle_window{cfg_.queue};
   reads_ = read_window{data_, cfg_.queue, cfg_.group_number,
@@ -47,6 +49,13 @@ void subscription_shell::init(subscription_config cfg) {
 
 timestamp subscription_shell::now() const {
   return wall_origin_ + std::chrono::duration_cast<milliseconds>(self_->clock().now() - origin_);
+}
+
+/// Nothing while the wall clock is not to be trusted.
+std::optional<timestamp> subscription_shell::trusted_wall() {
+  const auto wall = cfg_.ctx->now();
+  const auto trusted = clock_.trusts(wall, now() - wall_origin_);
+  return trusted ? std::optional{wall} : std::nullopt;
 }
 
 void subscription_shell::configure(const subscription_rules& rules, const std::string& filter) {
@@ -209,7 +218,7 @@ void subscription_shell::arrived(fetched& f) {
 }
 
 void subscription_shell::deliver(const fetched& f, timestamp at) {
-  auto parcel = reads_.deliver(*core_, *filter_, *grant_, f, at);
+  auto parcel = reads_.deliver(*core_, {*filter_, trusted_wall()}, *grant_, f, at);
   if (!parcel)
     return finish_grant(0, 0, reads_.too_large());
   const auto size = parcel->frame.size;
@@ -456,6 +465,8 @@ caf::result<subscription_status> subscription_shell::status() const {
   }
   if (auto dead = data_->dead_count(cfg_.queue, cfg_.group_number))
     s.dead = *dead;
+  if (auto expired = data_->expired_count(cfg_.queue, cfg_.group_number))
+    s.expired = *expired;
   if (s.floor >= s.next)
     return s;
   if (auto oldest = data_->stored_at(cfg_.queue, s.floor); oldest && *oldest)

@@ -25,13 +25,14 @@ struct group_settings {
   std::optional<std::uint16_t> low_share;
   std::optional<std::uint16_t> max_attempts;
   std::optional<exhausted_action> on_exhausted;
+  std::optional<expired_action> on_expired;
   std::optional<milliseconds> dead_letter_retention;
   std::optional<group_mode> mode;
   std::optional<group_order> order_by;
 
   bool empty() const {
     return !mode && !order_by && !lease && !retry && !max_unsettled && !max_unsettled_bytes && !low_share &&
-           !max_attempts && !on_exhausted && !dead_letter_retention;
+           !max_attempts && !on_exhausted && !on_expired && !dead_letter_retention;
   }
 };
 struct group_name_only {
@@ -48,6 +49,7 @@ void apply(const group_settings& s, group_options& options) {
   options.low_share = s.low_share.value_or(options.low_share);
   options.max_attempts = s.max_attempts.value_or(options.max_attempts);
   options.on_exhausted = s.on_exhausted.value_or(options.on_exhausted);
+  options.on_expired = s.on_expired.value_or(options.on_expired);
   options.dead_letter_retention = s.dead_letter_retention.value_or(options.dead_letter_retention);
   options.mode = s.mode.value_or(options.mode);
   options.order_by = s.order_by.value_or(options.order_by);
@@ -74,6 +76,14 @@ std::string mode_of(const group_options& options) {
 
 std::string unsettled_of(const group_options& options) {
   return grouped(options.max_unsettled) + " messages and " + format_size(options.max_unsettled_bytes);
+}
+
+std::string expired_of(const group_info& group) {
+  std::uint64_t all = 0;
+  for (const auto& q : group.queues)
+    all += q.expired;
+  return grouped(all) + (all == 1 ? " message, " : " messages, ") +
+         (group.options.on_expired == expired_action::drop ? "dropped" : "to the dead letters");
 }
 
 int report(context& ctx, const std::string& verb, const group_info& group) {
@@ -168,6 +178,7 @@ void print(output& out, const group_info& group) {
               {"lease", format_duration(group.options.lease)},
               {"retries after", format_retry(group.options.retry)},
               {"attempts", attempts_of(group.options)},
+              {"expired", expired_of(group)},
               {"dead letters kept", group.options.dead_letter_retention == milliseconds{0}
                                         ? "for ever"
                                         : format_duration(group.options.dead_letter_retention)},
@@ -191,7 +202,7 @@ void print(output& out, const group_info& group) {
   out.text(members.empty() ? "\nno members at present\n" : "\n" + members.text(out.colour()));
   const auto lanes = topics_with_priorities(group);
   std::vector<std::string> head{"TOPIC",   ">QUEUE",  ">FLOOR",    ">NEXT", ">LAG",
-                                ">BEHIND", ">LEASED", ">RETRYING", ">DEAD"};
+                                ">BEHIND", ">LEASED", ">RETRYING", ">DEAD", ">EXPIRED"};
   if (!lanes.empty())
     head.insert(head.begin() + 2, ">PRIORITY");
   table queues(head);
@@ -204,7 +215,8 @@ void print(output& out, const group_info& group) {
                                  format_duration(q.lag_time),
                                  grouped(q.leased),
                                  grouped(q.retrying),
-                                 grouped(q.dead)};
+                                 grouped(q.dead),
+                                 grouped(q.expired)};
     if (!lanes.empty())
       row.insert(row.begin() + 2, lanes.contains(q.topic) ? std::to_string(q.priority) : "");
     queues.row(row);
@@ -469,6 +481,17 @@ void add_settings(CLI::App& verb, group_settings& s) {
               throw CLI::ValidationError("--on-exhausted", "must be dead-letter, drop or block");
           },
           "What becomes of it then: dead-letter (see `troupe dlq`), drop, or block (it is retried for ever)")
+      ->type_name("ACTION");
+  verb.add_option_function<std::string>(
+          "--on-expired",
+          [&s](const std::string& given) {
+            if (given != "drop" && given != "dead-letter")
+              throw CLI::ValidationError("--on-expired", "must be drop or dead-letter");
+            s.on_expired = given == "drop" ? expired_action::drop : expired_action::dead_letter;
+          },
+          "What becomes of a message whose time to live (`troupe send --ttl`) is over before it is "
+          "delivered: "
+          "drop (default), or dead-letter")
       ->type_name("ACTION");
   add_duration(verb, "--dead-letter-retention", s.dead_letter_retention,
                "How long dead letters are kept with their messages (30d); 0: for ever");

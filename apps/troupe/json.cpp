@@ -11,7 +11,8 @@ namespace {
 json queue_of(const subscription_info& q, bool lanes) {
   json object{{"topic", q.topic},     {"queue", q.queue},       {"floor", q.floor.value},
               {"next", q.next.value}, {"lag", lag_of(q)},       {"lag_ms", q.lag_time.count()},
-              {"leased", q.leased},   {"retrying", q.retrying}, {"dead", q.dead}};
+              {"leased", q.leased},   {"retrying", q.retrying}, {"dead", q.dead},
+              {"expired", q.expired}};
   if (lanes)
     object["priority"] = q.priority;
   return object;
@@ -107,6 +108,7 @@ json to_json(const group_info& group) {
   object["retry"] = format_retry(group.options.retry);
   object["max_attempts"] = group.options.max_attempts;
   object["on_exhausted"] = to_string(group.options.on_exhausted);
+  object["on_expired"] = to_string(group.options.on_expired);
   object["dead_letter_retention_ms"] = group.options.dead_letter_retention.count();
   object["lease_ms"] = group.options.lease.count();
   object["max_unsettled"] = group.options.max_unsettled;
@@ -253,6 +255,10 @@ std::string_view to_string(exhausted_action action) {
     return "block";
   }
   return "unknown";
+}
+
+std::string_view to_string(expired_action action) {
+  return action == expired_action::dead_letter ? "dead-letter" : "drop";
 }
 
 std::string_view to_string(durability_level level) {

@@ -36,6 +36,7 @@ milliseconds lag_time_of(const group_info& group);
 
 std::string_view to_string(group_mode mode);
 std::string_view to_string(exhausted_action action);
+std::string_view to_string(expired_action action);
 std::string_view to_string(durability_level level);
 
 } // namespace troupe::cli

@@ -2,6 +2,8 @@
 
 #include "text.hpp"
 
+#include "troupe/units.hpp"
+
 #include <nlohmann/json.hpp>
 
 #include <functional>
@@ -17,8 +19,9 @@ namespace {
 using nlohmann::json;
 
 error wrong(const std::string& why) {
-  return {errc::invalid_argument, why,
-          "a line is an object with any of body, body_base64, keys, tag, properties, order_key, priority"};
+  return {
+      errc::invalid_argument, why,
+      "a line is an object with any of body, body_base64, keys, tag, properties, order_key, priority, ttl"};
 }
 
 error take_text(const json& value, const std::string& name, std::string& to) {
@@ -68,6 +71,19 @@ error take_priority(const json& value, message& m) {
   return {};
 }
 
+error take_ttl(const json& value, message& m) {
+  std::string text;
+  if (auto err = take_text(value, "ttl", text))
+    return err;
+  auto ttl = parse_duration(text);
+  if (!ttl)
+    return wrong("'ttl': " + ttl.error().reason);
+  if (*ttl < milliseconds{1})
+    return wrong("'ttl' must be at least 1ms");
+  m.ttl = *ttl;
+  return {};
+}
+
 using taker = std::function<error(const json&, message&)>;
 
 taker later(const std::string& name, const std::string& feature) {
@@ -87,7 +103,7 @@ const std::map<std::string, taker>& takers() {
       {"priority", take_priority},
       {"delay", later("delay", "delayed messages are")},
       {"at", later("at", "delayed messages are")},
-      {"ttl", later("ttl", "expiry of messages is")}};
+      {"ttl", take_ttl}};
   return all;
 }
 

@@ -35,6 +35,7 @@ struct send_settings {
   bool one_way = false;
   bool quiet = false;
   std::optional<double> rate;
+  std::optional<milliseconds> ttl;
 
   bool many() const { return !lines.empty() || !jsonl.empty(); }
 };
@@ -46,6 +47,7 @@ result<message> template_of(const send_settings& s) {
   m.tag = s.tag;
   m.order_key = s.order_key;
   m.priority = s.priority.value_or(0);
+  m.ttl = s.ttl;
   for (const auto& text : s.properties) {
     auto property = parse_property(text);
     if (!property)
@@ -309,6 +311,14 @@ void add_send_verb(CLI::App& app, context& ctx) {
                    "0 (default) to 9; the highest goes first. A topic made with --priorities N, 2 to 10, "
                    "takes those below N; in another one it is a field for filters")
       ->check(whole_number(9));
+  add_duration(
+      *verb, "--ttl", s->ttl,
+      "How long it is worth delivering, from now on: 1ms to 36500d. What a group was not given by then "
+      "expires for it (`troupe group create --on-expired`)")
+      ->check([](const std::string& given) {
+        const auto ttl = parse_duration(given);
+        return ttl && *ttl < milliseconds{1} ? "must be at least 1ms" : "";
+      });
   verb->add_option("--durability", s->durability,
                    "durable: answered when it is on disk; buffered: once the broker holds it")
       ->check(CLI::IsMember({"durable", "buffered"}))
@@ -322,7 +332,6 @@ void add_send_verb(CLI::App& app, context& ctx) {
   add_later(*verb, "--delay", "delayed messages are");
   add_later(*verb, "--at", "delayed messages are");
   add_later(*verb, "--delay-level", "delayed messages are");
-  add_later(*verb, "--ttl", "expiry of messages is");
   add_later(*verb, "--transaction", "transactions are");
   examples(*verb, {"troupe send orders 'one book' --key order-1 --tag paid",
                    "troupe send orders --file order.json", "tail -f app.log | troupe send logs --lines -",

@@ -37,4 +37,12 @@ offset_outcome after_reject(const subscription_limits& limits, std::uint16_t fai
   return dead(one_more(failures), dead_reason::rejected, detail);
 }
 
+offset_outcome after_fate(const subscription_limits& limits, message_fate fate, std::uint16_t failures) {
+  if (fate == message_fate::skip)
+    return {progress::outcome::skipped};
+  if (limits.on_expired == expired_action::dead_letter)
+    return dead(failures, dead_reason::expired, {});
+  return {progress::outcome::expired};
+}
+
 } // namespace troupe

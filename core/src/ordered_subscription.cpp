@@ -189,8 +189,10 @@ std::uint32_t ordered_subscription::scan(std::uint64_t base, std::uint64_t next,
       const auto todo = judge(at, key);
       if (todo == verdict::stop)
         return taken;
-      if (view && !view->wanted(static_cast<std::uint32_t>(at - base), attempts)) {
-        pass_over(at);
+      const auto fate =
+          view ? view->judge(static_cast<std::uint32_t>(at - base), attempts) : message_fate::deliver;
+      if (fate != message_fate::deliver) {
+        pass_over(at, fate, attempts);
       } else if (todo == verdict::hold) {
         hold_back(at, key);
       } else {
@@ -230,8 +232,11 @@ std::uint32_t ordered_subscription::take_alone(std::uint64_t base, std::uint64_t
   const auto f = failed_.find(at);
   if (at < base || at >= next || f == failed_.end())
     return 0;
-  if (view && !view->wanted(static_cast<std::uint32_t>(at - base), f->second.attempts)) {
-    pass_over(at);
+  const auto attempts = f->second.attempts;
+  const auto fate =
+      view ? view->judge(static_cast<std::uint32_t>(at - base), attempts) : message_fate::deliver;
+  if (fate != message_fate::deliver) {
+    pass_over(at, fate, attempts);
     return 0;
   }
   leases_.suspect(taking_);
@@ -279,8 +284,8 @@ void ordered_subscription::hold_back(std::uint64_t at, std::uint64_t key) {
     f->second.key = key;
 }
 
-void ordered_subscription::pass_over(std::uint64_t at) {
-  settled(at, at + 1, {progress::outcome::skipped}, taking_now_);
+void ordered_subscription::pass_over(std::uint64_t at, message_fate fate, std::uint16_t attempts) {
+  settled(at, at + 1, after_fate(limits_, fate, attempts), taking_now_);
 }
 
 void ordered_subscription::hole(queue_offset first, queue_offset next, timestamp now) {

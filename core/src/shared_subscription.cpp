@@ -158,13 +158,15 @@ std::uint64_t shared_subscription::take_part(const part& p, std::uint64_t base, 
   }
   std::uint64_t taken = 0;
   const auto judge = [&](std::uint64_t at) {
-    return at < p.next && view->wanted(static_cast<std::uint32_t>(at - base), p.state.attempts);
+    return at < p.next ? view->judge(static_cast<std::uint32_t>(at - base), p.state.attempts)
+                       : message_fate::skip;
   };
-  bool want = judge(p.first);
+  auto fate = judge(p.first);
   for (auto at = p.first; at < p.next && taken < left;) {
     auto end = at + 1;
-    bool other = judge(end);
-    while (end < p.next && other == want && (!want || taken + (end - at) < left))
+    const bool want = fate == message_fate::deliver;
+    auto other = judge(end);
+    while (end < p.next && other == fate && (!want || taken + (end - at) < left))
       other = judge(++end);
     leave(at, end);
     if (want) {
@@ -172,10 +174,10 @@ std::uint64_t shared_subscription::take_part(const part& p, std::uint64_t base, 
       taken += end - at;
     } else {
       open_.erase(at, end);
-      unwritten_.write(at, end, {progress::outcome::skipped}, taking_now_);
+      unwritten_.write(at, end, after_fate(limits_, fate, p.state.attempts), taking_now_);
     }
     at = end;
-    want = other;
+    fate = other;
   }
   return taken;
 }

@@ -19,7 +19,7 @@ void unwritten_progress::write(std::uint64_t first, std::uint64_t next, const of
                                timestamp now) {
   if (runs_.empty())
     since_ = now;
-  urgent_ = urgent_ || what.what != progress::outcome::skipped;
+  urgent_ = urgent_ || (what.what != progress::outcome::skipped && what.what != progress::outcome::expired);
   runs_.assign(first, next, what);
 }
 

@@ -192,18 +192,19 @@ void applier::apply_body(const drop_queue_entry& e, outcome& out) {
 
 void applier::apply_body(const reset_entry& e, outcome& out) {
   const auto key = key_of(e.queue, e.group, e.lane);
-  generation gen{1};
-  if (const auto value = txn_.get(tables_.subscriptions, key))
-    gen = generation{decode_subscription(*value).first.value + 1};
-  const auto floor = std::min(e.to, next_offset(e.queue));
-  txn_.put(tables_.subscriptions, key, encode(gen, floor));
+  subscription_row row{generation{1}, std::min(e.to, next_offset(e.queue))};
+  if (const auto value = txn_.get(tables_.subscriptions, key)) {
+    row.gen = generation{decode_subscription(*value).first.value + 1};
+    row.expired = decode_expired(*value);
+  }
+  put(key, row);
   lmdb_cursor rows(txn_, tables_.settled);
   for (bool more = rows.seek(key); more; more = rows.next()) {
     if (!std::ranges::equal(rows.key().first(key.size()), key))
       break;
     rows.erase();
   }
-  out.answer.subscriptions.push_back({gen, floor});
+  out.answer.subscriptions.push_back(row);
 }
 
 } // namespace troupe

@@ -63,6 +63,7 @@ private:
   void append(queue_id queue, block_tail& tail, queue_run& run);
   std::vector<queue_run> oldest(queue_id queue, std::size_t max);
   subscription_row settle(const settle_section& section);
+  void put(const subscription_key& key, const subscription_row& row);
   /// Makes dead letters of the messages at [from, to), for the section's group. One that is not there, or
   /// that was redriven for another group, has nothing to become.
   void bury(const settle_section& section, const settle_range& range, std::uint64_t from, std::uint64_t to);

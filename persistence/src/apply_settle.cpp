@@ -116,12 +116,21 @@ void note(chunk_cache& chunks, const settle_range& range, std::uint64_t from, st
 
 } // namespace
 
+void applier::put(const subscription_key& key, const subscription_row& row) {
+  if (row.expired == 0)
+    txn_.put(tables_.subscriptions, key, encode(row.gen, row.floor));
+  else
+    txn_.put(tables_.subscriptions, key, encode(row.gen, row.floor, row.expired));
+}
+
 subscription_row applier::settle(const settle_section& section) {
   const auto key = key_of(section.queue, section.group, section.lane);
   const auto value = txn_.get(tables_.subscriptions, key);
   if (!value)
     return {};
   const auto [gen, before] = decode_subscription(*value);
+  const auto expired_before = decode_expired(*value);
+  auto expired = expired_before;
   if (gen != section.gen)
     return {};
   const std::uint64_t next = next_offset(section.queue).value;
@@ -134,9 +143,15 @@ subscription_row applier::settle(const settle_section& section) {
     const std::uint64_t from = std::max(range.first, floor).value;
     if (from >= to)
       continue;
-    if (range.action == settle_action::dead)
-      for (const auto& [first, end] : chunks.open(from, to))
-        bury(section, range, first, end);
+    const bool dead = range.action == settle_action::dead;
+    const bool over =
+        range.action == settle_action::expired || (dead && range.reason == dead_reason::expired);
+    if (dead || over)
+      for (const auto& [first, end] : chunks.open(from, to)) {
+        expired += over ? end - first : 0;
+        if (dead)
+          bury(section, range, first, end);
+      }
     if (range.action != settle_action::retry && from == floor.value)
       floor = queue_offset{to};
     else
@@ -144,9 +159,10 @@ subscription_row applier::settle(const settle_section& section) {
   }
   floor = chunks.advance(floor);
   chunks.store(before, floor, buffer_);
-  if (floor != before)
-    txn_.put(tables_.subscriptions, key, encode(gen, floor));
-  return {gen, floor};
+  const subscription_row row{gen, floor, expired};
+  if (floor != before || expired != expired_before)
+    put(key, row);
+  return row;
 }
 
 void applier::apply_body(const settle_entry& e, outcome& out) {

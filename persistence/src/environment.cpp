@@ -163,7 +163,7 @@ std::unique_ptr<environment> environment::open_files(const fs::path& path, const
   check(mdb_reader_check(e->env_, &dead), "checking the readers");
   lmdb_txn txn(e->env_, 0);
   // A directory of an older version gets the tables that it lacks, and a new version: older programs would
-  // trim what dead letters hold.
+  // trim what dead letters hold, or not read a subscription that counts.
   const auto version = format_version(txn);
   for (const auto& table : all_tables)
     check(mdb_dbi_open(txn.get(), table.name, table.flags | (version < table.since ? MDB_CREATE : 0),

@@ -233,8 +233,20 @@ fixed_bytes<16> encode(generation gen, queue_offset floor) {
   return out;
 }
 
+fixed_bytes<24> encode(generation gen, queue_offset floor, std::uint64_t expired) {
+  fixed_bytes<24> out{};
+  const auto row = encode(gen, floor);
+  std::copy(row.begin(), row.end(), out.begin());
+  store_le(out.data() + 16, expired);
+  return out;
+}
+
+std::uint64_t decode_expired(std::span<const char> value) {
+  return value.size() == 24 ? load_le<std::uint64_t>(value.data() + 16) : 0;
+}
+
 std::pair<generation, queue_offset> decode_subscription(std::span<const char> value) {
-  require(value.size() == 16, "reading a subscription");
+  require(value.size() == 16 || value.size() == 24, "reading a subscription");
   return {generation{load_le<std::uint64_t>(value.data())},
           queue_offset{load_le<std::uint64_t>(value.data() + 8)}};
 }

@@ -21,8 +21,9 @@ namespace troupe {
 
 /// `meta` "format": what this directory is.
 struct format_row {
-  /// 2: tables `dead` and `pins`, and runs that list messages of other entries.
-  static constexpr std::uint32_t current = 2;
+  /// 2: tables `dead` and `pins`, and runs that list messages of other entries. 3: subscriptions that count
+  /// expired messages.
+  static constexpr std::uint32_t current = 3;
   static constexpr std::uint32_t oldest = 1;
   bool known() const { return version >= oldest && version <= current; }
   std::uint32_t version = current;
@@ -135,6 +136,8 @@ fixed_bytes<16> encode(const format_row& row);
 fixed_bytes<32> encode(const state_row& row);
 fixed_bytes<16> encode(const ids_row& row);
 fixed_bytes<16> encode(generation gen, queue_offset floor);
+/// Of a subscription with expired messages, of which there are some.
+fixed_bytes<24> encode(generation gen, queue_offset floor, std::uint64_t expired);
 void encode(const settled_row& row, std::vector<char>& out);
 void encode(const dead_row& row, std::vector<char>& out);
 /// How many: dead letters of a pair, or holders of an entry (`pins`).
@@ -146,6 +149,8 @@ state_row decode_state(std::span<const char> value);
 ids_row decode_ids(std::span<const char> value);
 /// Generation and floor.
 std::pair<generation, queue_offset> decode_subscription(std::span<const char> value);
+/// Of the same row.
+std::uint64_t decode_expired(std::span<const char> value);
 settled_row decode_settled(std::span<const char> value);
 dead_row decode_dead(std::span<const char> value);
 /// Never 0.

@@ -76,6 +76,7 @@ result<std::optional<subscription_state>> shard::subscription(group_id group, qu
       return std::optional<subscription_state>();
     subscription_state s;
     std::tie(s.row.gen, s.row.floor) = decode_subscription(*value);
+    s.row.expired = decode_expired(*value);
     lmdb_cursor rows(txn, db.settled);
     for (bool more = rows.seek(prefix); more; more = rows.next()) {
       if (!std::ranges::equal(rows.key().first(prefix.size()), prefix))
@@ -105,6 +106,14 @@ result<std::optional<subscription_state>> shard::subscription(group_id group, qu
   });
 }
 
+result<std::uint64_t> shard::expired_count(queue_id queue, group_id group) const {
+  return guarded([&]() -> result<std::uint64_t> {
+    const lmdb_txn txn(impl_->env->handle(), MDB_RDONLY);
+    const auto value = txn.get(impl_->env->db().subscriptions, key_of(queue, group, 0));
+    return value ? decode_expired(*value) : std::uint64_t{0};
+  });
+}
+
 result<bool> shard::has_subscription(group_id group, queue_id queue) const {
   return guarded([&]() -> result<bool> {
     const lmdb_txn txn(impl_->env->handle(), MDB_RDONLY);
@@ -120,7 +129,7 @@ result<std::vector<std::pair<group_id, subscription_row>>> shard::subscriptions(
     for (bool more = rows.seek(key_of(queue, group_id{}, 0)); more && queue_of(rows.key()) == queue;
          more = rows.next()) {
       const auto [gen, floor] = decode_subscription(rows.value());
-      found.emplace_back(group_of(rows.key()), subscription_row{gen, floor});
+      found.emplace_back(group_of(rows.key()), subscription_row{gen, floor, decode_expired(rows.value())});
     }
     return found;
   });

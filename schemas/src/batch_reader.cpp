@@ -92,6 +92,22 @@ private:
 
 } // namespace
 
+bool may_expire(std::span<const char> bytes) {
+  if (bytes.size() < 2 * flat::word)
+    return false;
+  // The pointer to the root: kind in two bits, then a signed distance in words, words of data, pointers. What
+  // is not as the builder lays it out is left to the reader.
+  const auto root = flat::load<std::uint64_t>(bytes.data());
+  const auto data = static_cast<std::uint16_t>(root >> 32);
+  const auto pointers = static_cast<std::uint16_t>(root >> 48);
+  if (static_cast<std::uint32_t>(root) != 0)
+    return true;
+  constexpr std::uint16_t ttls = 2; // metas, blob, ttls: in the order of their numbers
+  const auto at = (std::size_t{1} + data + ttls) * flat::word;
+  return pointers > ttls && at + flat::word <= bytes.size() &&
+         flat::load<std::uint64_t>(bytes.data() + at) != 0;
+}
+
 batch_meta batch_reader::raw(std::uint32_t i) const {
   assert(i < count_);
   return flat::load<batch_meta>(metas_ + std::size_t{i} * stride_);

@@ -74,9 +74,18 @@ struct broadcast_fixture : catalog_fixture {
       publish_to("orders", text);
   }
   void publish_to(const std::string& topic, const std::string& text) {
+    publish_message(topic, {.body = text});
+  }
+  void publish_message(const std::string& topic, const message& m) {
+    batch_builder builder;
+    builder.add(m);
+    auto b = builder.finish();
+    b.header.producer = producer_id{100 + ++producers_};
+    b.header.epoch = producer_epoch{1};
+    b.header.sequence = batch_sequence{1};
     auto where = world_.ask<route>(aut, route_request{topic});
     auto producer = world_.make_probe<published, route>();
-    producer.send(where->queues[0], publish_of(where->ids[0], make_batch(100 + ++producers_, 1, {text})));
+    producer.send(where->queues[0], publish_of(where->ids[0], std::move(b)));
     run();
     ASSERT_EQ(producer.take<published>().size(), 1u);
   }
@@ -137,6 +146,20 @@ TEST_F(broadcast_fixture, what_a_member_says_has_failed_is_passed_over_and_has_n
   EXPECT_THAT(refused.reason, HasSubstr("has no dead letters"));
   EXPECT_EQ(world_.ask<dead_settled>(aut, settle_dead{.group = "caches"}).error().code,
             errc::invalid_argument);
+}
+
+TEST_F(broadcast_fixture, each_member_passes_over_what_expired_before_it_got_it) {
+  auto one = enter("one");
+  publish_message("orders", {.body = "soon over", .born = now_, .ttl = 1s});
+  EXPECT_THAT(received(one), ElementsAre("soon over"));
+  settle(one, 0);
+  advance(1s);
+  auto two = enter("two");
+  publish_all({"b"});
+  EXPECT_THAT(received(two), ElementsAre("b"));
+  settle(two, 1);
+  EXPECT_EQ(described().queues.at(0).expired, 1u) << "of one member";
+  EXPECT_EQ(described().queues.at(0).dead, 0u);
 }
 
 TEST_F(broadcast_fixture, a_member_that_was_lost_goes_on_at_its_own_place_and_its_messages_come_again) {

@@ -14,11 +14,11 @@
 #include <vector>
 
 /// Random operations on a group with everything it has - members that come, go and crash, retries, rejects,
-/// late settles, leases that end, changing filters, resets, dead letters redriven and purged, ends of the
-/// GROUP before and after its settles are durable - on a real store, against a model that keeps the state of
-/// every message at every place on its own. After each step: nothing lost, nothing twice, nothing against its
-/// order, nothing that its filter does not want, attempts exact, and every message is settled, waiting or
-/// dead, as the store has it too.
+/// late settles, leases that end, messages that expire, changing filters, resets, dead letters redriven and
+/// purged, ends of the GROUP before and after its settles are durable - on a real store, against a model that
+/// keeps the state of every message at every place on its own. After each step: nothing lost, nothing twice,
+/// nothing against its order, nothing that its filter does not want or that has expired, attempts exact, and
+/// every message is settled, waiting or dead, as the store has it too.
 namespace troupe::test {
 namespace {
 
@@ -34,6 +34,8 @@ struct sample {
   std::uint32_t key = 0;
   int n = 0;
   std::string tag;
+  /// The epoch: never.
+  timestamp expires{};
 };
 
 struct known_filter {
@@ -68,7 +70,9 @@ struct place {
   std::uint64_t member = 0;
   timestamp lease_end{};
   bool suspect = false;
-  /// A filter did not want it while it waited: it may have been passed over.
+  /// It does not expire here.
+  bool redriven = false;
+  /// A filter did not want it, or it expired, while it waited: it may have been passed over.
   bool may_be_skipped = false;
   /// What it was before, and until which step of time.
   std::vector<std::pair<std::uint64_t, stored_place>> past;
@@ -139,7 +143,11 @@ private:
     const auto changed = dead_changed_.find(m);
     return changed == dead_changed_.end() || changed->second + until_durable < time_steps_;
   }
-  bool wanted(const place& p) const { return filters[filter_].wants(messages_[p.message], p.attempts); }
+  bool wanted(const place& p) const {
+    const auto& m = messages_[p.message];
+    const bool expired = !p.redriven && m.expires != timestamp{} && m.expires <= now_;
+    return !expired && filters[filter_].wants(m, p.attempts);
+  }
   std::uint32_t order_of(const place& p) const {
     return group_definition_.options.order_by == group_order::queue ? 1 : messages_[p.message].key;
   }
@@ -275,6 +283,11 @@ void delivery_model::publish_some() {
     if (s.key != 0)
       m.order_key = "key-" + std::to_string(s.key);
     m.properties = {{"n", std::to_string(s.n)}};
+    if (random_.one_in(4)) {
+      m.born = now_;
+      m.ttl = milliseconds{random_.between(1, 12'000)};
+      s.expires = m.born + *m.ttl;
+    }
     all.push_back(std::move(m));
     places_[number].push_back({.message = messages_.size()});
     messages_.push_back(std::move(s));
@@ -416,7 +429,7 @@ void delivery_model::reset_some() {
   for (std::size_t at = 0; at < places_[n].size(); ++at) {
     auto& p = places_[n][at];
     leased += p.lease != 0 ? 1 : 0;
-    p = {.message = p.message, .open = at >= to};
+    p = {.message = p.message, .open = at >= to, .redriven = p.redriven};
   }
   EXPECT_EQ(done->queues[0].leased, leased);
   generations_[n] = generation{generations_[n].value + 1};
@@ -458,7 +471,8 @@ void delivery_model::end_group() {
       p = {.message = p.message,
            .open = !truth[at].settled,
            .attempts = truth[at].attempts,
-           .due = same ? p.due : timestamp{}};
+           .due = same ? p.due : timestamp{},
+           .redriven = p.redriven};
     }
   }
   believe_list();
@@ -494,7 +508,7 @@ void delivery_model::redrive_or_purge() {
   if (redrive)
     for (auto& queue : places_)
       if (std::ranges::find(queue, m, &place::message) != queue.end()) {
-        queue.push_back({.message = m});
+        queue.push_back({.message = m, .redriven = true});
         break;
       }
   run();
@@ -508,6 +522,7 @@ void delivery_model::pass(milliseconds t) {
   now_ -= t;
   advance(t);
   observe();
+  note_unwanted();
 }
 
 // -- what follows
@@ -537,7 +552,7 @@ void delivery_model::delivered_one(consumer_in_model& to, const delivery& d, con
   EXPECT_EQ(p.lease, 0u) << "somebody else has it";
   EXPECT_EQ(m.attempts, p.attempts);
   EXPECT_LE(p.due, now_) << "too early";
-  EXPECT_TRUE(wanted(p)) << "not wanted by " << filters[filter_].text;
+  EXPECT_TRUE(wanted(p)) << "expired, or not wanted by " << filters[filter_].text;
   if (group_definition_.options.mode == group_mode::ordered)
     expect_order(places_[d.number], m.offset.value);
   p.lease = d.lease.value;

@@ -25,7 +25,7 @@ struct ordered_test : testing::Test {
     return keys_[at] == '-' ? 0 : static_cast<std::uint32_t>(keys_[at]);
   }
   /// One delivery, as the actor makes it: reads from where the plan says, batches of four.
-  std::string deliver(std::uint64_t member, std::uint32_t most = 1000, const judged_view::judge& pass = {}) {
+  std::string deliver(std::uint64_t member, std::uint32_t most = 1000, const judged_view::passes& pass = {}) {
     const auto p = aut.plan(member, now);
     if (!p)
       return "none";

@@ -36,7 +36,9 @@ inline std::string trace(const std::vector<progress>& runs) {
       out += " dead" + std::to_string(r.attempts) + " " + std::string(to_string(r.reason)) + " '" + r.detail +
              "'";
     else
-      out += r.what == progress::outcome::done ? " done" : " skipped";
+      out += r.what == progress::outcome::done      ? " done"
+             : r.what == progress::outcome::expired ? " expired"
+                                                    : " skipped";
     out += "; ";
   }
   return out;
@@ -55,7 +57,7 @@ struct subscription_test : testing::Test {
   }
   /// Delivers from one batch, as the actor does.
   std::string deliver(std::uint64_t member, std::uint64_t base, std::uint32_t count,
-                      std::uint32_t most = 1000, const judged_view::judge& pass = {}) {
+                      std::uint32_t most = 1000, const judged_view::passes& pass = {}) {
     std::vector<leased_run> runs;
     judged_view judged{pass};
     lease = aut.begin(member, now);

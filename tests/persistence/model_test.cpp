@@ -256,7 +256,7 @@ void expect_subscriptions(const shard& s, std::uint32_t queue, const shard_model
     if (!got)
       continue;
     const auto& w = wanted->second;
-    EXPECT_EQ(got->row, (subscription_row{generation{w.gen}, queue_offset{w.floor}}));
+    EXPECT_EQ(got->row, (subscription_row{generation{w.gen}, queue_offset{w.floor}, w.expired}));
     listed.emplace_back(group_id{group}, got->row);
     std::set<std::uint64_t> settled;
     std::uint64_t before = 0;

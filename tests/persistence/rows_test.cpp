@@ -145,6 +145,11 @@ TEST(golden_rows, of_producers) {
 
 TEST(golden_rows, of_subscriptions_and_settled_chunks) {
   EXPECT_EQ(hex(encode(generation{1}, queue_offset{258})), "01000000000000000201000000000000");
+  const auto with_expired = encode(generation{1}, queue_offset{258}, 515);
+  EXPECT_EQ(hex(with_expired), "010000000000000002010000000000000302000000000000");
+  EXPECT_EQ(decode_subscription(with_expired), (std::pair{generation{1}, queue_offset{258}}));
+  EXPECT_EQ(decode_expired(with_expired), 515u);
+  EXPECT_EQ(decode_expired(encode(generation{1}, queue_offset{258})), 0u);
   settled_row row;
   row.settle(1, 3);
   row.settle(8, 9);
@@ -162,8 +167,10 @@ TEST(rows, refuse_bytes_of_another_size_or_order) {
   const std::string bytes(200, '\x7f');
   for (std::size_t n = 0; n < bytes.size(); ++n) {
     const std::span<const char> value(bytes.data(), n);
-    if (n != 16) {
+    if (n != 16 && n != 24) {
       EXPECT_THROW(decode_subscription(value), storage_error) << n;
+    }
+    if (n != 16) {
       EXPECT_THROW(decode_ids(value), storage_error) << n;
     }
     if (n != 32) {

@@ -107,6 +107,8 @@ void shard_model::apply(const settle_entry& e, applied& out) {
           continue;
         if (r.action == settle_action::dead)
           bury(section, r, offset);
+        s.expired += r.action == settle_action::expired ||
+                     (r.action == settle_action::dead && r.reason == dead_reason::expired);
         if (r.action == settle_action::retry) {
           s.retries[offset] = {r.attempts, to_unix_ms(r.retry_at)};
         } else {
@@ -117,7 +119,7 @@ void shard_model::apply(const settle_entry& e, applied& out) {
       while (s.settled.erase(s.floor))
         ++s.floor;
     }
-    out.subscriptions.push_back({generation{s.gen}, queue_offset{s.floor}});
+    out.subscriptions.push_back({generation{s.gen}, queue_offset{s.floor}, s.expired});
   }
 }
 
@@ -253,8 +255,8 @@ void shard_model::apply(const drop_queue_entry& e, applied& out) {
 void shard_model::apply(const reset_entry& e, applied& out) {
   const auto next = queues[e.queue.value].next;
   auto& s = subscriptions[{e.queue.value, e.group.value}];
-  s = {s.gen + 1, std::min(e.to.value, next), {}, {}};
-  out.subscriptions.push_back({generation{s.gen}, queue_offset{s.floor}});
+  s = {s.gen + 1, std::min(e.to.value, next), s.expired, {}, {}};
+  out.subscriptions.push_back({generation{s.gen}, queue_offset{s.floor}, s.expired});
 }
 
 std::optional<shard_model::stored> shard_model::find(std::uint64_t at, std::uint32_t ordinal,

@@ -56,6 +56,7 @@ public:
   struct subscription {
     std::uint64_t gen = 0;
     std::uint64_t floor = 0;
+    std::uint64_t expired = 0;
     std::set<std::uint64_t> settled;
     std::map<std::uint64_t, std::pair<std::uint16_t, std::int64_t>> retries;
   };

@@ -143,6 +143,25 @@ TEST(batch, tells_what_the_broker_looks_at) {
   EXPECT_EQ(reader.tag(1), "created");
 }
 
+TEST(batch, says_without_being_opened_whether_messages_of_it_may_expire) {
+  auto mortal = simple("mortal");
+  mortal.ttl = milliseconds{1};
+  auto delayed = simple("delayed");
+  delayed.deliver_at = delayed.born;
+  auto old = simple("old");
+  old.born = from_unix_ms(0);
+  EXPECT_FALSE(may_expire(build(std::vector{simple("a"), simple("b")}).data.bytes()));
+  EXPECT_FALSE(may_expire(build(std::vector{simple("a"), delayed, old}).data.bytes()))
+      << "other lists than that of times to live";
+  EXPECT_TRUE(may_expire(build(std::vector{mortal}).data.bytes()));
+  EXPECT_TRUE(may_expire(build(std::vector{simple("a"), mortal, simple("b")}).data.bytes()));
+  EXPECT_TRUE(may_expire(build(std::vector{mortal, delayed, old}).data.bytes()));
+  EXPECT_FALSE(may_expire({})) << "of no messages";
+  auto all = build(std::vector{mortal}).data;
+  for (std::size_t n = 0; n < all.size; ++n)
+    may_expire(test::writable_copy(all.bytes().first(n)).bytes()); // a sanitizer looks on
+}
+
 TEST(batch, tells_properties_and_keys_without_a_view_of_the_message) {
   message m = simple("body");
   m.tag = "tag";

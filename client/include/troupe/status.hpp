@@ -41,6 +41,8 @@ struct subscription_info {
   std::uint64_t unsettled = 0;
   /// Dead letters.
   std::uint64_t dead = 0;
+  /// Messages that expired before the group got them, since it is on this queue.
+  std::uint64_t expired = 0;
   /// As of queue_info.
   std::uint8_t priority = 0;
 };

@@ -20,6 +20,8 @@ offset_outcome after_failure(const subscription_limits& limits, const retry_poli
 /// What a reject makes of a message with so many failures before: a dead letter, or done, when it is dropped.
 offset_outcome after_reject(const subscription_limits& limits, std::uint16_t failures,
                             std::string_view detail);
+/// What becomes of a message with so many failures that the view does not let out.
+offset_outcome after_fate(const subscription_limits& limits, message_fate fate, std::uint16_t failures);
 /// One more, as far as they are counted.
 std::uint16_t one_more(std::uint16_t failures);
 

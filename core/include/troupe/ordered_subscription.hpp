@@ -111,7 +111,7 @@ private:
                            std::vector<leased_run>& out);
   void lease_out(std::uint64_t at, std::uint64_t key, std::vector<leased_run>& out);
   void hold_back(std::uint64_t at, std::uint64_t key);
-  void pass_over(std::uint64_t at);
+  void pass_over(std::uint64_t at, message_fate fate, std::uint16_t attempts);
 
   void settled(std::uint64_t first, std::uint64_t next, const offset_outcome& what, timestamp now);
   void let_go(std::uint64_t key, std::uint64_t at);

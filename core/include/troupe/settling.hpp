@@ -19,6 +19,8 @@ struct progress {
     retry,
     /// A dead letter after `attempts` attempts, because of `reason`; counts as done.
     dead,
+    /// Its time to live was over before it was delivered; counts as done.
+    expired,
   };
   queue_offset first;
   queue_offset next;

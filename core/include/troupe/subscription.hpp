@@ -27,6 +27,8 @@ struct subscription_limits {
   /// The failure of this number is a message's last; 0: there is no last one. What becomes of it then.
   std::uint16_t max_attempts = 16;
   exhausted_action on_exhausted = exhausted_action::dead_letter;
+  /// What becomes of a message whose time to live is over before it is delivered.
+  expired_action on_expired = expired_action::drop;
   /// Ordered: messages of one key that may be out at a time.
   std::uint32_t order_batch = 1;
   /// A lease that ended and a lost consumer count as failures. If not, the messages are given back.
@@ -50,12 +52,21 @@ struct leased_run {
   bool operator==(const leased_run&) const = default;
 };
 
+/// What a message is to a delivery.
+enum class message_fate : std::uint8_t {
+  deliver,
+  /// The group's filter does not want it.
+  skip,
+  /// The filter wants it, but its time to live is over.
+  expire,
+};
+
 /// What a subscription asks of the messages of one batch, by position.
 class batch_view {
 public:
   virtual ~batch_view() = default;
-  /// With the failures recorded for it: does the group's filter want it?
-  virtual bool wanted(std::uint32_t position, std::uint16_t attempts) = 0;
+  /// Of a message with so many failures recorded.
+  virtual message_fate judge(std::uint32_t position, std::uint16_t attempts) = 0;
   /// The hash of its order key; 0: it has none.
   virtual std::uint32_t order_key(std::uint32_t position) = 0;
 };
@@ -107,9 +118,9 @@ public:
 
   /// Begins a delivery to a member. Only one lease is open for taking at a time.
   virtual lease_id begin(std::uint64_t member, timestamp now) = 0;
-  /// Leases up to `most` deliverable messages of the batch [base, base + count) and passes over what the
-  /// filter does not want. Without a view all are wanted, and none has a key. Runs are appended to `out`.
-  /// Says how many were leased.
+  /// Leases up to `most` deliverable messages of the batch [base, base + count), passes over what the filter
+  /// does not want, and settles what has expired: it is dropped, or a dead letter. Without a view all are
+  /// wanted, and none has a key. Runs are appended to `out`. Says how many were leased.
   virtual std::uint32_t take(queue_offset base, std::uint32_t count, std::uint32_t most, batch_view* view,
                              std::vector<leased_run>& out) = 0;
   /// These offsets do not exist (trimmed or damaged). What is not leased counts as settled; a leased one when

@@ -27,7 +27,8 @@ class unwritten_progress {
 public:
   void write(std::uint64_t first, std::uint64_t next, const offset_outcome& what, timestamp now);
   bool empty() const { return runs_.empty(); }
-  /// When it should be written (maybe in the past); empty when there is none. Skips alone wait for a while.
+  /// When it should be written (maybe in the past); empty when there is none. What was passed over, by the
+  /// filter or because it had expired, waits for a while when there is nothing else.
   std::optional<timestamp> write_at(const subscription_limits& limits) const;
   /// Dead letters that are handed out at a time: each costs the store a row of its own and a pin.
   static constexpr std::uint64_t most_dead = 4096;

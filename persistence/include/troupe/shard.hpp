@@ -128,6 +128,8 @@ public:
                                                       message_place message) const;
   /// How many there are. One lookup.
   result<std::uint64_t> dead_count(queue_id queue, group_id group) const;
+  /// Messages of the queue that expired before the group got them.
+  result<std::uint64_t> expired_count(queue_id queue, group_id group) const;
   /// The queue that a message was published to; nothing when its record is gone. One lookup.
   result<std::optional<queue_id>> origin(message_place message) const;
 

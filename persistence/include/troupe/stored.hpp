@@ -18,6 +18,8 @@ struct subscription_row {
   generation gen;
   /// Everything below is settled.
   queue_offset floor;
+  /// Messages that expired before they were delivered, over all generations.
+  std::uint64_t expired = 0;
   bool operator==(const subscription_row&) const = default;
 };
 

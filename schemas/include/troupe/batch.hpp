@@ -85,6 +85,10 @@ struct message_meta {
 
 struct batch_meta;
 
+/// True when messages of the batch may have a time to live: says so by one look at its bytes, without opening
+/// it. Safe for bytes from outside; never false for a batch that batch_reader finds one in.
+bool may_expire(std::span<const char> bytes);
+
 /// Reads a batch in place. Holds a share of the block. Safe for bytes from outside: open() and every
 /// accessor check bounds; a batch that is not what its header says is refused, never read out of range.
 class batch_reader {

@@ -71,8 +71,20 @@ TEST(jsonl, a_wrong_line_is_refused_with_the_field_and_the_reason) {
   }
 }
 
+TEST(jsonl, a_time_to_live_is_a_duration) {
+  EXPECT_EQ(parse_jsonl(R"({"body":"x","ttl":"1500ms"})", {})->ttl, milliseconds{1500});
+  EXPECT_EQ(parse_jsonl(R"({"body":"x"})", {.ttl = milliseconds{7}})->ttl, milliseconds{7});
+  for (const auto* line :
+       {R"({"body":"x","ttl":"soon"})", R"({"body":"x","ttl":5})", R"({"body":"x","ttl":"0s"})"}) {
+    auto m = parse_jsonl(line, {});
+    ASSERT_FALSE(m) << line;
+    EXPECT_EQ(m.error().code, errc::invalid_argument) << line;
+    EXPECT_THAT(m.error().reason, HasSubstr("'ttl'")) << line;
+  }
+}
+
 TEST(jsonl, fields_of_later_versions_are_refused_by_name) {
-  for (const auto* field : {"delay", "at", "ttl"}) {
+  for (const auto* field : {"delay", "at"}) {
     auto m = parse_jsonl(std::string(R"({"body":"x",")") + field + R"(":"10s"})", {});
     ASSERT_FALSE(m);
     EXPECT_EQ(m.error().code, errc::not_supported);

@@ -300,6 +300,7 @@ void walk(const batch_reader& reader) {
               meta.priority == view.priority,
           "two ways to read a message differ");
     check((meta.expires == timestamp{}) == !view.ttl, "expiry and time to live differ");
+    check(!view.ttl || may_expire(block.bytes()), "a look at the batch misses a time to live");
     (void)view.materialize();
   }
 }
