@@ -271,6 +271,31 @@ TEST_P(Client, FetchesOnlyWhatTheProgramWants) {
   EXPECT_EQ(c->describe_group("audit")->queues.at(0).floor, queue_offset{100});
 }
 
+TEST_P(Client, FetchesNothingThatHasExpiredAndTellsHowMuchDid) {
+  topic("orders", 1);
+  ASSERT_TRUE(c->create_group("audit", {.on_expired = expired_action::dead_letter}));
+  auto p = open("orders");
+  const auto hour_ago =
+      std::chrono::time_point_cast<milliseconds>(std::chrono::system_clock::now()) - std::chrono::hours{1};
+  for (int i = 0; i < 100; ++i)
+    ASSERT_TRUE(p.send({.body = "late", .born = hour_ago, .ttl = std::chrono::minutes{59}}));
+  const message early{.body = "early", .born = hour_ago, .ttl = std::chrono::hours{24}};
+  ASSERT_TRUE(p.send(early));
+  auto from = pull("audit", "orders", {.max_messages = 10});
+  auto got = fetch(from, 1);
+  ASSERT_EQ(got.size(), 1u);
+  EXPECT_EQ(got[0].body(), "early");
+  EXPECT_EQ(got[0].content().ttl, early.ttl);
+  EXPECT_FALSE(from.ack(got));
+  EXPECT_FALSE(from.flush());
+  const auto group = c->describe_group("audit");
+  ASSERT_TRUE(group);
+  EXPECT_EQ(group->options.on_expired, expired_action::dead_letter);
+  EXPECT_EQ(group->queues.at(0).expired, 100u);
+  EXPECT_EQ(group->queues.at(0).dead, 100u);
+  EXPECT_EQ(group->queues.at(0).floor, queue_offset{101});
+}
+
 TEST_P(Client, BeginsAtTheLatestMessageOrAtATime) {
   topic("orders", 1);
   auto p = open("orders");
