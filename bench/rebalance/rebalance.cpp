@@ -1,6 +1,8 @@
 // How long do members of a group wait for their next message while others join, leave and are killed? See
 // README.md.
 
+#include "must.hpp"
+
 #include "troupe/consumer.hpp"
 #include "troupe/producer.hpp"
 
@@ -39,16 +41,6 @@ struct settings {
   std::uint64_t seconds = 20;
   std::uint64_t every = 1'000;
 };
-
-template <class T> T must(result<T> r) {
-  if (!r)
-    throw std::runtime_error(to_string(r.error()));
-  return std::move(*r);
-}
-void must(const error& failed) {
-  if (failed)
-    throw std::runtime_error(to_string(failed));
-}
 
 /// A member's pauses between one message and the next, and what it handled.
 class timesheet {

@@ -1,6 +1,8 @@
 // How fast do retries that are due at once come again, and how exactly does one come among a million? See
 // README.md.
 
+#include "must.hpp"
+
 #include "troupe/consumer.hpp"
 #include "troupe/node.hpp"
 #include "troupe/producer.hpp"
@@ -29,19 +31,6 @@ struct settings {
   std::uint64_t probes = 2'000;
   std::uint32_t queues = 4;
 };
-
-template <class T> T must(result<T> r) {
-  if (!r)
-    throw std::runtime_error(to_string(r.error()));
-  return std::move(*r);
-}
-void must(const error& failed) {
-  if (failed)
-    throw std::runtime_error(to_string(failed));
-}
-double seconds_since(clock_type::time_point begin) {
-  return std::chrono::duration<double>(clock_type::now() - begin).count();
-}
 
 void publish(const client& c, const settings& s) {
   auto to = must(producer::open(c, {.topic = "bench"}));
