@@ -1,11 +1,11 @@
 #include "broadcast_round.hpp"
 
 #include "messaging.hpp"
+#include "question_round.hpp"
 
 #include <caf/sec.hpp>
 
 #include <algorithm>
-#include <iterator>
 #include <map>
 #include <memory>
 #include <tuple>
@@ -22,55 +22,15 @@ constexpr std::size_t most_at_once = 32;
 constexpr auto describe_timeout = 10s;
 constexpr auto reset_timeout = 60s;
 
-/// One question to each member, and what is made of the answers.
-template <class Answer> struct member_round {
-  std::vector<broadcast_member> members;
-  std::function<void(const broadcast_member&, Answer&)> add;
-  std::function<void(const caf::error&)> finish;
-  caf::error failed;
-  std::size_t next = 0;
-  std::size_t missing = 0;
-};
-
 /// It was removed while it was asked.
 bool is_gone(const caf::error& err) {
   return err == caf::sec::request_receiver_down || err == caf::exit_reason::user_shutdown;
 }
 
-template <class Answer, class... Question>
-void ask_next(catalog_self::pointer self, const std::shared_ptr<member_round<Answer>>& round,
-              std::chrono::seconds limit, const Question&... question) {
-  if (round->next == round->members.size())
-    return;
-  const auto& asked = round->members[round->next++];
-  const auto came = [=] {
-    if (--round->missing == 0)
-      round->finish(round->failed);
-    else
-      ask_next(self, round, limit, question...);
-  };
-  self->request(asked.group, limit, question...)
-      .then(
-          [round, came, &asked](Answer& a) {
-            round->add(asked, a);
-            came();
-          },
-          [round, came](const caf::error& err) {
-            if (!round->failed && !is_gone(err))
-              round->failed = err;
-            came();
-          });
-}
-
-template <class Answer, class... Question>
-void ask_each(catalog_self::pointer self, member_round<Answer> round, std::chrono::seconds limit,
-              const Question&... question) {
-  round.missing = round.members.size();
-  if (round.missing == 0)
-    return round.finish({});
-  const auto shared = std::make_shared<member_round<Answer>>(std::move(round));
-  for (std::size_t i = 0; i < most_at_once; ++i)
-    ask_next(self, shared, limit, question...);
+template <class Answer>
+question_round<broadcast_member, Answer> round_of(std::vector<broadcast_member> members,
+                                                  std::chrono::seconds limit) {
+  return {.asked = std::move(members), .limit = limit, .at_once = most_at_once, .ignores = is_gone};
 }
 
 using by_queue = std::map<std::tuple<std::string, std::uint32_t, std::uint8_t>, subscription_status>;
@@ -108,7 +68,7 @@ void describe_members(catalog_self::pointer self, std::vector<broadcast_member> 
     by_queue queues;
   };
   const auto all = std::make_shared<sum>(sum{std::move(blank), {}});
-  member_round<group_status> round{.members = std::move(members)};
+  auto round = round_of<group_status>(std::move(members), describe_timeout);
   round.add = [all](const broadcast_member& m, group_status& s) {
     all->answer.members.push_back(describe(m, s));
     for (auto& q : s.queues)
@@ -123,13 +83,13 @@ void describe_members(catalog_self::pointer self, std::vector<broadcast_member> 
       all->answer.queues.push_back(std::move(q));
     promise.deliver(std::move(all->answer));
   };
-  ask_each(self, std::move(round), describe_timeout, status_atom::value);
+  ask_each(self, std::move(round), status_atom::value);
 }
 
 void reset_members(catalog_self::pointer self, std::vector<broadcast_member> members, const reset_group& r,
                    caf::typed_response_promise<group_reset> promise, std::function<void()> done) {
   const auto all = std::make_shared<group_reset>();
-  member_round<group_reset> round{.members = std::move(members)};
+  auto round = round_of<group_reset>(std::move(members), reset_timeout);
   round.add = [all](const broadcast_member& m, group_reset& rows) {
     for (auto& q : rows.queues) {
       q.member = m.name;
@@ -144,7 +104,7 @@ void reset_members(catalog_self::pointer self, std::vector<broadcast_member> mem
                       [](const auto& q) { return std::tie(q.member, q.number, q.priority); });
     promise.deliver(std::move(*all));
   };
-  ask_each(self, std::move(round), reset_timeout, r);
+  ask_each(self, std::move(round), r);
 }
 
 } // namespace troupe

@@ -18,6 +18,7 @@ struct broadcast_member {
   timestamp seen{};
   group_actor group;
 };
+inline const group_actor& actor_of(const broadcast_member& m) { return m.group; }
 
 /// Asks the members of a broadcast group, a few at a time, and answers with what they say together: the floor
 /// and lag of a queue are those of the member that is furthest behind, and what is leased is added up. Those

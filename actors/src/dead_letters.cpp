@@ -95,13 +95,15 @@ struct dead_letters::page_round {
   std::size_t at = 0;
   std::optional<message_place> after;
   std::size_t looked_at = 0;
+  std::uint64_t read = 0;
   dead_page page;
   std::vector<delivery_segment> segments;
   std::uint64_t bytes = 0;
   caf::typed_response_promise<dead_page> promise;
 
   bool full() const {
-    return page.letters.size() >= request.max || bytes >= page_bytes || looked_at >= most_looked_at;
+    return page.letters.size() >= request.max || bytes >= page_bytes || looked_at >= most_looked_at ||
+           read >= most_read;
   }
 };
 
@@ -220,6 +222,7 @@ void dead_letters::add(page_round& round, dead_found& found) const {
     round.after = place;
     round.page.next = {letter.queue, letter.id};
     ++round.looked_at;
+    round.read += batch != nullptr ? batch->header.size : 0;
     const auto queue = scope_.queues.find(letter.queue);
     if (queue == scope_.queues.end() || !wants(*round.wanted, letter, batch))
       continue;
@@ -320,9 +323,29 @@ void dead_letters::change(const std::shared_ptr<settle_round>& round, queue_id q
               tell_queue(queue, done.next);
             count(*round);
           },
-          [this, round, messages, id_of](const caf::error& err) {
+          [this, round, queue, messages, id_of](const caf::error& err) {
             for (const auto& p : messages)
               round->say(id_of(p), from_caf(err).code);
+            if (round->redrive && from_caf(err).code == errc::timeout)
+              return make_sure(round, queue, messages);
+            count(*round);
+          });
+}
+
+/// The STORE took too long to answer, and may still do it: then nobody would tell the QUEUE. The same once
+/// more, which comes behind the first, changes nothing that is done and says where the queue ends. The round
+/// is not over before, so that there are not many of these.
+void dead_letters::make_sure(const std::shared_ptr<settle_round>& round, queue_id queue, places messages) {
+  propose_request again{redrive_entry{scope_.group, queue, messages}};
+  self_->request(ctx_->stores[ctx_->shard_of(queue)], store_timeout, std::move(again))
+      .then(
+          [this, round, queue](const applied& done) {
+            tell_queue(queue, done.next);
+            count(*round);
+          },
+          [this, round, queue, messages](const caf::error& err) {
+            if (from_caf(err).code == errc::timeout)
+              return make_sure(round, queue, messages);
             count(*round);
           });
 }

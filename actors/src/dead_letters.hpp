@@ -61,6 +61,8 @@ public:
   static constexpr std::size_t most_requests = 64;
   /// Letters that one request looks at, whether it wants them or not.
   static constexpr std::size_t most_looked_at = 10'000;
+  /// Bytes that it reads for that, a batch once for each of its letters, but for those of one answer.
+  static constexpr std::uint64_t most_read = 64u << 20;
   /// Bytes of messages in a page, but for the first one.
   static constexpr std::uint64_t page_bytes = 1u << 20;
 
@@ -86,6 +88,7 @@ private:
   void end(page_round& round, const caf::error& failed);
   void find(const std::shared_ptr<settle_round>& round, std::size_t shard, places ids);
   void change(const std::shared_ptr<settle_round>& round, queue_id queue, places messages);
+  void make_sure(const std::shared_ptr<settle_round>& round, queue_id queue, places messages);
   void count(settle_round& round);
   void tell_queue(queue_id queue, queue_offset next);
   void sweep_on(const std::shared_ptr<sweep_round>& round);

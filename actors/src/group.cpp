@@ -2,8 +2,7 @@
 
 #include "join_check.hpp"
 #include "messaging.hpp"
-#include "reset_round.hpp"
-#include "status_round.hpp"
+#include "subscription_round.hpp"
 
 #include <caf/actor_system.hpp>
 

@@ -196,12 +196,13 @@ public:
     if (stop_.requested())
       return ctx_.fail(doing, {errc::shutting_down, "interrupted; what was " + verb() + " stays so",
                                "run it again for the rest"});
-    if (gone_ > 0 && !s_.ids.empty())
-      return ctx_.fail(doing,
-                       {errc::not_found,
-                        grouped(gone_) + " of the given messages " +
-                            (gone_ == 1 ? "is no dead letter" : "are no dead letters") + " of the group",
-                        "see: troupe dlq list " + s_.group});
+    // With --all, whoever purges has what he wants when a letter is gone.
+    if (gone_ > 0 && (redrive_ || !s_.ids.empty()))
+      return ctx_.fail(doing, {errc::not_found,
+                               grouped(gone_) + " of the messages " +
+                                   (gone_ == 1 ? "is no dead letter" : "are no dead letters") +
+                                   " of the group (any more)",
+                               "see: troupe dlq list " + s_.group});
     return done;
   }
 
@@ -232,7 +233,8 @@ private:
       failed_ = {r.code, "message " + troupe::to_string(r.id) + " could not be " + verb(), "try again"};
     if (!ctx_.out.json_lines)
       return;
-    json line{{"id", troupe::to_string(r.id)}, {"group", s_.group}, {verb(), r.code == errc::none}};
+    json line{
+        {"id", troupe::to_string(r.id)}, {"group", s_.group}, {verb(), r.code == errc::none && !s_.dry_run}};
     if (r.code != errc::none)
       line["error"] = to_string(r.code);
     if (s_.dry_run)

@@ -86,6 +86,11 @@ std::string expired_of(const group_info& group) {
          (group.options.on_expired == expired_action::drop ? "dropped" : "to the dead letters");
 }
 
+std::string dead_kept(const group_options& options) {
+  return options.dead_letter_retention == milliseconds{0} ? "for ever"
+                                                          : format_duration(options.dead_letter_retention);
+}
+
 int report(context& ctx, const std::string& verb, const group_info& group) {
   if (ctx.out.json_lines)
     ctx.out.line(to_json(group));
@@ -93,7 +98,8 @@ int report(context& ctx, const std::string& verb, const group_info& group) {
     ctx.out.text("group " + escape(group.name) + " " + verb + ": " + mode_of(group.options) + ", lease " +
                  format_duration(group.options.lease) + ", retries after " +
                  format_retry(group.options.retry) + ", attempts " + attempts_of(group.options) +
-                 ", at most " + unsettled_of(group.options) + " unsettled per member\n");
+                 ", dead letters kept " + dead_kept(group.options) + ", at most " +
+                 unsettled_of(group.options) + " unsettled per member\n");
   return done;
 }
 
@@ -179,9 +185,7 @@ void print(output& out, const group_info& group) {
               {"retries after", format_retry(group.options.retry)},
               {"attempts", attempts_of(group.options)},
               {"expired", expired_of(group)},
-              {"dead letters kept", group.options.dead_letter_retention == milliseconds{0}
-                                        ? "for ever"
-                                        : format_duration(group.options.dead_letter_retention)},
+              {"dead letters kept", dead_kept(group.options)},
               {"max unsettled", unsettled_of(group.options) + " per member"},
               {"share of lower priorities", share_of(group.options)},
               {"lag", grouped(lag_of(group)) + " messages, " + format_duration(lag_time_of(group))}});

@@ -2,6 +2,8 @@
 
 #include "text.hpp"
 
+#include "troupe/message.hpp"
+
 #include <algorithm>
 
 namespace troupe::cli {

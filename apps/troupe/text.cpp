@@ -79,16 +79,6 @@ constexpr std::array<signed char, 256> base64_values = [] {
 
 } // namespace
 
-bool is_utf8(std::string_view s) {
-  for (std::size_t at = 0; at < s.size();) {
-    auto c = decode(s, at);
-    if (c.size == 0)
-      return false;
-    at += c.size;
-  }
-  return true;
-}
-
 std::string escape(std::string_view s, std::size_t longest) {
   std::string out;
   std::size_t at = 0;

@@ -9,9 +9,6 @@
 /// Text for people and for programs: pure functions over bytes that may come from anywhere.
 namespace troupe::cli {
 
-/// True when the bytes are UTF-8 as RFC 3629 defines it (no overlong forms, no surrogates).
-bool is_utf8(std::string_view bytes);
-
 /// Bytes made safe for a terminal: control characters (C0, DEL, C1), characters that change the writing
 /// direction and bytes that are no UTF-8 become visible escapes (`\n`, `\t`, `\x1b`); everything else stays.
 /// A text of more than `longest` bytes is cut, and says so.

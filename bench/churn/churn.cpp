@@ -1,5 +1,7 @@
 // Does a store under retention stay small and fast? See README.md.
 
+#include "must.hpp"
+
 #include "troupe/client.hpp"
 #include "troupe/node.hpp"
 #include "troupe/producer.hpp"
@@ -25,17 +27,6 @@ using namespace troupe;
 constexpr std::uint32_t queues = 4;
 constexpr std::uint64_t reserve = 64u << 20;
 constexpr double smallest = 100, largest = 4u << 20;
-
-template <class T> T must(result<T> r) {
-  if (!r)
-    throw std::runtime_error(to_string(r.error()));
-  return std::move(*r);
-}
-
-void must(const error& e) {
-  if (e)
-    throw std::runtime_error(to_string(e));
-}
 
 class churn {
 public:

@@ -2,6 +2,8 @@
 
 #include "troupe/wire_dead.hpp"
 
+#include <caf/typed_event_based_actor.hpp>
+#include <caf/typed_response_promise.hpp>
 #include <gmock/gmock.h>
 
 /// The DEAD LETTER of a group, through its GROUP, with real STORE, READER and shard.
@@ -123,6 +125,50 @@ TEST_F(dead_letters_test, that_are_redriven_are_delivered_once_more_and_only_onc
   const auto n = join_as(ann_);
   credit(ann_, n, 100);
   EXPECT_THAT(received(ann_), IsEmpty());
+}
+
+/// Does what it is told by `real`, but its first answer never comes.
+store_actor forgetful_store(caf::actor_system& sys, const store_actor& real) {
+  return sys.spawn([real](store_actor::pointer self) -> store_actor::behavior_type {
+    auto lost = std::make_shared<std::optional<caf::typed_response_promise<applied>>>();
+    return {[self, real](append_request& r) { self->send(real, std::move(r)); },
+            [self, real](settle_request& r) { self->send(real, std::move(r)); },
+            [self, real, lost](propose_request& r) {
+              auto promise = self->make_response_promise<applied>();
+              const bool answers = lost->has_value();
+              if (!answers)
+                lost->emplace(promise);
+              self->request(real, 1min, std::move(r)).then([promise, answers](applied& a) mutable {
+                if (answers)
+                  promise.deliver(std::move(a));
+              });
+              return promise;
+            },
+            [](status_atom) { return store_status{}; }, [](drain_atom) { return true; }};
+  });
+}
+
+TEST_F(dead_letters_test, redriven_by_a_store_that_answers_too_late_are_delivered_all_the_same) {
+  start(1);
+  bury({"a", "b"});
+  const auto m = join_as(ann_);
+  credit(ann_, m, 100);
+  const auto real = ctx_->stores[0];
+  ctx_->stores[0] = world_.owned(forgetful_store(world_.system(), real));
+  const auto said = std::make_shared<std::optional<dead_settled>>();
+  world_.owned(caf::actor{world_.system().spawn(
+      [said, to = aut, id = ids().at(1)](caf::event_based_actor* self) -> caf::behavior {
+        self->request(to, 10min, settle_dead{"billing", {id}, true})
+            .then([said](dead_settled& answer) { *said = std::move(answer); }, [](const caf::error&) {});
+        return {[](int) {}};
+      })});
+  run();
+  EXPECT_THAT(received(ann_), IsEmpty()) << "the answer is lost: nobody tells the queue";
+  advance(31s);
+  EXPECT_EQ(received(ann_), "0@2=b");
+  ASSERT_TRUE(*said);
+  EXPECT_EQ((*said)->results.at(0).code, errc::timeout) << "what is not known is not claimed";
+  ctx_->stores[0] = real;
 }
 
 TEST_F(dead_letters_test, that_are_old_enough_go_but_not_by_a_clock_that_somebody_set) {

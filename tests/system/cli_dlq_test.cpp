@@ -56,6 +56,7 @@ TEST_F(cli_dlq, redrives_by_id_by_filter_and_all_and_says_what_became_of_each) {
   const auto dry = works_json({"dlq", "redrive", "back", "--all", "--dry-run"});
   EXPECT_EQ(dry.size(), 6u);
   EXPECT_EQ(dry[0]["dry_run"], true);
+  EXPECT_EQ(dry[0]["redriven"], false);
   EXPECT_EQ(listed("back").size(), 6u) << "a dry run does nothing";
 
   const auto by_id = works_json({"dlq", "redrive", "back", "--id", ids[4], "--id", ids[1]});

@@ -1,23 +1,12 @@
 #include "text.hpp"
 
+#include "troupe/message.hpp"
+
 #include <gtest/gtest.h>
 
 #include <random>
 
 namespace troupe::cli {
-
-TEST(text, utf8_is_recognised_and_what_only_resembles_it_is_not) {
-  EXPECT_TRUE(is_utf8(""));
-  EXPECT_TRUE(is_utf8("plain"));
-  EXPECT_TRUE(is_utf8("\xc3\xa4 \xe2\x82\xac \xf0\x9f\x99\x82"));
-  EXPECT_FALSE(is_utf8("\xff"));
-  EXPECT_FALSE(is_utf8("\xc0\xaf")) << "overlong";
-  EXPECT_FALSE(is_utf8("\xe0\x80\x80")) << "overlong";
-  EXPECT_FALSE(is_utf8("\xed\xa0\x80")) << "surrogate";
-  EXPECT_FALSE(is_utf8("\xf4\x90\x80\x80")) << "beyond Unicode";
-  EXPECT_FALSE(is_utf8("\xe2\x82")) << "cut";
-  EXPECT_FALSE(is_utf8("\x80")) << "a continuation alone";
-}
 
 TEST(text, control_characters_cannot_reach_a_terminal) {
   EXPECT_EQ(escape("a\nb\tc\rd"), "a\\nb\\tc\\rd");
