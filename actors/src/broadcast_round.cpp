@@ -46,6 +46,7 @@ void add(by_queue& all, subscription_status q) {
   sum.unsettled = std::max(sum.unsettled, q.unsettled);
   sum.expired = std::max(sum.expired, q.expired);
   sum.leased += q.leased;
+  sum.estimated = sum.estimated || q.estimated;
 }
 
 member_status describe(const broadcast_member& m, const group_status& s) {

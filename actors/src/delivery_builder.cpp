@@ -78,7 +78,6 @@ error delivery_builder::add(const stored_batch& b) {
   if (taken == 0)
     return {};
   messages_ += taken;
-  packed_ += frame_size::of(b.header, taken);
   bytes_ += std::uint64_t{b.header.size} * taken / b.header.count;
   add_segments(b);
   return {};
@@ -103,6 +102,11 @@ void delivery_builder::add_segments(const stored_batch& b) {
                        .from = position(run->first),
                        .to = position(run->next),
                        .data = b.data};
+    // Each may carry all of a small batch.
+    std::uint32_t count = 0;
+    for (auto r = run; r != end; ++r)
+      count += position(r->next) - position(r->first);
+    packed_ += frame_size::of(b.header, count);
     if (end - run > 1)
       for (auto r = run; r != end; ++r)
         for (auto p = position(r->first); p < position(r->next); ++p)

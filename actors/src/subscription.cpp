@@ -463,6 +463,7 @@ caf::result<subscription_status> subscription_shell::status() const {
     s.unsettled += extent->next.value - s.next.value;
     s.next = extent->next;
   }
+  s.estimated = !filter_->everything() && core_->cursor() < s.next;
   if (auto dead = data_->dead_count(cfg_.queue, cfg_.group_number))
     s.dead = *dead;
   if (auto expired = data_->expired_count(cfg_.queue, cfg_.group_number))

@@ -15,7 +15,11 @@ namespace {
 
 using clock = std::chrono::steady_clock;
 
+/// Messages that differ, sent in turn; of an ordered group as many order keys.
+constexpr std::uint64_t kinds = 1000;
+
 struct consume_settings : bench_settings {
+  std::optional<group_mode> mode;
   std::uint8_t priorities = 1;
   std::uint32_t consumers = 1;
   std::uint32_t groups = 1;
@@ -23,6 +27,10 @@ struct consume_settings : bench_settings {
   std::string filter = "*";
   /// How many of the messages the filter wants.
   std::uint64_t wanted = 0;
+
+  bool broadcast() const { return mode == group_mode::broadcast; }
+  /// How often each message is delivered.
+  std::uint64_t copies() const { return groups * (broadcast() ? consumers : 1u); }
 };
 
 /// Message number i. With a filter each has a number from 0 to 99 to ask for.
@@ -32,6 +40,8 @@ message bench_message(const consume_settings& s, std::uint64_t i, timestamp born
   m.tag = "bench";
   m.born = born;
   m.priority = static_cast<std::uint8_t>(i % s.priorities);
+  if (s.mode == group_mode::ordered)
+    m.order_key = std::to_string(i % kinds);
   if (s.filter != "*")
     m.properties.emplace_back("n", std::to_string(i % 100));
   return m;
@@ -87,7 +97,7 @@ result<std::string> fill(bench_node& node, const consume_settings& s, timestamp 
   if (!to)
     return to.error();
   std::vector<message> messages;
-  for (std::uint64_t i = 0; i < 100; ++i)
+  for (std::uint64_t i = 0; i < kinds; ++i)
     messages.push_back(bench_message(s, i, born));
   for (std::uint64_t i = 0; i < s.messages_or_default() && !node.stop().requested(); ++i)
     to->send_async(messages[i % messages.size()], [&](const result<receipt>& r) {
@@ -106,7 +116,8 @@ result<std::string> fill(bench_node& node, const consume_settings& s, timestamp 
   return *topic;
 }
 
-/// A group's members count together; the one that gets the last message ends it.
+/// A group's members count together, but each for itself when it gets everything; the one that gets the last
+/// message ends it.
 struct progress {
   std::atomic<std::uint64_t> acked{0};
 };
@@ -136,7 +147,7 @@ result<std::vector<pull_consumer>> join(bench_node& node, const consume_settings
                                         const std::string& topic) {
   std::vector<pull_consumer> members;
   for (std::uint32_t g = 0; g < s.groups; ++g) {
-    group_options options;
+    auto options = default_options(s.mode.value_or(group_mode::shared));
     options.max_unsettled = s.window;
     auto name = node.new_group();
     if (auto made = node.connection().create_group(name, options); !made)
@@ -147,6 +158,8 @@ result<std::vector<pull_consumer>> join(bench_node& node, const consume_settings
       joining.topics.push_back({topic, s.filter});
       joining.max_messages = s.window;
       joining.max_bytes = 32u << 20;
+      if (s.broadcast())
+        joining.member = "member-" + std::to_string(i);
       auto member = pull_consumer::open(node.connection(), std::move(joining));
       if (!member)
         return member.error();
@@ -161,13 +174,14 @@ result<bench_figures> consume_once(bench_node& node, const consume_settings& s, 
   auto members = join(node, s, topic);
   if (!members)
     return members.error();
-  std::vector<progress> groups(s.groups);
+  std::vector<progress> done(s.copies());
+  const std::size_t together = s.broadcast() ? 1 : s.consumers;
   std::vector<error> failures(members->size());
   std::atomic<bool> failed{false};
   std::vector<std::thread> threads;
   for (std::size_t i = 0; i < members->size(); ++i)
     threads.emplace_back([&, i] {
-      failures[i] = consume_share((*members)[i], groups[i / s.consumers], s.wanted, failed, node.stop());
+      failures[i] = consume_share((*members)[i], done[i / together], s.wanted, failed, node.stop());
       if (failures[i])
         failed = true;
     });
@@ -175,12 +189,12 @@ result<bench_figures> consume_once(bench_node& node, const consume_settings& s, 
     thread.join();
   bench_figures f;
   f.seconds = std::chrono::duration<double>(clock::now() - begin).count();
-  f.messages = s.messages_or_default() * s.groups;
+  f.messages = s.messages_or_default() * s.copies();
   f.more["node_rss"] = node.memory();
   if (s.priorities > 1)
     f.more["priorities"] = s.priorities;
   if (s.filter != "*")
-    f.more["delivered"] = s.wanted * s.groups;
+    f.more["delivered"] = s.wanted * s.copies();
   for (const auto& failed : failures)
     if (failed)
       return failed;
@@ -239,10 +253,13 @@ void add_bench_consume(CLI::App& bench, context& ctx) {
           "Which messages: '*', tags, or SQL92; each has the tag 'bench' and a property n from 0 to 99, so "
           "that 'n = 7' wants 1 %. Rates count what was looked at")
       ->capture_default_str();
-  add_later_except(*verb, "--mode", {"shared"}, "measuring another mode is");
+  add_mode(
+      *verb, s->mode,
+      "Of the groups: shared (default), ordered (1,000 order keys, in turn), broadcast (each member gets "
+      "everything)");
   examples(*verb, {"troupe bench consume", "troupe bench consume --size 1024 --messages 500000",
                    "troupe bench consume --filter 'n = 7'", "troupe bench consume --groups 8",
-                   "troupe bench consume --priorities 4"});
+                   "troupe bench consume --priorities 4", "troupe bench consume --mode ordered"});
 }
 
 } // namespace troupe::cli

@@ -91,6 +91,9 @@ std::string dead_kept(const group_options& options) {
                                                           : format_duration(options.dead_letter_retention);
 }
 
+/// "~" before what is an upper bound.
+std::string lag_text(std::uint64_t lag, bool estimated) { return (estimated ? "~" : "") + grouped(lag); }
+
 int report(context& ctx, const std::string& verb, const group_info& group) {
   if (ctx.out.json_lines)
     ctx.out.line(to_json(group));
@@ -169,7 +172,7 @@ int list(context& ctx, const nothing&) {
         ctx.out.line(to_json(*group));
       else
         rows.row({group->name, std::string(to_string(group->options.mode)),
-                  std::to_string(group->members.size()), grouped(lag_of(*group)),
+                  std::to_string(group->members.size()), lag_text(lag_of(*group), lag_estimated(*group)),
                   format_duration(lag_time_of(*group)), topics});
     }
     ctx.out.text(rows.empty() ? "no groups yet; the first `troupe receive TOPIC --group NAME` makes one\n"
@@ -188,7 +191,9 @@ void print(output& out, const group_info& group) {
               {"dead letters kept", dead_kept(group.options)},
               {"max unsettled", unsettled_of(group.options) + " per member"},
               {"share of lower priorities", share_of(group.options)},
-              {"lag", grouped(lag_of(group)) + " messages, " + format_duration(lag_time_of(group))}});
+              {"lag", lag_text(lag_of(group), lag_estimated(group)) + " messages, " +
+                          format_duration(lag_time_of(group)) +
+                          (lag_estimated(group) ? " (~: the filter has not seen all of them)" : "")}});
   table topics({"TOPIC", "FILTER"});
   for (const auto& t : group.topics)
     topics.row({t.topic, t.filter});
@@ -215,7 +220,7 @@ void print(output& out, const group_info& group) {
                                  std::to_string(q.queue),
                                  std::to_string(q.floor.value),
                                  std::to_string(q.next.value),
-                                 grouped(lag_of(q)),
+                                 lag_text(lag_of(q), q.lag_estimated),
                                  format_duration(q.lag_time),
                                  grouped(q.leased),
                                  grouped(q.retrying),

@@ -11,10 +11,17 @@ namespace troupe::cli {
 namespace {
 
 json queue_of(const subscription_info& q, bool lanes) {
-  json object{{"topic", q.topic},     {"queue", q.queue},       {"floor", q.floor.value},
-              {"next", q.next.value}, {"lag", lag_of(q)},       {"lag_ms", q.lag_time.count()},
-              {"leased", q.leased},   {"retrying", q.retrying}, {"dead", q.dead},
-              {"expired", q.expired}};
+  json object{{"topic", q.topic},
+              {"queue", q.queue},
+              {"floor", q.floor.value},
+              {"next", q.next.value},
+              {"lag", lag_of(q)},
+              {"lag_ms", q.lag_time.count()},
+              {"leased", q.leased},
+              {"retrying", q.retrying},
+              {"dead", q.dead},
+              {"expired", q.expired},
+              {"lag_estimated", q.lag_estimated}};
   if (lanes)
     object["priority"] = q.priority;
   return object;
@@ -118,6 +125,7 @@ json to_json(const group_info& group) {
   object["low_share"] = group.options.low_share;
   object["paused"] = group.paused;
   object["lag"] = lag_of(group);
+  object["lag_estimated"] = lag_estimated(group);
   object["lag_ms"] = lag_time_of(group).count();
   auto queues = json::array();
   const auto lanes = topics_with_priorities(group);
@@ -226,6 +234,10 @@ std::uint64_t lag_of(const group_info& group) {
   for (const auto& q : group.queues)
     sum += lag_of(q);
   return sum;
+}
+
+bool lag_estimated(const group_info& group) {
+  return std::ranges::any_of(group.queues, &subscription_info::lag_estimated);
 }
 
 milliseconds lag_time_of(const group_info& group) {

@@ -31,6 +31,8 @@ std::uint64_t messages_of(const topic_info& topic);
 std::uint64_t bytes_of(const topic_info& topic);
 std::uint64_t lag_of(const subscription_info& queue);
 std::uint64_t lag_of(const group_info& group);
+/// A filter has not seen all of it.
+bool lag_estimated(const group_info& group);
 /// The largest of all queues.
 milliseconds lag_time_of(const group_info& group);
 

@@ -34,7 +34,7 @@ group_info to_info(group_status&& s) {
   for (auto& q : s.queues)
     info.queues.push_back({std::move(q.topic), q.number, q.floor, q.next,
                            milliseconds{static_cast<milliseconds::rep>(q.lag_ms)}, q.leased, q.retrying,
-                           q.unsettled, q.dead, q.expired, q.priority});
+                           q.unsettled, q.dead, q.expired, q.priority, q.estimated});
   return info;
 }
 

@@ -17,8 +17,14 @@ std::vector<leased_message> inbox::take(std::size_t most, milliseconds wait) {
   // Until something is there that is not late.
   while (out.empty() && most > 0 &&
          changed_.wait_until(lock, end, [this] { return buffered_ > 0 || !taking_ || ended_; }) && taking_ &&
-         !ended_)
+         !ended_) {
     hand_out(most, out);
+    if (!out.empty())
+      break;
+    wake(lock); // all that was there is late: it goes back
+    if (!lock.owns_lock())
+      lock.lock();
+  }
   wake(lock);
   return out;
 }

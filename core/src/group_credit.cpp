@@ -79,7 +79,7 @@ void group_credit::used(queue_id queue, std::uint32_t messages, std::uint32_t by
   if (!l.grant || l.grant->queue != queue)
     return;
   const auto grant = *std::exchange(l.grant, {});
-  count_share(l, q.priority, messages, has_member(grant.member) && available > 0);
+  count_share(l, q.priority, messages, has_member(grant.member) && available > 0 && !l.refused);
   give_back(grant, q, messages, bytes);
   q.available = available;
   line_up(q.line, l);
@@ -103,11 +103,13 @@ void group_credit::too_large(queue_id queue, std::uint64_t bytes) {
   const auto q = lanes_.find(queue);
   if (q == lanes_.end())
     return;
-  const auto& grant = lines_.at(q->second.line).grant;
-  if (!grant || grant->queue != queue)
+  auto& l = lines_.at(q->second.line);
+  if (!l.grant || l.grant->queue != queue)
     return;
-  if (auto m = members_.find(grant->member); m != members_.end())
+  if (auto m = members_.find(l.grant->member); m != members_.end()) {
     m->second.needs = bytes;
+    l.refused = true;
+  }
 }
 
 void group_credit::bar(queue_id queue, std::uint64_t member) {
@@ -257,12 +259,15 @@ credit_grant group_credit::grant_to(const turn& t, line& l) {
   };
   const auto id = *t.member;
   auto& m = members_.at(id);
-  credit_grant grant{id, t.queue, 0, 0, 0, !m.busy()};
+  credit_grant grant{id, t.queue, 0, 0, 0, !m.busy() && m.needs > 0};
   grant.messages = static_cast<std::uint32_t>(std::min(
       {room(m), share(lanes_.at(t.queue).available), t.most, static_cast<std::uint64_t>(limits_.messages)}));
   grant.bytes = static_cast<std::uint32_t>(std::clamp<std::int64_t>(m.bytes, 1, limits_.bytes));
-  grant.most_bytes =
-      std::min(m.free_bytes(), std::max(std::uint64_t{grant.bytes} + limits_.overshoot, m.needs));
+  grant.most_bytes = m.free_bytes();
+  // What may be of any size has all the room there is, so that nothing comes beside it.
+  if (!grant.any_size)
+    grant.most_bytes =
+        std::min(grant.most_bytes, std::max(std::uint64_t{grant.bytes} + limits_.overshoot, m.needs));
   grant.bytes = static_cast<std::uint32_t>(std::min<std::uint64_t>(grant.bytes, grant.most_bytes));
   hungry_.erase(t.member);
   waiting_.pop_front();
@@ -319,7 +324,10 @@ void group_credit::line_up(queue_id id, line& l) {
   if (l.queued || l.grant || !waits(l))
     return;
   l.queued = true;
-  waiting_.push_back(id);
+  if (std::exchange(l.refused, false))
+    waiting_.push_front(id);
+  else
+    waiting_.push_back(id);
 }
 
 /// What was not used of it is the member's again.

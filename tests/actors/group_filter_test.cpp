@@ -102,5 +102,20 @@ TEST_P(group_filter, what_it_passes_over_costs_no_credit_and_is_durable_without_
   EXPECT_EQ(status().queues[0].unsettled, 0u);
 }
 
+TEST_P(group_filter, makes_the_lag_an_estimate_until_it_has_seen_everything) {
+  start(1, "n = 1");
+  EXPECT_FALSE(status().queues[0].estimated);
+  std::vector<message> all(10, message{.body = "x", .properties = {{"n", "0"}}});
+  all[3].properties = {{"n", "1"}};
+  publish_messages(0, all);
+  EXPECT_TRUE(status().queues[0].estimated);
+  EXPECT_EQ(status().queues[0].unsettled, 10u);
+  const auto m = join_as(ann);
+  credit(ann, m, 10);
+  EXPECT_EQ(received(ann), "0@3=x");
+  EXPECT_FALSE(status().queues[0].estimated) << "what is left is wanted";
+  EXPECT_EQ(status().queues[0].unsettled, 1u);
+}
+
 } // namespace
 } // namespace troupe::test

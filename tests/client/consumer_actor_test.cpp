@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <future>
+#include <thread>
 
 namespace troupe {
 namespace {
@@ -278,6 +279,22 @@ TEST_F(ConsumerActor, BeginsNothingThatWasSentToItWhileItWasStoppedForLongerThan
   deliver(0, 2, 1);
   EXPECT_TRUE(take(10).empty());
   EXPECT_EQ(box->statistics().late, 2u);
+}
+
+TEST_F(ConsumerActor, GivesBackWhatIsLateWhileTheProgramWaitsForSomethingElse) {
+  open();
+  deliver(0, 4, 1);
+  stand_still(60s);
+  std::promise<void> woken;
+  box->wake_with([&, first = true](inbox::urgency) mutable {
+    if (std::exchange(first, false))
+      woken.set_value();
+  });
+  std::thread program{[this] { EXPECT_TRUE(box->take(10, 10min).empty()); }};
+  EXPECT_EQ(woken.get_future().wait_for(30s), std::future_status::ready);
+  box->stop_taking();
+  program.join();
+  EXPECT_EQ(box->statistics().late, 4u);
 }
 
 TEST_F(ConsumerActor, AStopThatIsShorterThanALeaseIsNoReasonToGiveAnythingBack) {

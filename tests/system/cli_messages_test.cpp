@@ -270,6 +270,15 @@ TEST_F(cli_messages, the_benchmark_of_a_filter_counts_what_was_looked_at_and_wha
   EXPECT_EQ(run["delivered"], 21);
 }
 
+TEST_F(cli_messages, the_benchmark_of_consuming_knows_all_modes) {
+  const auto ordered = works_json({"bench", "consume", "--mode", "ordered", "--messages", "2000"}).back();
+  EXPECT_EQ(ordered["messages"], 2000);
+  const auto each =
+      works_json({"bench", "consume", "--mode", "broadcast", "--consumers", "2", "--messages", "1000"})
+          .back();
+  EXPECT_EQ(each["messages"], 2000) << "each member gets everything";
+}
+
 TEST_F(cli_messages, a_group_starts_where_it_is_told) {
   new_topic("start", {"--queues", "1"});
   works({"send", "start", "old"});

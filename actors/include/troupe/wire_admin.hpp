@@ -117,6 +117,8 @@ struct subscription_status {
   /// Messages that were passed over because their time to live was over.
   std::uint64_t expired = 0;
   std::uint8_t priority = 0;
+  /// A filter has not seen all of `unsettled` yet, and may pass over some.
+  bool estimated = false;
 };
 struct member_status {
   std::string name;
@@ -250,7 +252,7 @@ template <class Inspector> auto inspect(Inspector& f, topic_status& x) {
 }
 template <class Inspector> auto inspect(Inspector& f, subscription_status& x) {
   return f(caf::meta::type_name("subscription_status"), x.topic, x.number, x.floor, x.next, x.lag_ms,
-           x.leased, x.retrying, x.unsettled, x.dead, x.expired, x.priority);
+           x.leased, x.retrying, x.unsettled, x.dead, x.expired, x.priority, x.estimated);
 }
 template <class Inspector> auto inspect(Inspector& f, member_status& x) {
   return f(caf::meta::type_name("member_status"), x.name, x.node, x.since, x.lag);

@@ -45,6 +45,9 @@ struct subscription_info {
   std::uint64_t expired = 0;
   /// As of queue_info.
   std::uint8_t priority = 0;
+  /// `unsettled` is an upper bound: the group's filter has not seen all of these messages yet, and what it
+  /// does not want counts until then. Else it is exact.
+  bool lag_estimated = false;
 };
 struct member_info {
   std::string name;

@@ -29,7 +29,7 @@ struct credit_grant {
   std::uint32_t messages = 0;
   std::uint32_t bytes = 0;
   /// The delivery must not be larger than this, unless it is one message and `any_size`: the member holds
-  /// nothing.
+  /// nothing and is granted nothing else, and something was too large for it before.
   std::uint64_t most_bytes = 0;
   bool any_size = false;
   bool operator==(const credit_grant&) const = default;
@@ -76,7 +76,7 @@ public:
   /// any_size say) and has about `available` messages left.
   void used(queue_id queue, std::uint32_t messages, std::uint32_t bytes, std::uint64_t available);
   /// Before used() with no messages: the next delivery has so many bytes, above most_bytes. The member gets
-  /// nothing until it has room for that, or holds nothing.
+  /// nothing until it has room for that, or holds nothing, and then of this queue's line first.
   void too_large(queue_id queue, std::uint64_t bytes);
   /// The member gets nothing more of the queue until something of it is released by the member.
   void bar(queue_id queue, std::uint64_t member);
@@ -128,6 +128,8 @@ private:
     /// Highest priority first.
     std::vector<queue_id> lanes;
     bool queued = false;
+    /// Its last delivery was too large: others must not take the room that it waits for.
+    bool refused = false;
     /// Its outstanding grant; no member: none.
     std::optional<credit_grant> grant;
     /// A lower lane waited when it was made; it is made of what the lower lanes have earned.
