@@ -63,6 +63,9 @@ void commit_plan::add(entry_body body, std::uint64_t key) { others_.push_back({s
 commit_call commit_plan::take(timestamp now) {
   commit_call call;
   budget used;
+  // What is larger than a commit may be goes alone, and first: there would always be settles before it.
+  if (!others_.empty() && encoded_size(others_.front().body) > limits_.bytes)
+    take_others(call, used);
   take_settles(call, used);
   take_others(call, used);
   take_appends(call, used);

@@ -243,6 +243,7 @@ void consumer_state::renew_leases(std::uint64_t membership) {
   if (!r.leases.empty())
     self->send(group_, std::move(r));
   tell_late();
+  tell_broker(); // what was late is credit again
   arm_renewal();
 }
 

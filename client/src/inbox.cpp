@@ -91,10 +91,10 @@ std::size_t inbox::hand_out(lane& from, std::size_t most, std::vector<leased_mes
     else
       out.push_back({front, i});
   from.position += n;
-  credit_messages_ += static_cast<std::uint32_t>(n);
+  (late ? late_messages_ : credit_messages_) += static_cast<std::uint32_t>(n);
   if (from.position < front->messages.size())
     return n;
-  credit_bytes_ += front->bytes;
+  (late ? late_bytes_ : credit_bytes_) += front->bytes;
   if (limits_.renew_taken)
     taken_.push_back(front);
   from.deliveries.pop_front();
@@ -286,6 +286,7 @@ void inbox::joined(const membership_terms& terms) {
     drop_all();
     credit_messages_ = limits_.messages;
     credit_bytes_ = limits_.bytes;
+    late_messages_ = late_bytes_ = 0;
     terms_ = terms;
     terms_.max_unsettled = std::max(terms.max_unsettled, 1u);
     beat_ = beat_before_ = now_();
@@ -373,6 +374,8 @@ std::vector<held_lease> inbox::held() {
   std::vector<held_lease> out;
   const auto now = now_();
   beat_before_ = std::exchange(beat_, now);
+  credit_messages_ += std::exchange(late_messages_, 0);
+  credit_bytes_ += std::exchange(late_bytes_, 0);
   for (const auto& [priority, lane] : waiting_)
     for (const auto& d : lane.deliveries)
       if (prolong(*d, now))

@@ -193,6 +193,10 @@ private:
   settle_runs settles_;
   std::uint32_t credit_messages_ = 0;
   std::uint32_t credit_bytes_ = 0;
+  /// Credit of what came too late. It waits for the next held(): after a stop all that comes is late until
+  /// then, and would come again at once.
+  std::uint32_t late_messages_ = 0;
+  std::uint32_t late_bytes_ = 0;
   membership_terms terms_;
   /// When held() was called last, and before that.
   milliseconds beat_{0};

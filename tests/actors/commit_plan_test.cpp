@@ -114,6 +114,16 @@ TEST(commit_plan, takes_one_batch_however_large) {
   EXPECT_EQ(trace(aut.take(now)), "q1[2]");
 }
 
+TEST(commit_plan, an_entry_larger_than_a_commit_may_be_is_not_kept_out_by_settles) {
+  commit_plan aut{{.bytes = 1000}};
+  aut.add(entry_body{purge_entry{group_id{1}, queue_id{1}, std::vector<message_place>(200)}}, 77);
+  aut.add(entry_body{}, 78);
+  aut.add(settle_of(3));
+  EXPECT_EQ(trace(aut.take(now)), "o77");
+  EXPECT_EQ(trace(aut.take(now)), "s[3] o78");
+  EXPECT_TRUE(aut.empty());
+}
+
 TEST(commit_plan, takes_at_most_20_000_rows_but_lets_batches_join_records_that_are_there) {
   commit_plan aut;
   for (std::uint32_t q = 1; q <= 20'001; ++q)
