@@ -9,6 +9,8 @@ namespace {
 /// A pause that a broker asks for is at least this long, so that a broker that says 0 is not flooded.
 constexpr milliseconds shortest_pause{5};
 constexpr milliseconds after_nonsense{200};
+/// The part of a batch's time that is left for the last answer.
+constexpr int part_for_answer = 8;
 
 error as_error(const batch_answer& a) { return {a.code, a.reason, a.hint, a.retry_after}; }
 
@@ -65,7 +67,7 @@ void producer_window::add(queue_id queue, batch_ticket batch, milliseconds deadl
     effects_.push_back(failed{batch, q.closed});
     return;
   }
-  q.waiting.push_back({batch, deadline});
+  q.waiting.push_back({batch, deadline, deadline - (deadline - now) / part_for_answer});
   wake_at(deadline);
   pump(q, now);
 }
@@ -161,6 +163,8 @@ void producer_window::pump(lane& q, milliseconds now) {
     return; // a resend begins when everything sent before is answered, so that a slow broker isn't flooded
   if (q.hopeless)
     leave_epoch(q);
+  if (q.refusal)
+    give_up_late(q, now);
   while (q.cursor < q.in_flight.size())
     send_at(q, q.cursor++);
   while (!q.waiting.empty() && q.in_flight.size() < most_) {
@@ -287,7 +291,7 @@ void producer_window::begin_epoch(lane& q) {
   for (auto e = q.in_flight.rbegin(); e != q.in_flight.rend(); ++e) {
     forget_expected(q, *e);
     if (e->batch.value != 0 && !e->decided)
-      q.waiting.push_front({e->batch, e->deadline, 0, e->sent});
+      q.waiting.push_front({e->batch, e->deadline, e->last_call, 0, e->sent});
   }
   q.in_flight.clear();
   q.cursor = 0;
@@ -297,6 +301,18 @@ void producer_window::begin_epoch(lane& q) {
 }
 
 void producer_window::rewind(lane& q, std::size_t at) { q.cursor = std::min(q.cursor, at); }
+
+/// Were these sent again, their time would end with an answer under way, and nobody could say what became of
+/// them.
+void producer_window::give_up_late(lane& q, milliseconds now) {
+  for (auto i = q.cursor; i < q.in_flight.size(); ++i)
+    if (auto& e = q.in_flight[i]; e.batch.value != 0 && !e.decided && e.last_call <= now)
+      fail(e, late(e.doubtful, q.refusal));
+  while (!q.waiting.empty() && q.waiting.front().last_call <= now) {
+    fail(q.waiting.front(), late(false, q.refusal));
+    q.waiting.pop_front();
+  }
+}
 
 void producer_window::expire(lane& q, milliseconds now) {
   for (std::size_t i = 0; i < q.in_flight.size(); ++i) {

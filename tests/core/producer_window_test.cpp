@@ -239,6 +239,34 @@ TEST_F(ProducerWindow, FailsLateMessagesWithTheReasonOfTheLastRefusal) {
             "failed#1(no_space) failed#2(timeout) failed#3(timeout) failed#4(timeout) failed#5(no_space)");
 }
 
+TEST_F(ProducerWindow, DoesNotAskARefusingQueueAgainWhenTheAnswerCouldComeTooLate) {
+  add(1, 1, q1, now + milliseconds{310});
+  add(2, 2);
+  trace(w);
+  const auto refuse = [&] {
+    answer(says(1, errc::no_space));
+    answer(says(2, errc::gap, 1));
+    add(3, 3, q1, now + milliseconds{10}); // comes when little of the others' time is left
+    now += milliseconds{100};
+    w.tick(now);
+  };
+  refuse();
+  EXPECT_EQ(trace(w), "failed#3(no_space) 1:1=#1again 1:2=#2again");
+  refuse();
+  EXPECT_EQ(trace(w), "failed#3(no_space) 1:1=#1again 1:2=#2again")
+      << "110 ms are more than an eighth of 310";
+  refuse();
+  EXPECT_EQ(trace(w), "failed#3(no_space) failed#1(no_space) 1:1=#0again 1:2=#2again");
+}
+
+TEST_F(ProducerWindow, AsksAQueueThatRefusesNothingUpToTheDeadline) {
+  w.disconnected();
+  add(1, 1, q1, now + milliseconds{240});
+  now += milliseconds{239};
+  w.connected({q1, q2}, now);
+  EXPECT_EQ(trace(w), "1:1=#1");
+}
+
 TEST_F(ProducerWindow, StartsANewEpochWhenTheBrokerRefusesTheEmptyBatch) {
   add(1, 2);
   add(3, 3);

@@ -79,7 +79,9 @@ public:
   /// The line is down: answers that have not come yet never will.
   void disconnected();
   /// Takes a batch. Fails it with not_found when the queue is unknown. It waits while `most` are in flight,
-  /// while the queue asked for a pause, or while the line is down. It fails at `deadline`.
+  /// while the queue asked for a pause, or while the line is down. It fails at `deadline`; where the queue
+  /// refused what came before, already when 7/8 of its time are over, because a later answer could come too
+  /// late to say whether it is stored.
   void add(queue_id queue, batch_ticket batch, milliseconds deadline, milliseconds now);
   /// An answer. One that matches nothing in flight is ignored.
   void answer(const batch_answer& a, milliseconds now);
@@ -106,6 +108,7 @@ private:
   struct entry {
     batch_ticket batch; // 0: an empty one stands in
     milliseconds deadline{0};
+    milliseconds last_call{0};  // from then on a queue that refuses is not asked any more
     std::uint32_t expected = 0; // answers that this connection owes us
     bool sent = false;
     bool doubtful = false; // was sent, and lost its answer with the connection: it may be stored
@@ -138,6 +141,7 @@ private:
   void begin_epoch(lane& q);
   void leave_epoch(lane& q);
   void rewind(lane& q, std::size_t at);
+  void give_up_late(lane& q, milliseconds now);
   void expire(lane& q, milliseconds now);
   void close(lane& q, const error& why);
   void fail(entry& e, const error& why);
