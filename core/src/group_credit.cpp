@@ -89,7 +89,9 @@ void group_credit::used(queue_id queue, std::uint32_t messages, std::uint32_t by
 /// everything later.
 void group_credit::count_share(line& l, std::uint8_t priority, std::uint32_t messages, bool may_pass) const {
   const std::uint64_t whole = low_share_ > 0 ? low_share_ - 1 : 0;
-  if (l.pays)
+  if (l.pays && messages == 0 && may_pass)
+    l.earned = 0; // it could not use it, and must not be asked again before the highest
+  else if (l.pays)
     l.earned -= std::min(l.earned, messages * whole);
   else if (l.earns && low_share_ > 0)
     l.earned = std::min(l.earned + messages, limits_.messages * whole);

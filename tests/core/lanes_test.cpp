@@ -158,6 +158,23 @@ TEST(lanes, nothing_is_earned_while_nothing_lower_waits_and_what_nobody_wants_is
   EXPECT_EQ(aut.serve(100), "1:90 0:10 ") << "the nine that it could not use are gone";
 }
 
+TEST(lanes, a_lower_one_that_gives_nothing_of_what_it_earned_leaves_the_highest_its_turn) {
+  line_of_lanes aut{3, 10};
+  for (std::size_t p = 0; p < 3; ++p)
+    aut.publish(p, 20'000);
+  // A filter wants nothing of the lower ones, as far as they were looked at.
+  std::uint64_t empty = 0;
+  for (int i = 0; i < 200; ++i) {
+    const auto g = aut.credit.next();
+    ASSERT_TRUE(g);
+    const bool high = aut.priority(g->queue) == 2;
+    empty = high ? 0 : empty + 1;
+    ASSERT_LE(empty, 1u) << "grant " << i;
+    aut.credit.used(g->queue, high ? g->messages : 0, 0, 20'000);
+    aut.credit.released(g->queue, 1, high ? g->messages : 0);
+  }
+}
+
 TEST(lanes, debts_to_lanes_that_cannot_be_paid_are_bounded) {
   line_of_lanes aut{2, 10};
   aut.publish(0, 50'000);
@@ -249,7 +266,7 @@ public:
   explicit random_lines(std::uint64_t seed)
       : rng_{seed}, lanes_(static_cast<std::uint8_t>(2 + pick(9))),
         share_(static_cast<std::uint16_t>(pick(3) == 0 ? 0 : 2 + pick(20))), waiting_(lines * lanes_),
-        out_(lines), was_low_(lines), earned_(lines) {
+        out_(lines), was_low_(lines), earned_(lines), passing_(lines), passed_over_(lines) {
     aut_.set_low_share(share_);
     for (std::size_t i = 0; i < waiting_.size(); ++i)
       aut_.place(id(i), id(i - i % lanes_), static_cast<std::uint8_t>(i % lanes_));
@@ -282,6 +299,7 @@ public:
 
   /// Serves all that waits.
   void drain() {
+    draining_ = true;
     if (held_.empty())
       join();
     for (int round = 0; round < 10'000; ++round) {
@@ -319,7 +337,9 @@ private:
     const auto g = *std::exchange(out_[line], {});
     const auto lane = g.queue.value - 1;
     const auto held = held_.find(g.member);
-    const auto n = held == held_.end() ? 0 : std::min<std::uint64_t>(g.messages, waiting_[lane]);
+    // At times a filter wants nothing of what it looked at, and looks on with its next grant.
+    const bool unwanted = !draining_ && held != held_.end() && pick(5) == 0;
+    const auto n = held == held_.end() || unwanted ? 0 : std::min<std::uint64_t>(g.messages, waiting_[lane]);
     waiting_[lane] -= n;
     if (n > 0)
       held->second[g.queue.value] += n;
@@ -329,6 +349,10 @@ private:
     else if (was_low_[line] == kind::high)
       earned_[line] += static_cast<std::int64_t>(n);
     EXPECT_GE(earned_[line], 0) << "lower ones got more than their share";
+    if (n > 0)
+      passing_[line] = false;
+    else if (unwanted && waiting_[lane] > 0 && was_low_[line] != kind::low)
+      passing_[line] = true;
     aut_.used(g.queue, static_cast<std::uint32_t>(n), 0, waiting_[lane]);
   }
   void take_grants() {
@@ -344,11 +368,18 @@ private:
       };
       const bool higher = waits(lane + 1, (line + 1) * lanes_);
       const bool lower = waits(line * lanes_, lane);
-      ASSERT_FALSE(higher && share_ == 0) << "strict";
-      was_low_[line] = higher ? kind::low : lower ? kind::high : kind::alone;
+      // The highest one that waits, once more, when all below it had their chance.
+      passing_[line] = passing_[line] && higher;
+      ASSERT_FALSE(higher && share_ == 0 && !passing_[line]) << "strict";
+      passed_over_[line] = higher ? passed_over_[line] + 1 : 0;
+      ASSERT_LE(passed_over_[line], starving) << "the highest waits for ever";
+      was_low_[line] = higher && !passing_[line] ? kind::low : lower ? kind::high : kind::alone;
     }
   }
 
+  /// Lanes that are passed over may each be asked in vain, and the lower ones are then paid what they earned:
+  /// at most one grant of 50 messages, in pieces of one at least.
+  static constexpr std::uint64_t starving = 10 + 50 + 10;
   enum class kind { alone, high, low };
   std::mt19937_64 rng_;
   std::uint8_t lanes_;
@@ -361,6 +392,10 @@ private:
   std::vector<std::optional<credit_grant>> out_;
   std::vector<kind> was_low_;
   std::vector<std::int64_t> earned_;
+  /// By line: its last grant gave nothing, so the lower ones go first; grants since the highest had one.
+  std::vector<bool> passing_;
+  std::vector<std::uint64_t> passed_over_;
+  bool draining_ = false;
 };
 
 TEST(lanes, whatever_happens_nobody_gets_more_than_its_share_and_everything_is_served) {
