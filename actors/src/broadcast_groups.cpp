@@ -10,11 +10,10 @@ namespace troupe {
 broadcast_groups::broadcast_groups(catalog_self::pointer self, context_ptr ctx, const catalog& definitions,
                                    catalog_children& children, change_function change)
     : self_(self), ctx_(std::move(ctx)), definitions_(definitions), children_(children),
-      change_(std::move(change)), clock_(ctx_->now(), monotonic()) {}
+      change_(std::move(change)) {}
 
-milliseconds broadcast_groups::monotonic() const {
-  return std::chrono::duration_cast<milliseconds>(self_->clock().now().time_since_epoch());
-}
+/// Whoever was seen while the clock ran ahead must not stay for ever.
+timestamp broadcast_groups::now() const { return ctx_->clock->right(self_->clock().now()); }
 
 error broadcast_groups::no_dead_letters(const group_definition& group) {
   if (!is(group))
@@ -30,8 +29,9 @@ group_actor broadcast_groups::enter(const group_definition& group, const std::st
   const auto* found = definitions_.member(group.id, member);
   if (!found)
     return {};
-  presence_.noticed(found->id, ctx_->now());
+  presence_.noticed(found->id, now());
   arm();
+  may_be_idle(found->id);
   return children_.group(*found);
 }
 
@@ -39,7 +39,9 @@ void broadcast_groups::note(group_id member, bool here) {
   const auto* found = definitions_.group(member);
   if (!found || found->parent.value == 0)
     return presence_.forget(member);
-  presence_.moved(member, here, ctx_->now());
+  presence_.moved(member, here, now());
+  if (!here)
+    may_be_idle(member);
   // One change for all that come and go until it has its turn.
   if (!draining_ && writing_.insert(found->parent).second)
     propose(found->parent, false);
@@ -52,12 +54,40 @@ void broadcast_groups::propose(group_id group, bool expire) {
   auto propose = [this, group, expire](const catalog& has, const catalog_ids&) -> catalog_proposal {
     if (!expire)
       writing_.erase(group);
-    return expire ? expire_members(has, group, presence_, ctx_->now())
-                  : write_seen(has, group, presence_, ctx_->now());
+    return expire ? expire_members(has, group, presence_, now()) : write_seen(has, group, presence_, now());
   };
   // What was refused is written with the next that is to be written.
   change_({group_key(found->name)}, std::move(propose),
           [this, group](const error&) { writing_.erase(group); });
+}
+
+void broadcast_groups::forget(group_id member) {
+  presence_.forget(member);
+  idle_.erase(member);
+}
+
+// Each has a SUBSCRIPTION in every queue: those of a thousand members that are away would cost more than all
+// that works.
+void broadcast_groups::may_be_idle(group_id member) {
+  idle_[member] = self_->clock().now();
+  if (!draining_ && !std::exchange(idle_armed_, true))
+    self_->delayed_send(self_, idle_time, end_idle_groups{});
+}
+
+void broadcast_groups::end_idle() {
+  idle_armed_ = false;
+  const auto now = self_->clock().now();
+  std::erase_if(idle_, [&](const auto& one) {
+    const auto& [member, since] = one;
+    if (presence_.connected(member))
+      return true;
+    if (now - since < idle_time)
+      return false;
+    children_.rest(member);
+    return true;
+  });
+  if (!idle_.empty() && !draining_ && !std::exchange(idle_armed_, true))
+    self_->delayed_send(self_, idle_time / 2, end_idle_groups{});
 }
 
 void broadcast_groups::arm() {
@@ -68,7 +98,7 @@ void broadcast_groups::arm() {
 void broadcast_groups::look() {
   armed_ = false;
   // By a clock that was set, members would be forgotten that were here a minute ago.
-  if (!draining_ && clock_.trusts(ctx_->now(), monotonic()))
+  if (!draining_ && ctx_->clock->trusted(self_->clock().now()))
     for (const auto& name : definitions_.group_names())
       if (const auto* group = definitions_.group(name); is(*group))
         propose(group->id, true);
@@ -82,8 +112,10 @@ std::vector<broadcast_member> broadcast_groups::members(const group_definition& 
                                                         const std::string& only) {
   std::vector<broadcast_member> result;
   for (const auto* m : definitions_.members(group.id))
-    if (only.empty() || m->name == only)
-      result.push_back({m->name, presence_.last_seen(*m, ctx_->now()), children_.group(*m)});
+    if (only.empty() || m->name == only) {
+      result.push_back({m->name, presence_.last_seen(*m, now()), children_.group(*m)});
+      may_be_idle(m->id);
+    }
   return result;
 }
 

@@ -2,6 +2,7 @@
 
 #include "messaging.hpp"
 #include "question_round.hpp"
+#include "subscription_round.hpp"
 
 #include <caf/sec.hpp>
 
@@ -90,17 +91,20 @@ void describe_members(catalog_self::pointer self, std::vector<broadcast_member> 
 void reset_members(catalog_self::pointer self, std::vector<broadcast_member> members, const reset_group& r,
                    caf::typed_response_promise<group_reset> promise, std::function<void()> done) {
   const auto all = std::make_shared<group_reset>();
+  const auto done_of = std::make_shared<std::pair<std::size_t, std::size_t>>(0, members.size());
   auto round = round_of<group_reset>(std::move(members), reset_timeout);
-  round.add = [all](const broadcast_member& m, group_reset& rows) {
+  round.add = [all, done_of](const broadcast_member& m, group_reset& rows) {
+    ++done_of->first;
     for (auto& q : rows.queues) {
       q.member = m.name;
       all->queues.push_back(std::move(q));
     }
   };
-  round.finish = [all, promise, done = std::move(done)](const caf::error& failed) mutable {
+  round.finish = [all, done_of, promise, done = std::move(done)](const caf::error& failed) mutable {
     done();
     if (failed)
-      return static_cast<void>(promise.deliver(failed));
+      return static_cast<void>(
+          promise.deliver(partly_reset(failed, done_of->first, done_of->second, "members")));
     std::ranges::sort(all->queues, {},
                       [](const auto& q) { return std::tie(q.member, q.number, q.priority); });
     promise.deliver(std::move(*all));

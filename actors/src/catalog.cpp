@@ -302,7 +302,7 @@ caf::result<joined> catalog_state::enter(join r) {
   auto propose = [this, wanted = std::move(*wanted)](const catalog& has, const catalog_ids& last) {
     auto now_wanted = wanted;
     now_wanted.start = not_later(wanted.start, ctx->now());
-    return propose_join(has, now_wanted, last, ctx->now());
+    return propose_join(has, now_wanted, last, ctx->clock->right(self->clock().now()));
   };
   change(std::move(names), std::move(propose), [this, promise, r = std::move(r)](const error& err) mutable {
     if (err || draining)
@@ -553,6 +553,7 @@ catalog_self::behavior_type catalog_behavior(catalog_self::stateful_pointer<cata
       [self](commit_changes) { self->state.commit(); },
       [self](const restart_topic& r) { self->state.restart(r.id); },
       [self](look_at_members) { self->state.look_at_members_again(); },
+      [self](end_idle_groups) { self->state.end_idle_groups_again(); },
       [self](const member_moved& m) {
         if (from_here(self))
           self->state.moved(m);

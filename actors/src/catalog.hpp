@@ -60,6 +60,7 @@ struct catalog_state {
   void lost(const caf::down_msg& down);
   void moved(const member_moved& m) { broadcast->moved(m); }
   void look_at_members_again() { broadcast->look(); }
+  void end_idle_groups_again() { broadcast->end_idle(); }
   /// Members of all groups hear that the node drains; whoever joins later does, too.
   void drain();
   /// Answers everything with shutting_down and ends TOPICs and GROUPs.

@@ -95,6 +95,15 @@ std::optional<caf::actor_addr> catalog_children::end(const group_definition& gon
   return handle->address();
 }
 
+void catalog_children::rest(group_id id) {
+  auto at = groups_.find(id);
+  if (at == groups_.end())
+    return;
+  group_of_.erase(at->second->address());
+  self_->send_exit(at->second, caf::exit_reason::user_shutdown);
+  groups_.erase(at);
+}
+
 std::optional<catalog_children::ended> catalog_children::lost(const caf::actor_addr& who) {
   if (auto topic = topic_of_.find(who); topic != topic_of_.end()) {
     const auto id = topic->second;

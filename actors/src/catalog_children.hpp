@@ -48,6 +48,8 @@ public:
   void end(const topic_definition& gone);
   /// As for a topic; says whose end to wait for when the GROUP ran.
   std::optional<caf::actor_addr> end(const group_definition& gone);
+  /// Ends a GROUP that nobody needs at present; group() starts it again.
+  void rest(group_id id);
 
   /// Says what the actor was that ended, unless it is not, or no longer, one of ours.
   std::optional<ended> lost(const caf::actor_addr& who);

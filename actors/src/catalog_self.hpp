@@ -16,12 +16,17 @@ struct restart_topic {
 /// INTERNAL: time to look which members of broadcast groups are gone for good.
 struct look_at_members {};
 
+/// INTERNAL: time to end the GROUPs of broadcast members that are not there.
+struct end_idle_groups {};
+
 /// The CATALOG as it sees itself.
 using catalog_self = catalog_actor::extend<caf::reacts_to<commit_changes>, caf::reacts_to<restart_topic>,
-                                           caf::reacts_to<look_at_members>, caf::reacts_to<member_moved>>;
+                                           caf::reacts_to<look_at_members>, caf::reacts_to<end_idle_groups>,
+                                           caf::reacts_to<member_moved>>;
 
 } // namespace troupe
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::commit_changes)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::restart_topic)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::look_at_members)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::end_idle_groups)

@@ -131,11 +131,6 @@ void dead_letters::init(context_ptr ctx, const group_actor& owner) {
   ctx_ = std::move(ctx);
   owner_ = owner.address();
   self_->monitor(owner);
-  clock_.emplace(ctx_->now(), monotonic());
-}
-
-milliseconds dead_letters::monotonic() const {
-  return std::chrono::duration_cast<milliseconds>(self_->clock().now().time_since_epoch());
 }
 
 void dead_letters::lost(const caf::down_msg& down) {
@@ -392,7 +387,7 @@ void dead_letters::arm() {
 void dead_letters::sweep(std::uint64_t timer) {
   if (timer != timer_ || sweeping_)
     return;
-  if (!clock_->trusts(ctx_->now(), monotonic()))
+  if (!ctx_->clock->trusted(self_->clock().now()))
     return arm();
   sweeping_ = true;
   auto round = std::make_shared<sweep_round>();

@@ -4,7 +4,6 @@
 
 #include "troupe/delivery_frame.hpp"
 #include "troupe/filter.hpp"
-#include "troupe/retention.hpp"
 #include "troupe/wire_dead.hpp"
 
 #include <caf/typed_actor.hpp>
@@ -94,7 +93,6 @@ private:
   void sweep_on(const std::shared_ptr<sweep_round>& round);
   void purge_old(const std::shared_ptr<sweep_round>& round, dead_found& found);
   void arm();
-  milliseconds monotonic() const;
 
   dead_letter_impl::pointer self_;
   context_ptr ctx_;
@@ -102,8 +100,6 @@ private:
   dead_scope scope_;
   std::size_t requests_ = 0;
   bool sweeping_ = false;
-  /// No letter is too old by a wall clock that somebody set.
-  std::optional<clock_guard> clock_;
   std::uint64_t timer_ = 0;
 };
 

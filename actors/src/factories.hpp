@@ -1,5 +1,7 @@
 #pragma once
 
+#include "node_clock.hpp"
+
 #include "troupe/byte_budget.hpp"
 #include "troupe/catalog_actor.hpp"
 #include "troupe/group_actor.hpp"
@@ -33,6 +35,8 @@ struct node_context {
   std::shared_ptr<byte_budget> tails;
   /// Wall clock; tests put their own.
   std::function<timestamp()> now;
+  /// The same, where a clock that was set would do harm.
+  std::shared_ptr<node_clock> clock;
   log_sink log;
 
   std::size_t shard_of(queue_id q) const { return q.value % shards.size(); }

@@ -172,6 +172,7 @@ error node::impl::spawn_actors() {
   ctx.in_flight = std::make_shared<byte_budget>(config.in_flight);
   ctx.tails = std::make_shared<byte_budget>(config.tail_cache);
   ctx.now = config.now;
+  ctx.clock = std::make_shared<node_clock>(config.now, sys.clock().now());
   ctx.log = config.log;
   for (const auto& data : ctx.shards) {
     auto retention = std::make_shared<retention_actor>();

@@ -35,9 +35,8 @@ void subscription_shell::init(subscription_config cfg) {
   const auto shard = cfg_.ctx->shard_of(cfg_.queue);
   data_ = cfg_.ctx->shards[shard];
   store_ = cfg_.ctx->stores[shard];
-  wall_origin_ = cfg_.ctx->now();
   origin_ = self_->clock().now();
-  clock_ = clock_guard{wall_origin_, milliseconds{0}};
+  wall_origin_ = cfg_.ctx->clock->right(origin_);
   core_ = new_core(cfg_);
   settles_ = settle_window{cfg_.queue};
   reads_ = read_window{data_, cfg_.queue, cfg_.group_number,
@@ -49,13 +48,6 @@ void subscription_shell::init(subscription_config cfg) {
 
 timestamp subscription_shell::now() const {
   return wall_origin_ + std::chrono::duration_cast<milliseconds>(self_->clock().now() - origin_);
-}
-
-/// Nothing while the wall clock is not to be trusted.
-std::optional<timestamp> subscription_shell::trusted_wall() {
-  const auto wall = cfg_.ctx->now();
-  const auto trusted = clock_.trusts(wall, now() - wall_origin_);
-  return trusted ? std::optional{wall} : std::nullopt;
 }
 
 void subscription_shell::configure(const subscription_rules& rules, const std::string& filter) {
@@ -218,7 +210,8 @@ void subscription_shell::arrived(fetched& f) {
 }
 
 void subscription_shell::deliver(const fetched& f, timestamp at) {
-  auto parcel = reads_.deliver(*core_, {*filter_, trusted_wall()}, *grant_, f, at);
+  auto parcel =
+      reads_.deliver(*core_, {*filter_, cfg_.ctx->clock->trusted(self_->clock().now())}, *grant_, f, at);
   if (!parcel)
     return finish_grant(0, 0, reads_.too_large());
   const auto size = parcel->frame.size;

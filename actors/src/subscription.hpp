@@ -5,7 +5,6 @@
 #include "settle_window.hpp"
 
 #include "troupe/filter.hpp"
-#include "troupe/retention.hpp"
 #include "troupe/subscription.hpp"
 
 #include <caf/typed_event_based_actor.hpp>
@@ -66,7 +65,6 @@ public:
 
 private:
   timestamp now() const;
-  std::optional<timestamp> trusted_wall();
   void configure(const subscription_rules& rules, const std::string& filter);
   void restore();
   void find_place();
@@ -102,8 +100,6 @@ private:
   /// Wall clock and monotonic clock at the start: leases must not end because somebody sets the clock.
   timestamp wall_origin_{};
   caf::actor_clock::time_point origin_;
-  /// Nothing expires by a wall clock that somebody set.
-  clock_guard clock_{{}, {}};
 
   bool running_ = false;
   bool restarting_ = false;

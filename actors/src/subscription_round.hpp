@@ -2,8 +2,10 @@
 
 #include "group_queues.hpp"
 
+#include <caf/error.hpp>
 #include <caf/typed_response_promise.hpp>
 
+#include <cstddef>
 #include <functional>
 #include <vector>
 
@@ -14,6 +16,9 @@ namespace troupe {
 /// is called: before this returns when there is nobody to ask.
 void ask_all(group_impl::pointer self, std::vector<subscription_actor> all,
              std::function<void(std::vector<subscription_status>)> done);
+
+/// The error of a reset of which a part is done: says how much.
+caf::error partly_reset(const caf::error& failed, std::size_t done, std::size_t all, const char* of_what);
 
 /// Resets SUBSCRIPTIONs, a few at a time, and answers with all of them, or with the first error once all have
 /// answered. For the GROUP `self`, in whose thread it goes on.

@@ -281,13 +281,12 @@ void add_sources(CLI::App& verb, send_settings& s) {
                                 "Each line of a file (-: standard input) is a message; empty "
                                 "lines are left out")
                     ->group(group);
-  auto* jsonl =
-      verb.add_option(
-              "--jsonl", s.jsonl,
-              "Each line of a file (-: standard input) is a JSON object with any of body, "
-              "body_base64, keys, tag, properties, order_key, priority; a bad line ends it with exit code 2, "
-              "what is before it is sent")
-          ->group(group);
+  auto* jsonl = verb.add_option("--jsonl", s.jsonl,
+                                "Each line of a file (-: standard input) is a JSON object with any of body, "
+                                "body_base64, keys, tag, properties, order_key, priority, ttl; a bad line "
+                                "ends it with exit code 2, "
+                                "what is before it is sent")
+                    ->group(group);
   for (auto* a : {body, file, lines, jsonl})
     for (auto* b : {body, file, lines, jsonl})
       if (a != b)

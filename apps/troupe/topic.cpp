@@ -35,7 +35,8 @@ void add_settings(CLI::App& verb, topic_settings& s) {
       ->check(whole_number(0xff));
   add_duration(verb, "--retention", s.retention,
                "How long messages are kept, consumed or not (72h); 0: for ever");
-  add_size(verb, "--retention-bytes", s.retention_bytes, "Bytes kept per queue (0: no limit)");
+  add_size(verb, "--retention-bytes", s.retention_bytes,
+           "Bytes kept per queue, of each priority for itself (0: no limit)");
   add_size(verb, "--max-message", s.max_message, "Largest body, up to 4MiB (4MiB)");
   add_later_except(verb, "--cleanup", {"delete"}, "compaction is");
   add_later_except(verb, "--key-index", {"off"}, "the key index is");
@@ -56,7 +57,9 @@ error apply(const topic_settings& s, topic_options& options) {
 
 std::string kept(const topic_options& o) {
   auto text = o.retention.count() == 0 ? std::string("for ever") : format_duration(o.retention);
-  return o.retention_bytes == 0 ? text : text + ", " + format_size(o.retention_bytes) + " per queue";
+  return o.retention_bytes == 0 ? text
+                                : text + ", " + format_size(o.retention_bytes) + " per queue" +
+                                      (o.priorities > 1 ? " and priority" : "");
 }
 
 std::string queues_and_priorities(const topic_options& o) {

@@ -1,11 +1,20 @@
 #include "membership.hpp"
 #include "outbox.hpp"
 
+#include <algorithm>
+#include <chrono>
 #include <exception>
 #include <mutex>
 #include <utility>
 
 namespace troupe {
+
+namespace {
+
+/// Keeps sums with the clock far from overflow.
+constexpr milliseconds longest_wait = std::chrono::years{1};
+
+} // namespace
 
 struct pull_consumer::impl {
   std::unique_ptr<membership> member;
@@ -76,6 +85,7 @@ result<pull_consumer> pull_consumer::open(const client& c, consumer_options opti
 }
 
 result<std::vector<leased_message>> pull_consumer::fetch(std::size_t max, milliseconds wait) {
+  wait = std::clamp(wait, milliseconds{0}, longest_wait);
   const auto end = steady_now() + wait;
   auto fetched = impl_->messages().take(max, wait);
   while (impl_->wanted && !fetched.empty()) {

@@ -81,6 +81,8 @@ void group_credit::used(queue_id queue, std::uint32_t messages, std::uint32_t by
   const auto grant = *std::exchange(l.grant, {});
   count_share(l, q.priority, messages, has_member(grant.member) && available > 0 && !l.refused);
   give_back(grant, q, messages, bytes);
+  if (messages > 0)
+    forget_needs(q.line, bytes);
   q.available = available;
   line_up(q.line, l);
 }
@@ -110,8 +112,24 @@ void group_credit::too_large(queue_id queue, std::uint64_t bytes) {
     return;
   if (auto m = members_.find(l.grant->member); m != members_.end()) {
     m->second.needs = bytes;
+    m->second.needs_of = q->second.line;
+    if (std::ranges::find(l.needy, m->first) == l.needy.end())
+      l.needy.push_back(m->first);
     l.refused = true;
   }
+}
+
+void group_credit::forget_needs(queue_id line, std::uint64_t bytes) {
+  std::erase_if(lines_.at(line).needy, [&](std::uint64_t id) {
+    const auto at = members_.find(id);
+    if (at == members_.end() || at->second.needs == 0 || at->second.needs_of != line)
+      return true;
+    if (at->second.needs > bytes)
+      return false;
+    at->second.needs = 0;
+    line_up(id, at->second);
+    return true;
+  });
 }
 
 void group_credit::bar(queue_id queue, std::uint64_t member) {
@@ -155,6 +173,7 @@ void group_credit::remove_queue(queue_id queue) {
   std::erase(l.lanes, queue);
   if (l.grant && l.grant->queue == queue)
     give_back(*std::exchange(l.grant, {}), q, 0, 0);
+  forget_needs(id, std::numeric_limits<std::uint64_t>::max());
   if (l.lanes.empty()) {
     lines_.erase(id);
     std::erase(waiting_, id);

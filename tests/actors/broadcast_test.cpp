@@ -13,6 +13,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 using namespace std::chrono_literals;
 
 using member_ear = probe<delivery, settled, dismissed, group_news>;
@@ -332,6 +333,38 @@ TEST_F(broadcast_fixture, a_restart_makes_nobody_older_and_nobody_is_forgotten_b
     advance(1h);
   EXPECT_THAT(known(), IsEmpty());
   EXPECT_EQ(places(), 0u);
+}
+
+TEST_F(broadcast_fixture, a_member_that_is_away_costs_no_actors_and_goes_on_where_it_was) {
+  publish_all({"a", "b"});
+  auto here = enter("here");
+  const auto with_one = world_.system().registry().running();
+  auto one = enter("one");
+  EXPECT_THAT(received(one), ElementsAre("a", "b"));
+  settle(one, 0);
+  EXPECT_GT(world_.system().registry().running(), with_one);
+  away(one);
+  for (int minute = 0; minute < 4; ++minute)
+    advance(1min);
+  EXPECT_EQ(world_.system().registry().running(), with_one);
+  EXPECT_THAT(known(), ElementsAre("here", "one away")) << "a question starts what it needs";
+  EXPECT_GT(world_.system().registry().running(), with_one);
+  for (int minute = 0; minute < 4; ++minute)
+    advance(1min);
+  EXPECT_EQ(world_.system().registry().running(), with_one);
+  EXPECT_THAT(received(here), Not(IsEmpty())) << "who is there stays";
+  one = enter("one");
+  EXPECT_THAT(received(one), ElementsAre("b"));
+}
+
+TEST_F(broadcast_fixture, who_came_and_went_while_the_clock_ran_ahead_is_forgotten_like_everybody) {
+  now_ += 24h * 3650;
+  auto one = enter("one");
+  away(one);
+  now_ -= 24h * 3650;
+  for (int hour = 0; hour < 75; ++hour)
+    advance(1h);
+  EXPECT_THAT(known(), IsEmpty());
 }
 
 } // namespace troupe::test

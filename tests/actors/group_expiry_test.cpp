@@ -144,6 +144,16 @@ TEST_P(group_expiry, is_suspended_while_the_wall_clock_is_wrong) {
   EXPECT_EQ(expired(), 1u);
 }
 
+TEST_P(group_expiry, a_group_that_starts_while_the_wall_clock_is_wrong_does_not_believe_it) {
+  start(1);
+  publish_messages(0, {lives("a", 1h)});
+  set_clock(24h);
+  restart_group();
+  credit(ann, join_as(ann), 1);
+  EXPECT_EQ(received(ann), "0@0=a") << "the node knows better than its youngest actor";
+  EXPECT_EQ(expired(), 0u);
+}
+
 TEST_P(group_expiry, of_a_long_backlog_costs_no_credit_and_is_durable_without_a_member_doing_anything) {
   start(1);
   constexpr int batches = 40, each = 250;

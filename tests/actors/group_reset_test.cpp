@@ -132,6 +132,7 @@ TEST_F(group_reset_test, that_cannot_be_stored_changes_nothing_and_deliveries_go
   faults_->times = 0;
   ASSERT_FALSE(failed);
   EXPECT_EQ(failed.error().code, errc::overloaded);
+  EXPECT_THAT(failed.error().reason, testing::HasSubstr("0 of 1 queues were reset"));
   credit(ann, m, 10);
   advance(2s);
   EXPECT_EQ(received(ann), "0@1=b");

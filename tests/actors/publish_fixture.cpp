@@ -81,6 +81,7 @@ publish_fixture::publish_fixture(const shard_options& options) : ctx_(std::make_
   ctx_->in_flight = std::make_shared<byte_budget>(64u << 20);
   ctx_->tails = std::make_shared<byte_budget>(64u << 20);
   ctx_->now = [this] { return now_; };
+  ctx_->clock = std::make_shared<node_clock>(ctx_->now, sys.clock().now());
   ctx_->log = [this](const log_event& e) { logged_.emplace_back(e.event); };
   store_config cfg{
       .data = data,

@@ -246,6 +246,35 @@ TEST_F(group_credit_test, a_delivery_that_was_too_large_gets_its_room_before_oth
   FAIL() << "it never came";
 }
 
+TEST_F(group_credit_test, a_member_waits_for_no_room_for_what_somebody_else_got) {
+  for (const auto gone : {false, true}) {
+    SCOPED_TRACE(gone);
+    group_credit two{{.messages = 100, .bytes = 1000, .share = 10}};
+    two.add_member(1, 1000, 3000);
+    two.add_credit(1, 1000, plenty);
+    two.ready(q1, 100);
+    ASSERT_TRUE(two.next());
+    two.used(q1, 1, 2000, 99);
+    ASSERT_TRUE(two.next());
+    two.too_large(q1, 9000);
+    two.used(q1, 0, 0, 99);
+    EXPECT_FALSE(two.next());
+    if (gone) {
+      two.remove_queue(q1);
+    } else {
+      two.add_member(2, 1, 100'000);
+      two.add_credit(2, 1, plenty);
+      ASSERT_TRUE(two.next());
+      two.used(q1, 1, 9000, 0);
+    }
+    two.ready(q2, 100);
+    const auto g = two.next();
+    ASSERT_TRUE(g);
+    EXPECT_EQ(g->member, 1u);
+    EXPECT_EQ(g->queue, q2);
+  }
+}
+
 TEST_F(group_credit_test, another_limit_of_bytes_holds_at_once) {
   aut.add_member(3, 1000, 3000);
   aut.add_credit(3, 1000, plenty);

@@ -141,8 +141,9 @@ public:
   ~pull_consumer();
 
   /// Up to `max` messages: returns as soon as there is at least one, or with none after `wait` (long poll: no
-  /// polling anywhere). Leases of fetched messages are the program's to renew; of buffered ones the
-  /// consumer's. Once the consumer has ended, why (see consumer::ended()); shutting_down after close().
+  /// polling anywhere; at most a year). Leases of fetched messages are the program's to renew; of buffered
+  /// ones the consumer's. Once the consumer has ended, why (see consumer::ended()); shutting_down after
+  /// close().
   result<std::vector<leased_message>> fetch(std::size_t max, milliseconds wait);
   // Settling. It is noted at once and sent together with later ones; flush() makes sure. invalid_argument for
   // what fetch() did not give and for a negative delay, otherwise as fetch(). A lease that ended is no error

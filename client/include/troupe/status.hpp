@@ -46,7 +46,8 @@ struct subscription_info {
   /// As of queue_info.
   std::uint8_t priority = 0;
   /// `unsettled` is an upper bound: the group's filter has not seen all of these messages yet, and what it
-  /// does not want counts until then. Else it is exact.
+  /// does not want counts until then. Without a filter it is exact, but that it counts what was redriven for
+  /// other groups, and what has expired, until a member passed over it.
   bool lag_estimated = false;
 };
 struct member_info {

@@ -76,7 +76,8 @@ public:
   /// any_size say) and has about `available` messages left.
   void used(queue_id queue, std::uint32_t messages, std::uint32_t bytes, std::uint64_t available);
   /// Before used() with no messages: the next delivery has so many bytes, above most_bytes. The member gets
-  /// nothing until it has room for that, or holds nothing, and then of this queue's line first.
+  /// nothing until it has room for that, or holds nothing, and then of this queue's line first; or until
+  /// another member got as much.
   void too_large(queue_id queue, std::uint64_t bytes);
   /// The member gets nothing more of the queue until something of it is released by the member.
   void bar(queue_id queue, std::uint64_t member);
@@ -108,8 +109,9 @@ private:
     /// Of its deliveries that are not settled, and what its grants may become.
     std::uint64_t held_bytes = 0;
     std::uint64_t granted_bytes = 0;
-    /// What it must have room for, before it gets more.
+    /// What it must have room for, before it gets more, and of which line.
     std::uint64_t needs = 0;
+    queue_id needs_of;
     bool queued = false;
 
     bool busy() const { return unsettled + granted > 0; }
@@ -130,6 +132,8 @@ private:
     bool queued = false;
     /// Its last delivery was too large: others must not take the room that it waits for.
     bool refused = false;
+    /// Members that something of it was too large for.
+    std::vector<std::uint64_t> needy;
     /// Its outstanding grant; no member: none.
     std::optional<credit_grant> grant;
     /// A lower lane waited when it was made; it is made of what the lower lanes have earned.
@@ -162,6 +166,8 @@ private:
   /// The lower lane whose turn it is, of those behind `top`.
   std::optional<turn> choose_lower(line& l, std::size_t top);
   credit_grant grant_to(const turn& t, line& l);
+  /// What was too large for some members, but not above this, somebody else got: they need no room for it.
+  void forget_needs(queue_id line, std::uint64_t bytes);
   void give_back(const credit_grant& g, lane& q, std::uint32_t messages, std::uint32_t bytes);
 
   grant_limits limits_;
