@@ -57,11 +57,13 @@ void subscription_shell::configure(const subscription_rules& rules, const std::s
     filter_ = std::move(*parsed);
     return;
   }
-  // The CATALOG checked it. Keep what there is; without any, deliver everything rather than skip what may be
-  // wanted.
-  report(log_level::error, "bad_filter", "the group's filter cannot be read: " + to_string(parsed.error()));
-  if (!filter_)
-    filter_ = *parse_filter("*");
+  // The CATALOG checked it. With the filter from before, or with none, messages would be lost to the group or
+  // come though nobody wants them: it gets nothing until it has a filter that can be read.
+  filter_.reset();
+  report(log_level::error, "bad_filter",
+         "the group's filter cannot be read, and it gets nothing of queue " + std::to_string(cfg_.at.number) +
+             " of topic " + cfg_.topic +
+             " until another one is set with group subscribe: " + to_string(parsed.error()));
 }
 
 // -- the place in the queue
@@ -163,7 +165,8 @@ void subscription_shell::change(const subscription_changed& c) {
 // -----------------------------------------------------------------------------------------------------
 
 bool subscription_shell::can_read(timestamp at) const {
-  return running_ && settles_.closed() == errc::none && cfg_.source && !grant_ && !reads_.paused(at);
+  return running_ && filter_ && settles_.closed() == errc::none && cfg_.source && !grant_ &&
+         !reads_.paused(at);
 }
 
 void subscription_shell::serve(const grant& g) {
@@ -204,6 +207,8 @@ void subscription_shell::arrived(fetched& f) {
   core_->expire(at);
   if (f.failed)
     gave_nothing(f.failed, at);
+  else if (!filter_) // it was changed meanwhile
+    finish_grant(0, 0);
   else
     deliver(f, at);
   react(at);
@@ -456,7 +461,7 @@ caf::result<subscription_status> subscription_shell::status() const {
     s.unsettled += extent->next.value - s.next.value;
     s.next = extent->next;
   }
-  s.estimated = !filter_->everything() && core_->cursor() < s.next;
+  s.estimated = !(filter_ && filter_->everything()) && core_->cursor() < s.next;
   if (auto dead = data_->dead_count(cfg_.queue, cfg_.group_number))
     s.dead = *dead;
   if (auto expired = data_->expired_count(cfg_.queue, cfg_.group_number))

@@ -1,12 +1,14 @@
 #include "troupe/catalog.hpp"
 
 #include "troupe/broadcast_members.hpp"
+#include "troupe/filter.hpp"
 #include "troupe/lanes.hpp"
 #include "troupe/message.hpp"
 
 #include <algorithm>
 #include <iterator>
 #include <limits>
+#include <span>
 
 namespace troupe {
 
@@ -83,11 +85,35 @@ template <class Id> bool room_for(Id last, std::uint32_t count) {
   return count <= std::numeric_limits<typename Id::rep>::max() - last.value;
 }
 
-std::string spell(const std::vector<std::pair<std::string, std::string>>& subscriptions) {
+using spelled_subscriptions = std::vector<std::pair<std::string, std::string>>;
+
+/// Those of `subscriptions` that `others` (both sorted) does not have, as far as an error text may be long.
+std::string spell(const spelled_subscriptions& subscriptions, const spelled_subscriptions& others) {
+  constexpr std::size_t most = 16, longest = 256;
+  spelled_subscriptions differ;
+  std::ranges::set_difference(subscriptions, others, std::back_inserter(differ));
   std::string text;
-  for (const auto& [topic, filter] : subscriptions)
-    text += (text.empty() ? "" : ", ") + quoted(topic) + " with filter " + quoted(filter);
+  for (const auto& [topic, filter] : std::span(differ).first(std::min(most, differ.size())))
+    text += (text.empty() ? "" : ", ") + quoted(topic) + " with filter " +
+            quoted(filter.size() > longest ? filter.substr(0, longest) + "..." : filter);
+  if (differ.size() > most)
+    text += " and " + std::to_string(differ.size() - most) + " more";
+  if (differ.size() < subscriptions.size())
+    text +=
+        (text.empty() ? "only " : ", and ") + std::to_string(subscriptions.size() - differ.size()) + " alike";
   return text;
+}
+
+error check_filters(std::span<const group_subscription> all) {
+  std::size_t bytes = 0;
+  for (const auto& s : all)
+    bytes += s.filter.size();
+  if (bytes <= max_filters_of_group)
+    return {};
+  return {errc::too_large,
+          "the filters of the group's subscriptions have " + std::to_string(bytes) +
+              " bytes together; the limit is " + std::to_string(max_filters_of_group),
+          "ask for less, use several groups, or give messages a property that says what you ask for"};
 }
 
 template <class T> void append(std::vector<T>& to, std::vector<T> from) {
@@ -321,7 +347,7 @@ catalog_proposal catalog::join(const std::string& name, std::span<const wanted_s
   catalog_change change;
   change.names.push_back(group_key(name));
   std::vector<group_subscription> subscriptions;
-  std::vector<std::pair<std::string, std::string>> asked;
+  spelled_subscriptions asked;
   for (const auto& [topic_name, filter] : wanted) {
     auto found = expect_topic(topic_name);
     if (!found)
@@ -335,17 +361,19 @@ catalog_proposal catalog::join(const std::string& name, std::span<const wanted_s
     if (asked[i].first == asked[i - 1].first)
       return error{errc::invalid_argument, "topic " + quoted(asked[i].first) + " is named twice",
                    "name each topic once; tags are joined as A || B"};
+  if (auto wrong = check_filters(subscriptions))
+    return wrong;
   const auto* known = group(name);
   if (known && !known->subscriptions.empty()) {
-    std::vector<std::pair<std::string, std::string>> has;
+    spelled_subscriptions has;
     for (const auto& s : known->subscriptions)
       has.emplace_back(topic(s.topic)->name, s.filter);
     std::ranges::sort(has);
     if (has == asked)
       return std::optional<catalog_change>{};
     return error{errc::inconsistent_subscription,
-                 "all members of a group subscribe alike: group " + quoted(name) + " has " + spell(has) +
-                     "; this member asks for " + spell(asked),
+                 "all members of a group subscribe alike: group " + quoted(name) + " has " +
+                     spell(has, asked) + "; this member asks for " + spell(asked, has),
                  "subscribe as the group does, use another group, or change it for all members with: troupe "
                  "group subscribe " +
                      name + " --topic TOPIC --filter FILTER"};
@@ -395,6 +423,8 @@ catalog_proposal catalog::subscribe(const std::string& name, const wanted_subscr
   } else {
     at->filter = wanted.filter;
   }
+  if (auto wrong = check_filters(group.subscriptions))
+    return wrong;
   auto change = changed(std::move(group));
   (*change)->names.push_back(topic_key(wanted.topic));
   return change;

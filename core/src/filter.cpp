@@ -155,7 +155,11 @@ result<std::shared_ptr<const filter>> parse_tags(std::string_view text) {
     if (bar == text.size())
       break;
   }
-  return std::shared_ptr<const filter>(std::make_shared<tag_filter>(tags));
+  auto made = std::make_shared<tag_filter>(tags);
+  // Who keeps the canonical form must be able to read it again.
+  if (made->text().size() > max_tag_filter)
+    return too_long(made->text().size(), max_tag_filter, " bytes in its canonical form, A || B");
+  return std::shared_ptr<const filter>(std::move(made));
 }
 
 } // namespace

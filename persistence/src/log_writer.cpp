@@ -76,7 +76,7 @@ error log_writer::validate(std::span<const proposal> proposals) {
   if (bytes > max_bytes)
     return {errc::too_large,
             "a commit of " + std::to_string(bytes) + " bytes exceeds " + std::to_string(max_bytes),
-            "commit fewer entries at a time"};
+            "make it smaller: shorter filters, fewer topics or members of a group"};
   return {};
 }
 

@@ -46,6 +46,28 @@ TEST_P(group_filter, in_sql_delivers_what_matches_and_passes_over_the_rest) {
   EXPECT_EQ(status().queues[0].unsettled, 0u);
 }
 
+TEST_P(group_filter, that_cannot_be_read_delivers_nothing_and_loses_nothing_until_there_is_another) {
+  start(1, "price >");
+  publish_messages(0, {offer("a", "11"), offer("b", "9")});
+  const auto m = join_as(ann);
+  credit(ann, m, 100);
+  advance(2s);
+  EXPECT_EQ(received(ann), "");
+  EXPECT_EQ(progress_of(0).row.floor, queue_offset{0});
+  const auto use = [this](const char* filter) {
+    group_definition_.subscriptions.front().filter = filter;
+    ++group_definition_.version;
+    redefine();
+  };
+  use("price > 10");
+  EXPECT_EQ(received(ann), "0@0=a");
+  use("price <");
+  publish_messages(0, {offer("c", "12")});
+  EXPECT_EQ(received(ann), "");
+  use("price > 10");
+  EXPECT_EQ(received(ann), "0@2=c");
+}
+
 TEST_P(group_filter, in_sql_knows_the_system_fields) {
   start(1, "tag = 'paid' OR keys = 'k2' OR priority > 7 OR born < 5000");
   std::vector<message> all;

@@ -99,6 +99,21 @@ TEST(filter, tags_longer_than_a_tag_can_be_and_endless_expressions_are_refused) 
   EXPECT_EQ(parse_filter(many).error().code, errc::too_large);
 }
 
+TEST(filter, tags_are_taken_only_when_their_canonical_form_can_be_read_again) {
+  const auto tags = [](int n) {
+    std::string text;
+    for (int i = 0; i < n; ++i)
+      text += (i == 0 ? "u" : "||u") + std::to_string(10'000 + i);
+    return text;
+  };
+  const auto most = parse_filter(tags(6'554)); // 10 bytes a tag, less 4
+  ASSERT_TRUE(most);
+  EXPECT_EQ((*most)->text().size(), max_tag_filter);
+  EXPECT_TRUE(parse_filter((*most)->text()));
+  ASSERT_LT(tags(6'555).size(), max_tag_filter);
+  EXPECT_EQ(parse_filter(tags(6'555)).error().code, errc::too_large);
+}
+
 TEST(filter, error_texts_hold_no_control_characters) {
   auto f = parse_filter("a\x1b[31m || ");
   ASSERT_FALSE(f);

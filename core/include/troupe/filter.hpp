@@ -46,6 +46,8 @@ public:
 /// Bytes of a filter of tags, and of one in SQL92.
 inline constexpr std::size_t max_tag_filter = 64u << 10;
 inline constexpr std::size_t max_sql_filter = 8u << 10;
+/// Bytes of the filters of all topics that a group subscribes to, together.
+inline constexpr std::size_t max_filters_of_group = 1u << 20;
 /// Operands and operators of a filter in SQL92; the items of an IN count.
 inline constexpr std::size_t max_sql_parts = 1024;
 
