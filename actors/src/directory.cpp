@@ -102,6 +102,8 @@ caf::result<welcome> directory_state::greet(const hello& h) {
 }
 
 void directory_state::lost(const caf::down_msg& down) {
+  if (replies.lost(down.source))
+    return;
   if (auto at = clients.find(down.source); at != clients.end()) {
     log(ctx->log, {log_level::debug, name, "client_gone", "a client is gone", {{"client", at->second}}});
     clients.erase(at);
@@ -109,6 +111,29 @@ void directory_state::lost(const caf::down_msg& down) {
     cfg.on_end({errc::internal, std::string{dead->second} + " died: " + self->system().render(down.reason),
                 "restart the node; this is a bug, please report it"});
   }
+}
+
+caf::result<bool> directory_state::expect(const expect_replies& r) {
+  caf::actor before;
+  if (auto wrong = replies.put(r, before))
+    return to_caf(wrong);
+  if (before)
+    self->demonitor(before);
+  self->monitor(r.inbox);
+  return true;
+}
+
+caf::result<bool> directory_state::forward(reply_message& r) {
+  auto inbox = replies.take(r);
+  if (!inbox)
+    return to_caf(inbox.error());
+  self->send(*inbox, std::move(r));
+  return true;
+}
+
+void directory_state::taken(const replies_taken& read) {
+  if (const auto& sender = self->current_sender())
+    replies.taken(read, caf::actor_cast<caf::actor_addr>(sender));
 }
 
 void directory_state::heard(listening l) {
@@ -276,6 +301,9 @@ caf::behavior directory_behavior(directory_pointer self, const context_ptr& ctx,
       [self](route_request& r) { return pass_on<route>(self, std::move(r)); },
       [self](join& r) { return pass_on<joined>(self, std::move(r)); },
       [self](get_message& r) { return pass_on<found_message>(self, std::move(r)); },
+      [self](expect_replies& r) { return self->state.expect(r); },
+      [self](reply_message& r) { return self->state.forward(r); },
+      [self](replies_taken& r) { self->state.taken(r); },
       [self](listening& l) {
         if (from_here(self))
           self->state.heard(std::move(l));

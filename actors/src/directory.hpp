@@ -1,6 +1,7 @@
 #pragma once
 
 #include "factories.hpp"
+#include "reply_addresses.hpp"
 
 #include <caf/event_based_actor.hpp>
 #include <caf/response_promise.hpp>
@@ -33,6 +34,9 @@ struct directory_state {
   void init(context_ptr context, directory_config config);
 
   caf::result<welcome> greet(const hello& h);
+  caf::result<bool> expect(const expect_replies& r);
+  caf::result<bool> forward(reply_message& r);
+  void taken(const replies_taken& read);
   caf::result<node_status> status();
   caf::result<bool> drain();
   void heard(listening l);
@@ -54,6 +58,7 @@ private:
   context_ptr ctx;
   std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
   std::unordered_map<caf::actor_addr, std::string> clients;
+  reply_addresses replies;
   /// Actors without which the node ends.
   std::unordered_map<caf::actor_addr, const char*> vital;
   std::shared_ptr<status_round> asking;

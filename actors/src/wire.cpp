@@ -1,6 +1,7 @@
 #include "troupe/wire.hpp"
 #include "troupe/wire_admin.hpp"
 #include "troupe/wire_dead.hpp"
+#include "troupe/wire_reply.hpp"
 
 #include <caf/actor_system_config.hpp>
 #include <caf/binary_deserializer.hpp>
@@ -167,6 +168,8 @@ void add_wire_types(caf::actor_system_config& cfg) {
             "retry_schedule", "set_group",       "pause_group",         "reset_group",   "queue_reset",
             "group_reset",    "subscribe_group", "dead_place",          "list_dead",     "dead_status",
             "dead_page",      "settle_dead",     "dead_result",         "dead_settled"});
+  add_types<expect_replies, reply_message, replies_taken>(
+      cfg, {"expect_replies", "reply_message", "replies_taken"});
   cfg.add_error_category(troupe_category, [](std::uint8_t code, caf::atom_value, const caf::message& text) {
     const auto context = text.match_elements<std::string, std::string, std::int64_t>();
     return to_string(error{static_cast<errc>(code), context ? text.get_as<std::string>(0) : std::string{},

@@ -2,6 +2,8 @@
 
 #include "directory.hpp"
 
+#include "troupe/wire_reply.hpp"
+
 #include <gmock/gmock.h>
 
 namespace troupe::test {
@@ -153,6 +155,42 @@ TEST_F(directory_fixture, a_catalog_that_died_ends_the_node_loudly) {
   run();
   ASSERT_EQ(ended.size(), 1u);
   EXPECT_EQ(ended[0].code, errc::internal);
+}
+
+TEST_F(directory_fixture, replies_go_to_who_waits_for_them_and_no_further_than_it_reads) {
+  const std::string address(32, 'a');
+  const auto answer = [&](std::uint64_t correlation, std::uint32_t size, const std::string& to) {
+    const auto said = world_.ask<bool>(
+        directory, reply_message{to, correlation, {}, block::copy_of(std::string(size, 'x'))});
+    run();
+    return said ? errc::none : said.error().code;
+  };
+  auto first = world_.make_probe<reply_message>();
+  ASSERT_TRUE(world_.ask<bool>(directory, expect_replies{address, first.handle()}));
+  EXPECT_EQ(answer(7, 10, address), errc::none);
+  EXPECT_EQ(answer(8, 10, std::string(32, 'b')), errc::not_found);
+  const auto came = first.take<reply_message>();
+  ASSERT_EQ(came.size(), 1u);
+  EXPECT_EQ(came[0].correlation, 7u);
+
+  EXPECT_EQ(answer(9, 6u << 20, address), errc::none);
+  EXPECT_EQ(answer(10, 6u << 20, address), errc::overloaded) << "it has not read 6 MiB";
+  first.send(directory, replies_taken{address, (6u << 20) + 10});
+  run();
+  EXPECT_EQ(answer(10, 6u << 20, address), errc::none);
+
+  auto again = world_.make_probe<reply_message>(); // after a reconnect
+  ASSERT_TRUE(world_.ask<bool>(directory, expect_replies{address, again.handle()}));
+  first.kill();
+  run();
+  EXPECT_EQ(answer(11, 10, address), errc::none);
+  EXPECT_EQ(again.take<reply_message>().size(), 1u);
+  again.kill();
+  run();
+  EXPECT_EQ(answer(12, 10, address), errc::not_found);
+  auto third = world_.make_probe<reply_message>();
+  EXPECT_EQ(world_.ask<bool>(directory, expect_replies{"short", third.handle()}).error().code,
+            errc::invalid_argument);
 }
 
 } // namespace troupe::test
