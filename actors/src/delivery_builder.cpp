@@ -86,7 +86,7 @@ error delivery_builder::add(const stored_batch& b) {
 /// One segment per number of attempts: almost always one. A single run needs no list of positions. Where
 /// order matters, a segment ends when the number changes.
 void delivery_builder::add_segments(const stored_batch& b) {
-  if (!core_.needs_keys())
+  if (!core_.in_order())
     std::stable_sort(runs_.begin(), runs_.end(),
                      [](const auto& x, const auto& y) { return x.attempts < y.attempts; });
   const auto position = [&](queue_offset at) { return static_cast<std::uint32_t>(at.value - b.base.value); };

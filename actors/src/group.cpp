@@ -218,6 +218,7 @@ void group_state::change(const group_changed& c) {
   if (other_options) {
     credit_.set_max_unsettled(definition_.options.max_unsettled, definition_.options.max_unsettled_bytes);
     credit_.set_low_share(definition_.options.low_share);
+    credit_.set_least_share(definition_.options.order_batch);
   }
   for (auto gone : queues_->follow(c.topics, other_options))
     credit_.remove_queue(gone);

@@ -276,7 +276,7 @@ std::optional<group_credit::turn> group_credit::choose_lower(line& l, std::size_
 credit_grant group_credit::grant_to(const turn& t, line& l) {
   const auto share = [&](std::uint64_t available) {
     const auto even = (available + hungry_.size() - 1) / hungry_.size();
-    return std::max<std::uint64_t>(even, limits_.share);
+    return std::max<std::uint64_t>({even, limits_.share, least_share_});
   };
   const auto id = *t.member;
   auto& m = members_.at(id);

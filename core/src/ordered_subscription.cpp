@@ -105,8 +105,12 @@ std::optional<delivery_plan> ordered_subscription::plan(std::uint64_t member, ti
 std::uint64_t ordered_subscription::available(timestamp now) {
   keys_.wake(to_unix_ms(now));
   cursor_ = settled_.next_open(cursor_);
-  if (by_ == group_order::key)
-    return keys_.ready() + (fresh() ? next_ - cursor_ : 0);
+  if (by_ == group_order::key) {
+    // Each key that can go on has one message at least, and all of them have no more than there are.
+    const auto ready = keys_.ready();
+    const auto below = cursor_ - settled_.floor() - out_.size();
+    return std::max(ready, std::min(ready * limits_.order_batch, below)) + (fresh() ? next_ - cursor_ : 0);
+  }
   if (the_queue())
     return keys_.ready() > 0 ? limits_.order_batch : 0;
   return fresh() ? std::min<std::uint64_t>(next_ - cursor_, limits_.order_batch) : 0;
@@ -408,7 +412,7 @@ void ordered_subscription::take_back(std::uint64_t at, bool suspect) {
       k.due = o < k.stopper ? 0 : k.due;
     });
     const auto was = recall(o);
-    const bool doubt = o == at ? suspect : was.suspect;
+    const bool doubt = suspect || (o != at && was.suspect);
     if (was.attempts > 0 || doubt)
       remember(o, {0, key, was.attempts, doubt});
   }

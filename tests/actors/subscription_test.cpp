@@ -38,7 +38,7 @@ protected:
                                                .group_number = group_id{4},
                                                .queue = q1,
                                                .topic = "orders",
-                                               .rules = {{}, policy_, mode_, order_by_},
+                                               .rules = {limits_, policy_, mode_, order_by_},
                                                .filter = filter,
                                                .source = caf::actor_cast<queue_actor>(source_.handle())});
     run();
@@ -111,6 +111,7 @@ protected:
   subscription_actor aut;
   group_mode mode_ = group_mode::shared;
   group_order order_by_ = group_order::key;
+  subscription_limits limits_;
 };
 
 /// With order keys: the first letter of each body.
@@ -142,6 +143,40 @@ TEST_F(subscription_actor_test,
   allow(10);
   answer(asked(), {batch}, 5);
   EXPECT_EQ(outcome(), "a3 b2 | 2 0");
+}
+
+TEST_F(subscription_actor_test, a_batch_of_one_that_is_ordered_by_queue_leaves_in_order_also_behind_a_retry) {
+  mode_ = group_mode::ordered;
+  order_by_ = group_order::queue;
+  limits_.order_batch = 4;
+  start_without_tail();
+  tail(0, 5);
+  const auto batch = batch_in_order({"a1", "b1", "c1", "d1", "e1"});
+  allow(10);
+  answer(asked(), {batch}, 5);
+  const auto first = consumer_.take<delivery>();
+  ASSERT_THAT(first, SizeIs(1));
+  group_.send(aut, settle_part{1,
+                               consumer_.handle(),
+                               {{.queue = q1,
+                                 .gen = generation{1},
+                                 .lease = first[0].lease,
+                                 .first = queue_offset{0},
+                                 .count = 1,
+                                 .action = settle_action::retry}},
+                               0});
+  run();
+  advance(1s);
+  allow(10);
+  answer(asked(), {batch}, 5);
+  const auto again = consumer_.take<delivery>();
+  ASSERT_THAT(again, SizeIs(1));
+  auto frame = frame_reader::open(again[0].frame, again[0].shard);
+  ASSERT_TRUE(frame);
+  std::string text;
+  while (frame->next())
+    text += std::string{frame->body()} + "x" + std::to_string(frame->attempts()) + " ";
+  EXPECT_EQ(text, "a1x1 b1x0 c1x0 d1x0 ") << "as it is written, not as unpacking would sort it";
 }
 
 TEST_F(subscription_actor_test, one_that_is_ordered_by_queue_delivers_one_message_after_the_other) {

@@ -61,6 +61,16 @@ TEST_F(group_credit_test, serves_queues_and_members_in_turn) {
   EXPECT_EQ(grants(aut), "2:1:100 ");
 }
 
+TEST_F(group_credit_test, splits_no_batch_of_an_ordered_group_between_the_members_that_wait) {
+  aut.add_credit(1, 1000, plenty);
+  aut.add_credit(2, 1000, plenty);
+  aut.ready(q1, 32);
+  EXPECT_EQ(grants(aut), "1:1:16 ") << "half of it";
+  aut.set_least_share(32);
+  aut.ready(q2, 32);
+  EXPECT_EQ(grants(aut), "2:2:32 ");
+}
+
 TEST_F(group_credit_test,
        passes_over_a_member_that_is_barred_from_a_queue_until_it_releases_something_of_it) {
   aut.add_credit(1, 1000, plenty);

@@ -42,7 +42,7 @@ public:
     limits_.max_attempts = 3;
     limits_.on_exhausted = static_cast<exhausted_action>(seed % 3);
     limits_.order_batch = 1 + static_cast<std::uint32_t>(seed % 5);
-    aut_.configure(limits_, std::make_shared<scheduled_retry>(retry_schedule::fixed(2s)));
+    aut_.configure(limits_, policy_);
     aut_.restore({gen_, queue_offset{0}, {}, {}});
   }
 
@@ -99,11 +99,17 @@ private:
       now_ += 12s;
     else if (what == 15 && below(20) == 0)
       filtered_ = !filtered_;
+    else if (what == 15 && below(10) == 0)
+      change_batch();
     if (below(20) == 0)
       serve_all();
     check();
   }
 
+  void change_batch() {
+    limits_.order_batch = 1 + static_cast<std::uint32_t>(below(40));
+    aut_.configure(limits_, policy_);
+  }
   void append() {
     const auto n = 1 + below(30);
     batches_.emplace_back(model_.size(), n);
@@ -137,6 +143,7 @@ private:
     ASSERT_FALSE(holds_suspect(member));
     const auto lease = aut_.begin(member, now_);
     lease_member_[lease.value] = {member, now_ + limits_.lease};
+    most_of_key_[lease.value] = limits_.order_batch;
     std::vector<leased_run> runs;
     std::uint64_t taken = 0;
     auto at = plan->from.value;
@@ -197,7 +204,7 @@ private:
       auto& [lease, n] = out[key];
       ASSERT_TRUE(n == 0 || lease == m.lease) << "offset " << at;
       lease = m.lease;
-      ASSERT_LE(++n, limits_.order_batch) << "offset " << at;
+      ASSERT_LE(++n, most_of_key_.at(lease)) << "offset " << at;
     }
   }
   bool holds_suspect(std::uint64_t member) const { return suspect_lease(member) != 0; }
@@ -283,8 +290,8 @@ private:
       if (model_[i].lease == lease && order_of(i) == order_of(at)) {
         model_[i].lease = 0;
         model_[i].due = {};
+        model_[i].suspect = suspect || (i != at && model_[i].suspect);
       }
-    model_[at].suspect = suspect;
   }
   void fail(std::uint64_t at, bool suspect) {
     take_back(at, suspect);
@@ -401,6 +408,8 @@ private:
   std::uint64_t delivered_bytes_ = 0;
   std::uint64_t released_bytes_ = 0;
   subscription_limits limits_;
+  const std::shared_ptr<const retry_policy> policy_ =
+      std::make_shared<scheduled_retry>(retry_schedule::fixed(2s));
   group_order by_;
   ordered_subscription aut_;
   generation gen_{1};
@@ -410,6 +419,8 @@ private:
   std::uint64_t first_ = 0;
   /// Whose it is, and until when. A lease that has ended has no messages.
   std::map<std::uint64_t, std::pair<std::uint64_t, timestamp>> lease_member_;
+  /// What the group allowed when a lease began.
+  std::map<std::uint64_t, std::uint32_t> most_of_key_;
   bool filtered_ = false;
 };
 

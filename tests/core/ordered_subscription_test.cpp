@@ -131,6 +131,85 @@ TEST_F(ordered_test, a_lost_consumer_fails_the_first_of_each_key_and_leaves_the_
   EXPECT_EQ(deliver(bob), "1-2x0 ");
 }
 
+TEST_F(ordered_test, what_a_lost_consumer_had_of_a_key_comes_one_by_one_until_what_killed_it_is_found) {
+  limits.order_batch = 3;
+  keys_ = "aaaabb";
+  begin();
+  EXPECT_EQ(deliver(ann), "0-3x0 4-6x0 ");
+  const auto anns = lease;
+  aut.member_gone(ann, true, now);
+  EXPECT_EQ(aut.retrying(), 2u) << "the first of each key";
+  now += 1s;
+  EXPECT_EQ(deliver(bob), "0-1x1 ");
+  settle(settle_wish::ack, 0);
+  EXPECT_EQ(deliver(bob), "1-2x0 ");
+  aut.member_gone(bob, true, now);
+  EXPECT_EQ(written(), "0-1 done; 1-2 retry1@2000; 4-5 retry1@1000; ");
+  EXPECT_EQ(settle_by(anns, settle_wish::ack, 1), 0u);
+  EXPECT_EQ(deliver(3), "2-3x0 ");
+  settle(settle_wish::ack, 2);
+  EXPECT_EQ(deliver(3), "3-4x0 ") << "this one nobody had";
+}
+
+TEST_F(ordered_test, an_ack_behind_a_message_that_failed_counts_and_the_failed_one_comes_again_in_place) {
+  limits.order_batch = 3;
+  keys_ = "aaaa";
+  begin();
+  EXPECT_EQ(deliver(ann), "0-3x0 ");
+  settle(settle_wish::ack, 1);
+  settle(settle_wish::retry, 0);
+  EXPECT_EQ(settle(settle_wish::ack, 2), 0u) << "nobody can undo what was done";
+  now += 1s;
+  EXPECT_EQ(deliver(bob), "0-1x1 3-4x0 ");
+}
+
+TEST_F(ordered_test, a_batch_that_is_given_back_from_its_middle_goes_on_there_at_once) {
+  limits.order_batch = 4;
+  keys_ = "aaaaaa";
+  begin();
+  EXPECT_EQ(deliver(ann), "0-4x0 ");
+  settle(settle_wish::give_back, 2);
+  settle(settle_wish::ack, 0);
+  EXPECT_EQ(deliver(bob), "none") << "ann has 1 yet";
+  settle_by(lease, settle_wish::ack, 1);
+  EXPECT_EQ(deliver(bob), "2-6x0 ");
+  EXPECT_FALSE(aut.next_deadline(now) && *aut.next_deadline(now) < now + limits.lease);
+}
+
+TEST_F(ordered_test, says_how_much_of_its_keys_could_go_out_as_one_batch_each) {
+  limits.order_batch = 32;
+  keys_.assign(100, 'a');
+  begin();
+  EXPECT_EQ(deliver(ann), "0-32x0 ");
+  EXPECT_EQ(aut.available(now), 0u);
+  for (std::uint64_t at = 0; at < 32; ++at)
+    settle(settle_wish::ack, at);
+  EXPECT_EQ(aut.available(now), 32u) << "a grant for less would make small batches";
+  EXPECT_EQ(deliver(ann), "32-64x0 ");
+  for (std::uint64_t at = 32; at < 64; ++at)
+    settle(settle_wish::ack, at);
+  EXPECT_EQ(deliver(ann), "64-96x0 ");
+  for (std::uint64_t at = 64; at < 96; ++at)
+    settle(settle_wish::ack, at);
+  EXPECT_EQ(aut.available(now), 4u);
+}
+
+TEST_F(ordered_test, another_batch_size_counts_from_the_next_delivery_on) {
+  keys_ = "aaaaaaaa";
+  begin();
+  EXPECT_EQ(deliver(ann), "0-1x0 ");
+  limits.order_batch = 4;
+  aut.configure(limits, policy);
+  EXPECT_EQ(deliver(bob), "none") << "the key is ann's";
+  settle(settle_wish::ack, 0);
+  EXPECT_EQ(deliver(bob), "1-5x0 ");
+  limits.order_batch = 2;
+  aut.configure(limits, policy);
+  for (std::uint64_t at = 1; at < 5; ++at)
+    settle(settle_wish::ack, at);
+  EXPECT_EQ(deliver(bob), "5-7x0 ");
+}
+
 TEST_F(ordered_test, a_consumer_that_leaves_gives_its_keys_back_at_once) {
   deliver(ann);
   aut.member_gone(ann, false, now);

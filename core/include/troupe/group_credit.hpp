@@ -64,6 +64,8 @@ public:
   /// While lanes of several priorities wait, one message in `n` (2 or more) is of a lower one than the
   /// highest, which take turns; messages count, not grants. 0: strict, the highest goes first always.
   void set_low_share(std::uint16_t n);
+  /// A small backlog is not split into smaller pieces than `messages`, either: the batch of an ordered group.
+  void set_least_share(std::uint32_t messages) { least_share_ = messages; }
   /// The queue is the lane of this priority in the line that another queue gives its name to. Before its
   /// first ready(); again is no news. A queue of which it is not said is a line of its own.
   void place(queue_id queue, queue_id line, std::uint8_t priority);
@@ -176,6 +178,7 @@ private:
   /// Named by one of their queues, or by one that is gone.
   std::map<queue_id, line> lines_;
   std::uint16_t low_share_ = 0;
+  std::uint32_t least_share_ = 0;
   /// Members with room and lines with messages, in the order in which they are served. May name ones that
   /// are gone or have nothing any more.
   std::deque<std::uint64_t> hungry_;

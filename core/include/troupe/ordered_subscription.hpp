@@ -27,7 +27,8 @@ namespace troupe {
 /// costs the same however much waits behind it, and a restart needs no table of keys: the cursor begins at
 /// the floor, and the pass from there finds everything in order.
 ///
-/// Poison as in shared_subscription: what was with a consumer that was lost is leased alone.
+/// Poison as in shared_subscription: what was with a consumer that was lost is leased alone. Of a key only
+/// the first counts as failed: the others were not begun, or are the first when this one is done.
 class ordered_subscription final : public subscription {
 public:
   ordered_subscription(subscription_limits limits, std::shared_ptr<const retry_policy> policy,
@@ -43,6 +44,7 @@ public:
   bool holds_suspect(std::uint64_t member) const override { return leases_.suspect_of(member) != 0; }
   std::uint64_t available(timestamp now) override;
   bool needs_keys() const override { return by_ == group_order::key; }
+  bool in_order() const override { return true; }
 
   lease_id begin(std::uint64_t member, timestamp now) override;
   std::uint32_t take(queue_offset base, std::uint32_t count, std::uint32_t most, batch_view* view,
@@ -118,7 +120,7 @@ private:
   void forget_failed(std::uint64_t first, std::uint64_t next);
   void settle_one(std::uint64_t at, const settle_claim& claim, timestamp now);
   void fail(std::uint64_t at, const failure& how, timestamp now);
-  /// Not out any more, without a failure, as all behind it of its key.
+  /// Not out any more, without a failure, as all behind it of its key; what is suspect then is leased alone.
   void take_back(std::uint64_t at, bool suspect);
   out_state recall(std::uint64_t at);
   void remember(std::uint64_t at, const failed_state& f);

@@ -40,6 +40,7 @@ public:
   bool holds_suspect(std::uint64_t member) const override { return leases_.suspect_of(member) != 0; }
   std::uint64_t available(timestamp now) override;
   bool needs_keys() const override { return false; }
+  bool in_order() const override { return false; }
 
   lease_id begin(std::uint64_t member, timestamp now) override;
   std::uint32_t take(queue_offset base, std::uint32_t count, std::uint32_t most, batch_view* view,

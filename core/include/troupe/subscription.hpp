@@ -115,6 +115,8 @@ public:
   virtual std::uint64_t available(timestamp now) = 0;
   /// True when take() must see every batch, also when everything is wanted.
   virtual bool needs_keys() const = 0;
+  /// True when a delivery must hold its messages in the order in which they were taken.
+  virtual bool in_order() const = 0;
 
   /// Begins a delivery to a member. Only one lease is open for taking at a time.
   virtual lease_id begin(std::uint64_t member, timestamp now) = 0;
