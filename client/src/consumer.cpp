@@ -1,5 +1,6 @@
 #include "membership.hpp"
 #include "outbox.hpp"
+#include "outcomes.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -35,18 +36,18 @@ struct handler_pool {
 
   void work();
   std::chrono::steady_clock::duration turn(const std::vector<leased_message>& batch);
-  outcome judge(const leased_message& m, std::uint64_t& skipped) const;
+  std::optional<outcome> judge(const leased_message& m) const;
   bool wait_done(milliseconds limit, std::size_t but);
 };
 
 thread_local const handler_pool* my_pool = nullptr;
 
-outcome handler_pool::judge(const leased_message& m, std::uint64_t& skipped) const {
+/// Nothing when this program does not want it.
+std::optional<outcome> handler_pool::judge(const leased_message& m) const {
   try {
     if (!wanted || wanted(m))
       return handle(m);
-    ++skipped;
-    return outcome::ack();
+    return {};
   } catch (const std::exception& e) {
     return outcome::retry(milliseconds{0}, e.what());
   } catch (...) {
@@ -79,16 +80,18 @@ std::chrono::steady_clock::duration handler_pool::turn(const std::vector<leased_
   using clock = std::chrono::steady_clock;
   const auto began = clock::now();
   clock::duration took{0};
-  settle_runs runs;
-  std::uint64_t skipped = 0;
+  outcomes became;
   auto m = batch.begin();
   for (; m != batch.end() && took < too_long_turn; ++m, took = clock::now() - began) {
     if (!messages->wanted(*m))
       continue;
-    runs.add(messages->late(*m) ? give_back_of(*m) : settle_of(*m, judge(*m, skipped)));
+    if (messages->late(*m))
+      became.give_back(*m);
+    else if (!m->delivery->stopped(m->position))
+      became.add_or_skip(*m, judge(*m));
     --m->delivery->unhandled;
   }
-  messages->settle(runs.take(), skipped);
+  became.tell(*messages);
   if (m != batch.end())
     messages->put_back(m, batch.end());
   return took;

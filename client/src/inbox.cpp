@@ -1,7 +1,7 @@
 #include "inbox.hpp"
 
-#include "membership.hpp"
 #include "outbox.hpp"
+#include "outcomes.hpp"
 
 #include <algorithm>
 
@@ -10,138 +10,11 @@ namespace troupe {
 inbox::inbox(limits l, std::function<milliseconds()> now)
     : limits_(l), now_(now ? std::move(now) : steady_now) {}
 
-std::vector<leased_message> inbox::take(std::size_t most, milliseconds wait) {
-  std::vector<leased_message> out;
-  const auto end = std::chrono::steady_clock::now() + wait;
-  std::unique_lock lock{mutex_};
-  // Until something is there that is not late.
-  while (out.empty() && most > 0 &&
-         changed_.wait_until(lock, end, [this] { return buffered_ > 0 || !taking_ || ended_; }) && taking_ &&
-         !ended_) {
-    hand_out(most, out);
-    if (!out.empty())
-      break;
-    wake(lock); // all that was there is late: it goes back
-    if (!lock.owns_lock())
-      lock.lock();
-  }
-  wake(lock);
-  return out;
-}
-
-std::vector<leased_message> inbox::take_share(std::size_t most, std::size_t sharers) {
-  std::vector<leased_message> out;
-  std::unique_lock lock{mutex_};
-  for (;;) {
-    changed_.wait(lock, [this] { return buffered_ > 0 || !taking_ || ended_; });
-    if (!taking_ || ended_)
-      break;
-    hand_out(std::min(most, (buffered_ + sharers - 1) / sharers), out);
-    if (!out.empty())
-      break;
-    wake(lock); // all that was there is late: it goes back
-    if (!lock.owns_lock())
-      lock.lock();
-  }
-  wake(lock);
-  return out;
-}
-
-std::uint64_t inbox::lane::came_at() const {
-  return returned.empty() ? deliveries.front()->came_at : returned.back().delivery->came_at;
-}
-
-/// The highest, or the one that has waited too long.
-inbox::lanes::iterator inbox::next_lane() {
-  const auto oldest =
-      std::ranges::min_element(waiting_, {}, [](const auto& entry) { return entry.second.came_at(); });
-  const bool too_long = handed_out_ - oldest->second.came_at() >= limits_.messages;
-  return too_long ? oldest : waiting_.begin();
-}
-
-void inbox::hand_out(std::size_t most, std::vector<leased_message>& out) {
-  out.reserve(std::min(most, buffered_));
-  while (out.size() < most && buffered_ > 0) {
-    const auto from = next_lane();
-    const auto before = out.size();
-    buffered_ -= hand_out(from->second, most, out);
-    handed_out_ += out.size() - before;
-    if (from->second.empty())
-      waiting_.erase(from);
-  }
-}
-
-/// Up to the end of one delivery, and all the rest of one that is late. Says how many wait no longer.
-std::size_t inbox::hand_out(lane& from, std::size_t most, std::vector<leased_message>& out) {
-  if (!from.returned.empty()) {
-    if (is_late(*from.returned.back().delivery))
-      hand_back(from.returned.back());
-    else
-      out.push_back(std::move(from.returned.back()));
-    from.returned.pop_back();
-    return 1;
-  }
-  const auto& front = from.deliveries.front();
-  const bool late = is_late(*front);
-  const auto rest = front->messages.size() - from.position;
-  const auto n = late ? rest : std::min(most - out.size(), rest);
-  for (auto i = static_cast<std::uint32_t>(from.position); i < from.position + n; ++i)
-    if (late)
-      hand_back({front, i});
-    else
-      out.push_back({front, i});
-  from.position += n;
-  (late ? late_messages_ : credit_messages_) += static_cast<std::uint32_t>(n);
-  if (from.position < front->messages.size())
-    return n;
-  (late ? late_bytes_ : credit_bytes_) += front->bytes;
-  if (limits_.renew_taken)
-    taken_.push_back(front);
-  from.deliveries.pop_front();
-  from.position = 0;
-  return n;
-}
-
-/// For good, once it is so: what is behind in its key must not be begun either.
-bool inbox::is_late(const leased_message::impl& d) const {
-  if (now_().count() < d.until.load(std::memory_order_relaxed))
-    return false;
-  d.until = 0;
-  return true;
-}
-
-/// False when it is late: a renewal would come too late as well.
-bool inbox::prolong(const leased_message::impl& d, milliseconds now) const {
-  auto until = d.until.load();
-  return now.count() < until && d.until.compare_exchange_strong(until, (now + terms_.lease).count());
-}
-
-void inbox::hand_back(const leased_message& m) {
-  settles_.add(give_back_of(m));
-  --m.delivery->unhandled;
-  ++stats_.late;
-  ++late_untold_;
-}
-
-bool inbox::late(const leased_message& m) {
-  if (!is_late(*m.delivery))
-    return false;
-  std::lock_guard lock{mutex_};
-  ++stats_.late;
-  ++late_untold_;
-  return true;
-}
-
-std::uint64_t inbox::take_late() {
-  std::lock_guard lock{mutex_};
-  return std::exchange(late_untold_, 0);
-}
-
 /// Credit and settles that are worth a message of their own; less waits a little for company. In an ordered
-/// group the next message of a key waits for the settle of the one before.
+/// group the next messages of a key wait for the settle of the last one before.
 bool inbox::urgent() const {
   const auto window = std::min(limits_.messages, terms_.max_unsettled);
-  return (terms_.order && !settles_.empty()) || flush_asked_ > flush_sent_ ||
+  return (terms_.order && key_waits_) || flush_asked_ > flush_sent_ ||
          std::uint64_t{credit_messages_} * 4 >= limits_.messages ||
          std::uint64_t{credit_bytes_} * 4 >= limits_.bytes || settles_.messages() * 4 >= window;
 }
@@ -158,9 +31,10 @@ void inbox::wake(std::unique_lock<std::mutex>& lock) {
   wake_(how);
 }
 
-void inbox::settle(const std::vector<settle_item>& items, std::uint64_t skipped) {
+void inbox::settle(const std::vector<settle_item>& items, std::uint64_t skipped, bool key_waits) {
   std::unique_lock lock{mutex_};
   stats_.skipped += skipped;
+  key_waits_ = key_waits_ || (key_waits && !items.empty());
   for (const auto& item : items) {
     settles_.add(item);
     if (item.action == settle_action::ack)
@@ -224,19 +98,6 @@ void inbox::finish(std::uint64_t number, const error& why) {
   const auto outcome = why ? why : take_untold();
   for (auto* f : told)
     f->outcome = outcome;
-}
-
-void inbox::put_back(std::vector<leased_message>::const_iterator from,
-                     std::vector<leased_message>::const_iterator to) {
-  {
-    std::lock_guard lock{mutex_};
-    for (auto m = to; m != from;) // taken from the back again, so that order is kept
-      if (wanted(*--m)) {
-        waiting_[m->delivery->priority].returned.push_back(*m);
-        ++buffered_;
-      }
-  }
-  changed_.notify_all();
 }
 
 void inbox::stop_taking() {
@@ -317,6 +178,8 @@ void inbox::drop_all() {
 }
 
 void inbox::deliver(delivery_ptr d) {
+  if (terms_.order) // the CONSUMER's own: nobody else changes it
+    d->chains = key_chains::of(d->messages, *terms_.order);
   {
     std::lock_guard lock{mutex_};
     d->session = session_;
@@ -348,6 +211,7 @@ consumer_news inbox::collect() {
   news.messages = std::exchange(credit_messages_, 0);
   news.bytes = std::exchange(credit_bytes_, 0);
   news.settles = settles_.take();
+  key_waits_ = false;
   if (flush_asked_ > flush_sent_)
     news.confirm = flush_sent_ = flush_asked_;
   return news;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "key_chains.hpp"
 #include "settle_runs.hpp"
 
 #include "troupe/consumer.hpp"
@@ -31,7 +32,13 @@ struct leased_message::impl {
   /// Opened and checked; shares the delivery's block.
   frame_reader messages;
 
+  /// Null: no message of it waits for another.
+  std::unique_ptr<key_chains> chains;
+
   explicit impl(frame_reader m) : messages(std::move(m)) {}
+  /// Behind one of its key that failed or was given back: it comes again behind that one, and is neither
+  /// begun nor settled.
+  bool stopped(std::uint32_t position) const { return chains && chains->behind_failure(position); }
   /// Counts memberships: what a lost one left behind is not handled any more.
   std::uint64_t session = 0;
   /// How many messages were handed out when it came.
@@ -78,15 +85,18 @@ struct membership_terms {
 /// priority. But a delivery waits no longer than until as many messages were handed out since it came as the
 /// credit allows: how much the lower priorities get is the broker's to say, and what they held up here for
 /// ever would use up the credit.
+///
+/// What a delivery of an ordered group holds of one key goes to one thread (push), which handles it in order,
+/// or in order to the one that fetches (pull); what lies behind a failure there is passed over.
 class inbox {
 public:
   enum class urgency { now, soon };
   struct limits {
     std::uint32_t messages = 0;
     std::uint32_t bytes = 0;
-    /// Leases of messages that the program took are renewed until they are handled (push), or not at all
-    /// (pull).
-    bool renew_taken = false;
+    /// Push: handler threads share what comes, and leases of what they took are renewed until it is handled.
+    /// Pull: neither.
+    bool push = false;
   };
   /// `now` is a clock that never runs backwards: steady_now() but in tests.
   explicit inbox(limits l, std::function<milliseconds()> now = {});
@@ -97,7 +107,8 @@ public:
   /// Up to `most` messages; none after `wait`, and none at once when taking was stopped or the CONSUMER has
   /// ended.
   std::vector<leased_message> take(std::size_t most, milliseconds wait);
-  /// As take(), waiting without limit, for one of `sharers` threads: leaves their part to the others.
+  /// As take(), waiting without limit, for one of `sharers` threads: leaves their part to the others. More
+  /// than `most` where they are of one key.
   std::vector<leased_message> take_share(std::size_t most, std::size_t sharers);
   /// Messages that this thread will not come to soon: the next to take something gets them.
   void put_back(std::vector<leased_message>::const_iterator from,
@@ -109,8 +120,9 @@ public:
   }
   /// Its lease may have ended: it must not be begun, but be given back. Counted.
   bool late(const leased_message& m);
-  /// `skipped`: how many of the acknowledged messages the program never saw.
-  void settle(const std::vector<settle_item>& items, std::uint64_t skipped = 0);
+  /// `skipped`: how many of the acknowledged messages the program never saw. `key_waits`: in an ordered group
+  /// something waits for it, as it does not for all but the last of a key.
+  void settle(const std::vector<settle_item>& items, std::uint64_t skipped = 0, bool key_waits = true);
   /// Waits until all settles so far are durable. What was refused or lost since the last flush that could
   /// tell is told, once.
   error flush(milliseconds limit);
@@ -168,6 +180,12 @@ private:
 
   lanes::iterator next_lane();
   std::size_t hand_out(lane& from, std::size_t most, std::vector<leased_message>& out);
+  std::size_t hand_out_again(lane& from, std::vector<leased_message>& out);
+  void give(leased_message m, bool late, std::vector<leased_message>& out);
+  /// Whose messages of one key must not be divided between threads; null: they may, or there are none.
+  const key_chains* chains_of(const leased_message::impl& d) const {
+    return limits_.push ? d.chains.get() : nullptr;
+  }
   void finish(std::uint64_t number, const error& why);
   error take_untold();
   error end_reason() const;
@@ -191,6 +209,7 @@ private:
   std::vector<std::weak_ptr<leased_message::impl>>
       taken_; // deliveries that are out of waiting_ and not handled
   settle_runs settles_;
+  bool key_waits_ = false; // for one of them
   std::uint32_t credit_messages_ = 0;
   std::uint32_t credit_bytes_ = 0;
   /// Credit of what came too late. It waits for the next held(): after a stop all that comes is late until

@@ -2,8 +2,6 @@
 
 #include "outbox.hpp"
 
-#include "troupe/dead_letter.hpp"
-
 #include <algorithm>
 #include <random>
 
@@ -48,8 +46,7 @@ error check(const consumer_options& o) {
 
 } // namespace
 
-result<std::unique_ptr<membership>> membership::begin(const client& c, consumer_options options,
-                                                      bool renew_taken) {
+result<std::unique_ptr<membership>> membership::begin(const client& c, consumer_options options, bool push) {
   if (auto wrong = check(options))
     return wrong;
   auto& internals = *c.internals();
@@ -60,7 +57,7 @@ result<std::unique_ptr<membership>> membership::begin(const client& c, consumer_
   if (made_up)
     options.member = made_up_member();
   std::unique_ptr<membership> m(new membership(c));
-  m->messages_ = std::make_shared<inbox>(inbox::limits{options.max_messages, options.max_bytes, renew_taken});
+  m->messages_ = std::make_shared<inbox>(inbox::limits{options.max_messages, options.max_bytes, push});
   const auto& client_options = internals.options;
   consumer_config cfg;
   cfg.options = std::move(options);
@@ -102,27 +99,5 @@ error membership::leave(milliseconds limit) {
 }
 
 void membership::renew(const held_lease& lease) { caf::anon_send(actor_, lease); }
-
-settle_item settle_of(const leased_message& m, const outcome& said) {
-  settle_item item;
-  item.queue = m.delivery->queue;
-  item.gen = m.delivery->gen;
-  item.lease = m.delivery->lease;
-  item.first = m.offset();
-  item.count = 1;
-  if (said.what == outcome::kind::ack)
-    return item;
-  item.action = said.what == outcome::kind::retry ? settle_action::retry : settle_action::dead;
-  item.delay_ms =
-      static_cast<std::uint32_t>(std::clamp<milliseconds::rep>(said.delay.count(), 0, UINT32_MAX));
-  item.detail = dead_detail(said.why);
-  return item;
-}
-
-settle_item give_back_of(const leased_message& m) {
-  auto item = settle_of(m, outcome::retry());
-  item.give_back = true;
-  return item;
-}
 
 } // namespace troupe

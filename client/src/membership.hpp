@@ -14,8 +14,7 @@ namespace troupe {
 class membership {
 public:
   /// Joins; the first join's outcome is the answer.
-  static result<std::unique_ptr<membership>> begin(const client& c, consumer_options options,
-                                                   bool renew_taken);
+  static result<std::unique_ptr<membership>> begin(const client& c, consumer_options options, bool push);
   /// Ends without leaving politely, if leave() was not called: the node gives the leases back.
   ~membership();
 
@@ -32,10 +31,5 @@ private:
   caf::actor actor_;
   bool left_ = false;
 };
-
-/// What becomes of one message.
-settle_item settle_of(const leased_message& m, const outcome& said = {});
-/// Back to the group: no failure.
-settle_item give_back_of(const leased_message& m);
 
 } // namespace troupe

@@ -1,10 +1,12 @@
 #include "membership.hpp"
 #include "outbox.hpp"
+#include "outcomes.hpp"
 
 #include <algorithm>
 #include <chrono>
 #include <exception>
 #include <mutex>
+#include <span>
 #include <utility>
 
 namespace troupe {
@@ -34,35 +36,39 @@ struct pull_consumer::impl {
     return why;
   }
 
-  error settle(const leased_message& m, const troupe::outcome& said) {
-    if (!m.delivery)
+  error settle(std::span<const leased_message> all, const troupe::outcome& said) {
+    if (!std::ranges::all_of(all, [](const auto& m) { return m.delivery != nullptr; }))
       return {errc::invalid_argument, "this is no delivered message", "settle messages that fetch() gave"};
     if (said.delay < milliseconds{0})
       return {errc::invalid_argument, "the delay is negative", "choose 0 or more"};
-    messages().settle({settle_of(m, said)});
+    outcomes became;
+    std::uint64_t refused = 0;
+    for (const auto& m : all)
+      refused += became.add(m, said) ? 0 : 1;
+    became.tell(messages());
+    if (refused > 0)
+      messages().count_refused(refused);
     return state();
   }
 
   /// Settles what the predicate refuses, and leaves the rest.
   void keep_wanted(std::vector<leased_message>& fetched) {
-    settle_runs runs;
-    std::uint64_t skipped = 0;
-    const auto refused = [&](const leased_message& m) {
+    outcomes became;
+    std::erase_if(fetched, [&](const leased_message& m) {
+      if (m.delivery->stopped(m.position))
+        return true;
       try {
         if (wanted(m))
           return false;
-        ++skipped;
-        runs.add(settle_of(m));
+        became.add_or_skip(m, {});
       } catch (const std::exception& e) {
-        runs.add(settle_of(m, troupe::outcome::retry(milliseconds{0}, e.what())));
+        became.add(m, troupe::outcome::retry(milliseconds{0}, e.what()));
       } catch (...) {
-        runs.add(settle_of(m, troupe::outcome::retry()));
+        became.add(m, troupe::outcome::retry());
       }
       return true;
-    };
-    std::erase_if(fetched, refused);
-    if (!runs.empty())
-      messages().settle(runs.take(), skipped);
+    });
+    became.tell(messages());
   }
 
   error close() {
@@ -100,32 +106,31 @@ result<std::vector<leased_message>> pull_consumer::fetch(std::size_t max, millis
   return fetched;
 }
 
-error pull_consumer::ack(const leased_message& m) { return impl_->settle(m, outcome::ack()); }
+error pull_consumer::ack(const leased_message& m) { return impl_->settle({&m, 1}, outcome::ack()); }
 
 error pull_consumer::ack(const std::vector<leased_message>& messages) {
-  settle_runs runs;
-  for (const auto& m : messages) {
-    if (!m.delivery)
-      return {errc::invalid_argument, "this is no delivered message", "settle messages that fetch() gave"};
-    runs.add(settle_of(m));
-  }
-  impl_->messages().settle(runs.take());
-  return impl_->state();
+  return impl_->settle(messages, outcome::ack());
 }
 
 error pull_consumer::retry(const leased_message& m, milliseconds delay, std::string why) {
-  return impl_->settle(m, outcome::retry(delay, std::move(why)));
+  return impl_->settle({&m, 1}, outcome::retry(delay, std::move(why)));
 }
 
 error pull_consumer::reject(const leased_message& m, std::string why) {
-  return impl_->settle(m, outcome::reject(std::move(why)));
+  return impl_->settle({&m, 1}, outcome::reject(std::move(why)));
 }
 
 error pull_consumer::give_back(const leased_message& m) {
   if (!m.delivery)
     return {errc::invalid_argument, "this is no delivered message", "give back messages that fetch() gave"};
-  impl_->messages().settle({give_back_of(m)});
+  outcomes became;
+  became.give_back(m);
+  became.tell(impl_->messages());
   return impl_->state();
+}
+
+bool pull_consumer::comes_again(const leased_message& m) const {
+  return m.delivery && (!impl_->messages().wanted(m) || m.delivery->stopped(m.position));
 }
 
 error pull_consumer::renew(const leased_message& m) {

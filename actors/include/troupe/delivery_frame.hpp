@@ -102,6 +102,10 @@ public:
     const auto m = find(i);
     return m.in->messages.tag(m.in_batch());
   }
+  message_meta meta(std::uint32_t i) const {
+    const auto m = find(i);
+    return m.in->messages.meta(m.in_batch());
+  }
   message_view message(std::uint32_t i) const {
     const auto m = find(i);
     return m.in->messages.at(m.in_batch());

@@ -88,7 +88,8 @@ struct outcome {
 /// Receives messages of a group and settles them. Joins again by itself after reconnects.
 ///
 /// Push: `consumer::start` with a handler that runs on `threads` threads; its answer settles the message; an
-/// exception counts as retry, with its text. Leases of running handlers are renewed by themselves. Pull:
+/// exception counts as retry, with its text. Leases of running handlers are renewed by themselves. In an
+/// ordered group messages of one key are handled one after the other, and none behind one that failed. Pull:
 /// `pull_consumer::open`, fetch, settle.
 class consumer {
 public:
@@ -159,6 +160,16 @@ public:
   error reject(const leased_message& m, std::string why = {});
   /// Back to the group at once; no failure is recorded.
   error give_back(const leased_message& m);
+  /// It went back to the group since it was fetched, and is not to be handled: its membership was lost, or,
+  /// in an ordered group with a batch (`group_options::order_batch`), retry() or give_back() was called for a
+  /// message before it in its key. The broker delivers it again behind that one, with the same attempt
+  /// number.
+  ///
+  /// So whoever handles what fetch() gave, in the order in which it came and each key by one thread, asks
+  /// this before each message of such a group. fetch() gives none of these. What lies behind a message that
+  /// stopped can't be settled: ack(), retry() and reject() do nothing, flush() and statistics() count it as
+  /// refused.
+  bool comes_again(const leased_message& m) const;
   /// From now on the lease has its whole time again.
   error renew(const leased_message& m);
   /// Waits, at most `limit`, until all settles so far are durable at the broker. lease_lost when some came
