@@ -29,10 +29,11 @@ struct group_settings {
   std::optional<milliseconds> dead_letter_retention;
   std::optional<group_mode> mode;
   std::optional<group_order> order_by;
+  std::optional<std::uint32_t> order_batch;
 
   bool empty() const {
-    return !mode && !order_by && !lease && !retry && !max_unsettled && !max_unsettled_bytes && !low_share &&
-           !max_attempts && !on_exhausted && !on_expired && !dead_letter_retention;
+    return !mode && !order_by && !order_batch && !lease && !retry && !max_unsettled && !max_unsettled_bytes &&
+           !low_share && !max_attempts && !on_exhausted && !on_expired && !dead_letter_retention;
   }
 };
 struct group_name_only {
@@ -53,6 +54,7 @@ void apply(const group_settings& s, group_options& options) {
   options.dead_letter_retention = s.dead_letter_retention.value_or(options.dead_letter_retention);
   options.mode = s.mode.value_or(options.mode);
   options.order_by = s.order_by.value_or(options.order_by);
+  options.order_batch = s.order_batch.value_or(options.order_batch);
 }
 
 /// How often a message is tried, and what becomes of it then.
@@ -71,7 +73,10 @@ std::string share_of(const group_options& options) {
 std::string mode_of(const group_options& options) {
   if (options.mode != group_mode::ordered)
     return std::string(to_string(options.mode));
-  return options.order_by == group_order::queue ? "ordered by queue" : "ordered by key";
+  std::string text = options.order_by == group_order::queue ? "ordered by queue" : "ordered by key";
+  if (options.order_batch > 1)
+    text += ", " + grouped(options.order_batch) + " messages at a time";
+  return text;
 }
 
 std::string unsettled_of(const group_options& options) {
@@ -110,6 +115,8 @@ int create(context& ctx, const group_settings& s) {
   auto options = default_options(s.mode.value_or(group_mode::shared));
   if (s.order_by && options.mode != group_mode::ordered)
     return ctx.misuse("group create", "--order-by is for ordered groups", "add --mode ordered");
+  if (s.order_batch && options.mode != group_mode::ordered)
+    return ctx.misuse("group create", "--order-batch is for ordered groups", "add --mode ordered");
   apply(s, options);
   return ctx.with_client([&](client& c) {
     auto group = c.create_group(s.name, options);
@@ -183,7 +190,7 @@ int list(context& ctx, const nothing&) {
 
 void print(output& out, const group_info& group) {
   out.fields({{"group", group.name + (group.paused ? " (paused)" : "")},
-              {"mode", std::string(to_string(group.options.mode))},
+              {"mode", mode_of(group.options)},
               {"lease", format_duration(group.options.lease)},
               {"retries after", format_retry(group.options.retry)},
               {"attempts", attempts_of(group.options)},
@@ -442,12 +449,13 @@ void add_retry(CLI::App& verb, std::optional<retry_schedule>& value) {
 }
 
 void add_order(CLI::App& verb, group_settings& s) {
-  add_mode(
-      verb, s.mode,
-      "shared (default); ordered: one message of an order key at a time, in their order in the queue, and a "
-      "failure stops its key and by default comes again after 1s; or broadcast: every member gets every "
-      "message, by a place of its own that is kept under its name, and what fails is passed over. Fixed "
-      "since the group was created");
+  add_mode(verb, s.mode,
+           "shared (default); ordered: one message of an order key at a time (see --order-batch), in their "
+           "order in "
+           "the queue, and a "
+           "failure stops its key and by default comes again after 1s; or broadcast: every member gets every "
+           "message, by a place of its own that is kept under its name, and what fails is passed over. Fixed "
+           "since the group was created");
   verb.add_option_function<std::string>(
           "--order-by",
           [&s](const std::string& given) {
@@ -458,6 +466,12 @@ void add_order(CLI::App& verb, group_settings& s) {
           "Of an ordered group: key (default; messages without one have no order), or queue (all of its "
           "messages)")
       ->type_name("ORDER");
+  verb.add_option(
+          "--order-batch", s.order_batch,
+          "Of an ordered group: up to so many messages of a key (or of a queue, with --order-by queue) "
+          "are with one member at a time, in their order, from 1 to 1024 (1). More are faster where a "
+          "key has many; the key goes on when all of them are settled")
+      ->check(whole_number(0xffffffff));
 }
 
 void add_settings(CLI::App& verb, group_settings& s) {
@@ -514,6 +528,7 @@ void add_changes(CLI::App& group, context& ctx) {
            {"troupe group create billing", "troupe group create slow-work --lease 10m --max-unsettled 10",
             "troupe group create mail --retry 10s,1m,10m,1h",
             "troupe group create ledger --mode ordered --max-attempts 5",
+            "troupe group create prices --mode ordered --order-batch 32",
             "troupe group create web-hooks --retry exponential:1s,2,10m~20%",
             "troupe group create orders --max-attempts 5 --retry 1s,10s --dead-letter-retention 90d"});
 

@@ -102,6 +102,10 @@ json member_of(const member_info& m, group_mode mode) {
 
 json to_json(const group_info& group) {
   json object{{"name", group.name}, {"mode", to_string(group.options.mode)}};
+  if (group.options.mode == group_mode::ordered) {
+    object["order_by"] = group.options.order_by == group_order::queue ? "queue" : "key";
+    object["order_batch"] = group.options.order_batch;
+  }
   auto members = json::array();
   for (const auto& m : group.members)
     members.push_back(member_of(m, group.options.mode));

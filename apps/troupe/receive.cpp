@@ -126,11 +126,14 @@ private:
       held_.insert(held_.end(), messages.begin(), messages.end());
       return {};
     }
-    for (const auto& m : messages)
+    for (const auto& m : messages) {
+      if (from_.comes_again(m))
+        continue; // behind one of its key that is retried
       if (auto err = s_.settle == "reject"
                          ? from_.reject(m, "receive --settle reject")
                          : from_.retry(m, s_.retry_delay.value_or(milliseconds{0}), "receive --settle retry"))
         return err;
+    }
     return {};
   }
 

@@ -95,14 +95,16 @@ error check_kept(const char* what, milliseconds kept, milliseconds least) {
 }
 
 error check_order(const group_options& options) {
+  if (options.mode != group_mode::ordered && options.order_batch > 1)
+    return {errc::invalid_argument,
+            "messages of one key at a time, here " + std::to_string(options.order_batch) +
+                ", are for ordered groups: no other one keeps an order",
+            "leave the order batch at 1, or create a group of mode ordered"};
   if (options.mode != group_mode::ordered)
     return {};
   if (auto err =
           check("the number of messages of one key at a time", options.order_batch, 1, max_order_batch))
     return err;
-  if (options.order_batch > 1)
-    return {errc::not_supported, "this version delivers one message of a key at a time",
-            "leave the order batch at 1; larger ones come with a later version"};
   for (auto pause : pauses_of(options.retry))
     if (pause > max_pause_in_place) {
       auto err = out_of_range("a pause of an ordered group's retries", format_duration(pause),

@@ -126,12 +126,15 @@ private:
   // -- what follows
   void observe();
   void delivered_one(consumer_in_model& to, const delivery& d, const delivered& m);
-  void expect_order(const std::vector<place>& queue, std::size_t at);
+  void expect_order(const std::vector<place>& queue, std::size_t at, std::uint64_t lease);
+  void expect_in_order(const delivery& d);
   void tell(consumer_in_model& by, const held& h, settle_action action, std::uint32_t delay, bool give_back);
   void done(place& p);
   void failed(place& p, milliseconds delay, bool suspect);
   void died(place& p);
   void released(place& p) { p.lease = p.member = 0; }
+  /// It and what lies behind it of its key, in its lease.
+  void taken_back(place& p, bool suspect);
   void expire();
   void note_unwanted();
   void remember(place& p) { p.past.emplace_back(time_steps_, p.stored()); }
@@ -182,6 +185,8 @@ void delivery_model::begin() {
   if (GetParam() % 3 != 0)
     o = default_options(group_mode::ordered);
   o.order_by = GetParam() % 3 == 1 ? group_order::queue : group_order::key;
+  if (o.mode == group_mode::ordered && !random_.one_in(3))
+    o.order_batch = static_cast<std::uint32_t>(random_.between(2, 8));
   o.lease = lease_time;
   o.max_attempts = most_attempts;
   o.on_exhausted = static_cast<exhausted_action>(random_.below(3));
@@ -325,13 +330,10 @@ void delivery_model::leave_one(bool crash) {
     for (auto& p : queue) {
       if (p.member != gone->id)
         continue;
-      if (crash && (p.suspect || !held_suspect)) {
+      if (crash && (p.suspect || !held_suspect))
         failed(p, 0ms, true);
-      } else {
-        p.suspect = p.suspect || crash;
-        released(p);
-        p.due = {};
-      }
+      else
+        taken_back(p, p.suspect || crash);
     }
   }
   auto m = *gone;
@@ -533,6 +535,8 @@ void delivery_model::observe() {
     for (const auto& d : members_[i].inbox.take<delivery>()) {
       auto all = unpack_frame(d.frame, d.shard);
       ASSERT_TRUE(all) << troupe::to_string(all.error());
+      if (group_definition_.options.mode == group_mode::ordered)
+        expect_in_order(d);
       bool suspect = false;
       for (const auto& m : *all) {
         suspect = suspect || places_[d.number].at(m.offset.value).suspect;
@@ -554,7 +558,7 @@ void delivery_model::delivered_one(consumer_in_model& to, const delivery& d, con
   EXPECT_LE(p.due, now_) << "too early";
   EXPECT_TRUE(wanted(p)) << "expired, or not wanted by " << filters[filter_].text;
   if (group_definition_.options.mode == group_mode::ordered)
-    expect_order(places_[d.number], m.offset.value);
+    expect_order(places_[d.number], m.offset.value, d.lease.value);
   p.lease = d.lease.value;
   p.member = to.id;
   p.lease_end = now_ + lease_time;
@@ -566,16 +570,58 @@ void delivery_model::delivered_one(consumer_in_model& to, const delivery& d, con
     once_held_.erase(once_held_.begin());
 }
 
-void delivery_model::expect_order(const std::vector<place>& queue, std::size_t at) {
+/// What lies before it in its key is settled, or goes out with it; and not too many do.
+void delivery_model::expect_order(const std::vector<place>& queue, std::size_t at, std::uint64_t lease) {
   const auto key = order_of(queue[at]);
   if (key == 0)
     return;
-  for (std::size_t i = 0; i < at; ++i)
-    if (queue[i].open && order_of(queue[i]) == key) {
-      EXPECT_EQ(queue[i].lease, 0u) << "offset " << i << " of its key is out";
-      EXPECT_TRUE(queue[i].may_be_skipped || !wanted(queue[i]))
-          << "offset " << i << " of its key comes first";
+  std::uint32_t together = 1;
+  for (std::size_t i = 0; i < at; ++i) {
+    if (!queue[i].open || order_of(queue[i]) != key)
+      continue;
+    if (queue[i].lease == lease) {
+      ++together;
+      continue;
     }
+    EXPECT_EQ(queue[i].lease, 0u) << "offset " << i << " of its key is out";
+    EXPECT_TRUE(queue[i].may_be_skipped || !wanted(queue[i])) << "offset " << i << " of its key comes first";
+  }
+  EXPECT_LE(together, group_definition_.options.order_batch);
+  for (std::size_t i = at + 1; i < queue.size(); ++i)
+    EXPECT_TRUE(queue[i].lease == 0 || order_of(queue[i]) != key) << "offset " << i << " of its key is out";
+}
+
+/// As it was packed: what unpack_frame gives is sorted.
+void delivery_model::expect_in_order(const delivery& d) {
+  auto frame = frame_reader::open(d.frame, d.shard);
+  ASSERT_TRUE(frame);
+  std::map<std::uint32_t, std::uint64_t> last;
+  while (frame->next()) {
+    const auto at = frame->offset().value;
+    const auto key = order_of(places_[d.number].at(at));
+    if (key == 0)
+      continue;
+    EXPECT_TRUE(!last.contains(key) || last[key] < at) << "offset " << at << " came too late";
+    last[key] = at;
+  }
+}
+
+void delivery_model::taken_back(place& p, bool suspect) {
+  const auto lease = p.lease;
+  const auto key = order_of(p);
+  p.suspect = suspect;
+  p.due = {};
+  released(p);
+  if (group_definition_.options.mode != group_mode::ordered || key == 0)
+    return;
+  for (auto& queue : places_)
+    if (&p >= queue.data() && &p < queue.data() + queue.size())
+      for (auto behind = static_cast<std::size_t>(&p - queue.data()) + 1; behind < queue.size(); ++behind)
+        if (queue[behind].lease == lease && order_of(queue[behind]) == key) {
+          queue[behind].suspect = suspect || queue[behind].suspect;
+          queue[behind].due = {};
+          released(queue[behind]);
+        }
 }
 
 void delivery_model::tell(consumer_in_model& by, const held& h, settle_action action, std::uint32_t delay,
@@ -586,7 +632,7 @@ void delivery_model::tell(consumer_in_model& by, const held& h, settle_action ac
       done(p);
     } else if (p.lease == h.lease.value) {
       if (give_back)
-        released(p), p.due = {};
+        taken_back(p, p.suspect);
       else if (action == settle_action::retry)
         failed(p, milliseconds{delay}, false);
       else if (group_definition_.options.on_exhausted == exhausted_action::drop)
@@ -616,9 +662,8 @@ void delivery_model::died(place& p) {
 
 void delivery_model::failed(place& p, milliseconds delay, bool suspect) {
   remember(p);
-  released(p);
+  taken_back(p, suspect);
   ++p.attempts;
-  p.suspect = suspect;
   const auto& o = group_definition_.options;
   if (p.attempts >= most_attempts && o.on_exhausted != exhausted_action::block) {
     p.past.pop_back();

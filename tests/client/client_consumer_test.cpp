@@ -328,5 +328,76 @@ TEST_P(Client, EndsAConsumerWhoseGroupIsDeleted) {
   EXPECT_EQ(fetched.error().code, errc::not_found);
 }
 
+group_options in_order(std::uint32_t batch) {
+  auto options = default_options(group_mode::ordered);
+  options.retry = retry_schedule::fixed(10ms);
+  options.order_batch = batch;
+  return options;
+}
+
+TEST_P(Client, HandlesSeveralMessagesOfAKeyInOrderByOneThreadAtATimeAroundFailures) {
+  topic("orders", 1);
+  ASSERT_TRUE(c->create_group("audit", in_order(8)));
+  auto p = open("orders");
+  constexpr int keys = 3;
+  constexpr int each = 60;
+  std::vector<message> all;
+  for (int i = 0; i < keys * each; ++i)
+    all.push_back(text(std::to_string(i / keys), std::to_string(i % keys)));
+  p.send(std::move(all));
+  counter done;
+  std::mutex mutex;
+  std::set<std::string> busy;
+  std::map<std::string, std::vector<std::string>> seen;
+  auto consuming =
+      consumer::start(*c, {.group = "audit", .topics = {{"orders"}}}, 4, [&](const leased_message& m) {
+        const std::string key{m.order_key()};
+        {
+          std::lock_guard lock{mutex};
+          EXPECT_TRUE(busy.insert(key).second) << "two threads have key " << key;
+        }
+        std::this_thread::yield();
+        std::lock_guard lock{mutex};
+        busy.erase(key);
+        if (m.offset().value % 7 == 3 && m.attempt() == 1)
+          return outcome::retry();
+        seen[key].emplace_back(m.body());
+        done.add();
+        return outcome::ack();
+      });
+  ASSERT_TRUE(consuming);
+  ASSERT_TRUE(done.reaches(keys * each));
+  EXPECT_FALSE(consuming->stop());
+  for (const auto& [key, bodies] : seen) {
+    ASSERT_EQ(bodies.size(), std::size_t{each}) << "key " << key;
+    for (int i = 0; i < each; ++i)
+      EXPECT_EQ(bodies[static_cast<std::size_t>(i)], std::to_string(i)) << "key " << key;
+  }
+  EXPECT_EQ(consuming->statistics().refused_settles, 0u) << "nothing is said of what lies behind a failure";
+}
+
+TEST_P(Client, TellsWhoFetchesWhatComesAgainBehindAFailureInItsKey) {
+  topic("orders", 1);
+  ASSERT_TRUE(c->create_group("audit", in_order(4)));
+  auto p = open("orders");
+  p.send({text("a0", "a"), text("a1", "a"), text("a2", "a"), text("a3", "a"), text("b0", "b")});
+  auto from = pull("audit", "orders");
+  const auto got = fetch(from, 5);
+  ASSERT_EQ(got.size(), 5u);
+  EXPECT_FALSE(from.ack(got[0]));
+  EXPECT_FALSE(from.comes_again(got[1]));
+  EXPECT_FALSE(from.retry(got[1]));
+  EXPECT_TRUE(from.comes_again(got[2]) && from.comes_again(got[3]));
+  EXPECT_FALSE(from.comes_again(got[4])) << "another key";
+  EXPECT_FALSE(from.ack(got[2])) << "it does nothing";
+  EXPECT_FALSE(from.ack(got[4]));
+  EXPECT_EQ(from.flush().code, errc::lease_lost);
+  std::vector<std::string> again;
+  for (const auto& m : fetch(from, 3, true))
+    again.push_back(std::string{m.body()} + " " + std::to_string(m.attempt()));
+  EXPECT_THAT(again, ElementsAre("a1 2", "a2 1", "a3 1"));
+  EXPECT_FALSE(from.close());
+}
+
 } // namespace
 } // namespace troupe::test

@@ -56,10 +56,26 @@ TEST(group_options, other_than_shared_belong_to_a_later_version) {
   EXPECT_EQ(validate(default_options(group_mode::ordered)).code, errc::none);
   EXPECT_EQ(validate(group_options{.mode = group_mode::ordered}).code, errc::invalid_argument)
       << "two hours are too long in place";
-  auto batched = default_options(group_mode::ordered);
-  batched.order_batch = 2;
-  EXPECT_EQ(validate(batched).code, errc::not_supported);
   EXPECT_EQ(validate(group_options{.mode = static_cast<group_mode>(3)}).code, errc::invalid_argument);
+}
+
+TEST(group_options, of_an_ordered_group_allow_1_to_1024_messages_of_a_key_at_a_time) {
+  auto options = default_options(group_mode::ordered);
+  for (std::uint32_t n : {1u, 2u, 1024u}) {
+    options.order_batch = n;
+    EXPECT_FALSE(validate(options)) << n;
+  }
+  for (std::uint32_t n : {0u, 1025u, 4294967295u}) {
+    options.order_batch = n;
+    const auto err = validate(options);
+    EXPECT_EQ(err.code, errc::invalid_argument) << n;
+    EXPECT_TRUE(mentions(err, std::to_string(n)) && mentions(err, "1024")) << to_string(err);
+  }
+  for (const auto mode : {group_mode::shared, group_mode::broadcast}) {
+    options = default_options(mode);
+    options.order_batch = 2;
+    EXPECT_TRUE(mentions(validate(options), "ordered groups")) << static_cast<int>(mode);
+  }
 }
 
 TEST(topic_options, a_broadcast_group_has_neither_retries_nor_dead_letters) {

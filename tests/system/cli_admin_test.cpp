@@ -153,6 +153,36 @@ TEST_F(cli_admin, a_group_has_a_retry_policy_which_can_be_changed) {
   EXPECT_THAT(works({"group", "describe", "patient"}), HasSubstr("10s,1m\n"));
 }
 
+TEST_F(cli_admin, an_ordered_group_has_a_batch_of_a_key_which_can_be_changed) {
+  new_topic("batched", {"--queues", "1"});
+  const auto made =
+      works_json({"group", "create", "in-batches", "--mode", "ordered", "--order-batch", "3"}).at(0);
+  EXPECT_EQ(made["order_by"], "key");
+  EXPECT_EQ(made["order_batch"], 3);
+  EXPECT_THAT(works({"group", "describe", "in-batches"}), HasSubstr("ordered by key, 3 messages at a time"));
+  works({"send", "batched", "--jsonl", "-"}, "{\"body\":\"1\",\"order_key\":\"k\"}\n"
+                                             "{\"body\":\"2\",\"order_key\":\"k\"}\n"
+                                             "{\"body\":\"3\",\"order_key\":\"k\"}\n"
+                                             "{\"body\":\"4\",\"order_key\":\"k\"}\n");
+  const auto receive = [](const std::string& settle) {
+    return works_json({"receive", "batched", "--group", "in-batches", "--wait", "300ms", "--settle", settle,
+                       "--retry-delay", "30s"});
+  };
+  EXPECT_EQ(works_json({"receive", "batched", "--group", "in-batches", "--wait", "300ms", "--settle", "none"})
+                .size(),
+            3u)
+      << "the fourth waits for these";
+  EXPECT_EQ(receive("retry").size(), 3u) << "the first is retried, and the others wait behind it";
+  const auto waits = works_json({"group", "describe", "in-batches"}).at(0);
+  EXPECT_EQ(waits["queues"].at(0)["retrying"], 1);
+  EXPECT_EQ(waits["queues"].at(0)["leased"], 0);
+  EXPECT_EQ(works_json({"group", "set", "in-batches", "--order-batch", "1"}).at(0)["order_batch"], 1);
+  EXPECT_THAT(works({"group", "describe", "in-batches"}), HasSubstr("ordered by key\n"));
+  refused(1, {"group", "set", "in-batches", "--order-batch", "1025"}, "from 1 to 1024");
+  works({"group", "create", "no-order"});
+  refused(1, {"group", "set", "no-order", "--order-batch", "2"}, "for ordered groups");
+}
+
 TEST_F(cli_admin, a_group_is_reset_to_an_offset_a_time_and_the_ends) {
   new_topic("replayed", {"--queues", "2"});
   std::vector<json> sent;

@@ -155,6 +155,9 @@ TEST_F(cli_usage, a_mode_and_its_order_must_be_named_rightly) {
   refused(2, {"receive", "t", "--group", "g", "--mode", "broadcast"}, "needs --member NAME");
   refused(2, {"group", "create", "g", "--mode", "ordered", "--order-by", "tag"}, "key or queue");
   refused(2, {"group", "create", "g", "--order-by", "key"}, "--order-by is for ordered groups");
+  refused(2, {"group", "create", "g", "--order-batch", "4"}, "--order-batch is for ordered groups");
+  refused(2, {"group", "create", "g", "--mode", "ordered", "--order-batch", "few"}, "whole number");
+  refused(2, {"bench", "consume", "--order-batch", "4"}, "--order-batch is for ordered groups");
 }
 
 TEST_F(cli_usage, priorities_and_their_share_are_numbers) {

@@ -86,6 +86,11 @@ protected:
                                 [&](const leased_message& m) { return book.handle(m); }));
   }
 
+  /// Members come, go, fail and die, and the node is killed: each key stays in order.
+  void kill_in_the_midst(const group_options& options);
+  /// Of a group in order by queue, with one message that fails once.
+  void expect_one_sequence(const group_options& options);
+
   temporary_directory dir_;
   node_process node_{dir_ / "data"};
   std::optional<client> client_;
@@ -93,15 +98,13 @@ protected:
 
 const group_options quick{.retry = retry_schedule::fixed(20ms), .max_attempts = 0};
 
-} // namespace
-
-TEST_F(ordered_test, order_of_each_key_holds_while_members_come_go_fail_and_die_and_the_node_is_killed) {
+void ordered_test::kill_in_the_midst(const group_options& options) {
   random_source random{std::random_device{}()};
   SCOPED_TRACE(random.describe());
   std::cout << "kills in the midst of ordered work, " << random.describe() << std::endl;
   constexpr std::uint32_t keys = 20;
   constexpr std::uint64_t each = 100;
-  start(quick, 2);
+  start(options, 2);
   send(keys, each);
   // One that takes the first messages of some keys, and dies with them.
   auto doomed = start_troupe(
@@ -128,9 +131,7 @@ TEST_F(ordered_test, order_of_each_key_holds_while_members_come_go_fail_and_die_
     ADD_FAILURE() << what;
 }
 
-TEST_F(ordered_test, a_queue_in_order_is_one_sequence_whatever_the_keys_are) {
-  auto options = quick;
-  options.order_by = group_order::queue;
+void ordered_test::expect_one_sequence(const group_options& options) {
   start(options, 1);
   auto to = must(producer::open(*client_, {.topic = "work"}));
   for (std::uint64_t n = 0; n < 50; ++n)
@@ -153,6 +154,31 @@ TEST_F(ordered_test, a_queue_in_order_is_one_sequence_whatever_the_keys_are) {
   ASSERT_EQ(seen.size(), 50u);
   for (std::size_t n = 0; n < seen.size(); ++n)
     EXPECT_EQ(seen[n], std::to_string(n));
+}
+
+} // namespace
+
+TEST_F(ordered_test, order_of_each_key_holds_while_members_come_go_fail_and_die_and_the_node_is_killed) {
+  kill_in_the_midst(quick);
+}
+
+TEST_F(ordered_test, order_of_each_key_holds_also_when_several_messages_of_it_are_out_at_a_time) {
+  auto options = quick;
+  options.order_batch = 8;
+  kill_in_the_midst(options);
+}
+
+TEST_F(ordered_test, a_queue_in_order_is_one_sequence_whatever_the_keys_are) {
+  auto options = quick;
+  options.order_by = group_order::queue;
+  expect_one_sequence(options);
+}
+
+TEST_F(ordered_test, a_queue_in_order_is_one_sequence_in_batches_too) {
+  auto options = quick;
+  options.order_by = group_order::queue;
+  options.order_batch = 8;
+  expect_one_sequence(options);
 }
 
 TEST_F(ordered_test, a_message_that_fails_for_good_dies_and_its_key_goes_on) {

@@ -98,7 +98,8 @@ struct group_options {
   exhausted_action on_exhausted = exhausted_action::dead_letter;
   /// How long dead letters are kept, with their bodies. Zero: for ever.
   milliseconds dead_letter_retention = std::chrono::hours{24 * 30};
-  /// Of ordered groups: what stays in order, and how many messages of one key may be with a member at a time.
+  /// Of ordered groups: what stays in order, and how many messages of one key (or of the queue) may be with a
+  /// member at a time: 1 to 1024.
   group_order order_by = group_order::key;
   std::uint32_t order_batch = 1;
   /// Bytes one member may hold unsettled (RocketMQ: pullThresholdSizeForQueue, 100 MiB). One message passes,
