@@ -15,7 +15,7 @@ namespace {
 
 using clock = std::chrono::steady_clock;
 
-/// Messages that differ, sent in turn; of an ordered group as many order keys.
+/// Messages that differ, sent in turn; of an ordered group at most as many order keys.
 constexpr std::uint64_t kinds = 1000;
 
 struct consume_settings : bench_settings {
@@ -24,6 +24,8 @@ struct consume_settings : bench_settings {
   std::uint32_t consumers = 1;
   std::uint32_t groups = 1;
   std::uint32_t window = 65'536;
+  std::uint64_t order_keys = kinds;
+  std::optional<std::uint32_t> order_batch;
   std::string filter = "*";
   /// How many of the messages the filter wants.
   std::uint64_t wanted = 0;
@@ -41,7 +43,7 @@ message bench_message(const consume_settings& s, std::uint64_t i, timestamp born
   m.born = born;
   m.priority = static_cast<std::uint8_t>(i % s.priorities);
   if (s.mode == group_mode::ordered)
-    m.order_key = std::to_string(i % kinds);
+    m.order_key = std::to_string(i % s.order_keys);
   if (s.filter != "*")
     m.properties.emplace_back("n", std::to_string(i % 100));
   return m;
@@ -149,6 +151,7 @@ result<std::vector<pull_consumer>> join(bench_node& node, const consume_settings
   for (std::uint32_t g = 0; g < s.groups; ++g) {
     auto options = default_options(s.mode.value_or(group_mode::shared));
     options.max_unsettled = s.window;
+    options.order_batch = s.order_batch.value_or(options.order_batch);
     auto name = node.new_group();
     if (auto made = node.connection().create_group(name, options); !made)
       return made.error();
@@ -193,6 +196,10 @@ result<bench_figures> consume_once(bench_node& node, const consume_settings& s, 
   f.more["node_rss"] = node.memory();
   if (s.priorities > 1)
     f.more["priorities"] = s.priorities;
+  if (s.mode == group_mode::ordered) {
+    f.more["order_keys"] = s.order_keys;
+    f.more["order_batch"] = s.order_batch.value_or(1);
+  }
   if (s.filter != "*")
     f.more["delivered"] = s.wanted * s.copies();
   for (const auto& failed : failures)
@@ -209,6 +216,8 @@ result<bench_figures> consume_once(bench_node& node, const consume_settings& s, 
 
 int consume(context& ctx, const consume_settings& asked) {
   auto s = asked;
+  if (s.order_batch && s.mode != group_mode::ordered)
+    return ctx.misuse("bench consume", "--order-batch is for ordered groups", "add --mode ordered");
   const auto parsed = parse_filter(s.filter);
   if (!parsed)
     return ctx.misuse("bench consume", parsed.error().reason, parsed.error().hint);
@@ -257,9 +266,17 @@ void add_bench_consume(CLI::App& bench, context& ctx) {
       *verb, s->mode,
       "Of the groups: shared (default), ordered (1,000 order keys, in turn), broadcast (each member gets "
       "everything)");
+  verb->add_option("--order-keys", s->order_keys,
+                   "With --mode ordered: so many keys, which the messages have in turn")
+      ->check(CLI::Range(std::uint64_t{1}, kinds))
+      ->capture_default_str();
+  verb->add_option("--order-batch", s->order_batch,
+                   "With --mode ordered: messages of a key that a member may have at a time (1)")
+      ->check(CLI::Range(1, 1024));
   examples(*verb, {"troupe bench consume", "troupe bench consume --size 1024 --messages 500000",
                    "troupe bench consume --filter 'n = 7'", "troupe bench consume --groups 8",
-                   "troupe bench consume --priorities 4", "troupe bench consume --mode ordered"});
+                   "troupe bench consume --priorities 4", "troupe bench consume --mode ordered",
+                   "troupe bench consume --mode ordered --order-keys 1 --order-batch 32 --messages 100000"});
 }
 
 } // namespace troupe::cli
