@@ -46,10 +46,14 @@ struct reading {
     stack.pop_back();
     return e;
   }
-  void enter(const char* at) {
+  void enter() {
     if (++attempts > 16 * source.size() + 256)
       throw gave_up{};
-    if (++nesting > max_nesting)
+    ++nesting;
+  }
+  /// What entered does begin here.
+  void open(const char* at) const {
+    if (nesting > max_nesting)
       throw refusal{place(at),
                     "more than " + std::to_string(max_nesting) + " parentheses, NOTs and signs are open here",
                     "split the expression"};
@@ -126,14 +130,18 @@ struct false_value : word<'f', 'a', 'l', 's', 'e'> {};
 struct null_value : null_word {};
 struct disjunction;
 struct closing : sign<')'> {};
-struct parenthesis : seq<sign<'('>, disjunction, closing> {};
+struct opening : sign<'('> {};
+struct parenthesis : seq<opening, disjunction, closing> {};
 struct operand : sor<parenthesis, token<text>, number, true_value, false_value, null_value,
                      token<quoted_name>, token<bare_name>> {};
 
 struct signed_operand;
-struct negated_operand : seq<sign<'-'>, signed_operand> {};
-struct positive_operand : seq<sign<'+'>, signed_operand> {};
-struct not_operand : seq<not_word, signed_operand> {};
+struct minus_sign : sign<'-'> {};
+struct plus_sign : sign<'+'> {};
+struct leading_not : not_word {};
+struct negated_operand : seq<minus_sign, signed_operand> {};
+struct positive_operand : seq<plus_sign, signed_operand> {};
+struct not_operand : seq<leading_not, signed_operand> {};
 struct signed_operand : sor<negative_number, negated_operand, positive_operand, not_operand, operand> {};
 struct times : seq<sign<'*'>, signed_operand> {};
 struct divided : seq<sign<'/'>, signed_operand> {};
@@ -181,7 +189,7 @@ struct equality_tail : sor<equal, unequal, is_tail> {};
 struct equality : seq<comparison, star<equality_tail>> {};
 
 struct negation;
-struct not_condition : seq<not_word, negation> {};
+struct not_condition : seq<leading_not, negation> {};
 struct negation : sor<not_condition, equality> {};
 struct and_tail : seq<and_word, negation> {};
 struct conjunction : seq<negation, star<and_tail>> {};
@@ -225,16 +233,24 @@ constexpr bool nests =
     std::is_same_v<Rule, grammar::negated_operand> || std::is_same_v<Rule, grammar::positive_operand> ||
     std::is_same_v<Rule, grammar::not_operand>;
 
+/// What such a rule begins with.
+template <class Rule>
+constexpr bool opens = std::is_same_v<Rule, grammar::opening> || std::is_same_v<Rule, grammar::minus_sign> ||
+                       std::is_same_v<Rule, grammar::plus_sign> || std::is_same_v<Rule, grammar::leading_not>;
+
 template <class Rule> struct control : tao::pegtl::normal<Rule> {
   template <tao::pegtl::apply_mode A, tao::pegtl::rewind_mode M, template <class...> class Action,
             template <class...> class Control, class Input>
   static bool match(Input& in, reading& r) {
     [[maybe_unused]] const char* begin = in.current();
     if constexpr (nests<Rule>)
-      r.enter(begin);
+      r.enter();
     const bool fits = tao::pegtl::normal<Rule>::template match<A, M, Action, Control>(in, r);
     if constexpr (nests<Rule>)
       r.leave();
+    if constexpr (opens<Rule>)
+      if (fits)
+        r.open(begin);
     if constexpr (!expectation<Rule>.empty())
       if (!fits)
         r.miss(begin, expectation<Rule>);
