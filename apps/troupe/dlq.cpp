@@ -4,6 +4,7 @@
 #include "text.hpp"
 
 #include "troupe/dead_letters.hpp"
+#include "troupe/filter.hpp"
 
 #include <algorithm>
 #include <functional>
@@ -38,6 +39,12 @@ struct settle_settings {
   bool dry_run = false;
 };
 
+/// Before anything is asked of the node.
+error check_filter(const std::string& text) {
+  const auto parsed = parse_filter(text);
+  return parsed ? error{} : parsed.error();
+}
+
 const error not_an_id(const std::string& id) {
   return {errc::invalid_argument, "'" + escape(id, 80) + "' is not a message id",
           "an id is three numbers, SHARD-INDEX-ORDINAL, as `dlq list` prints it"};
@@ -62,6 +69,8 @@ error each_page(client& c, const std::string& group, dead_letter_query query,
 int list(context& ctx, const list_settings& s) {
   if (s.max && *s.max == 0)
     return ctx.misuse("dlq list", "--max must be at least 1", "leave it out to list all");
+  if (auto wrong = check_filter(s.filter))
+    return ctx.misuse("dlq list", wrong.reason, wrong.hint);
   const auto most = s.max.value_or(~std::uint64_t{0});
   dead_letter_query query{.topic = s.topic, .filter = s.filter};
   query.messages = ctx.out.json_lines;
@@ -186,27 +195,27 @@ public:
     ctx_.out.progress("");
     const auto doing =
         std::string(redrive_ ? "redriving" : "purging") + " dead letters of group '" + s_.group + "'";
-    if (!ctx_.out.json_lines)
+    const auto why = failed_ ? failed_ : listing ? listing : incomplete();
+    if (done_ > 0 || !why)
       ctx_.out.text(counted(done_, "dead letter") + (s_.dry_run ? " would be " : " ") + verb() +
                     (gone_ > 0 ? "; " + grouped(gone_) + " no longer there" : "") + "\n");
-    if (failed_)
-      return ctx_.fail(doing, failed_);
-    if (listing)
-      return ctx_.fail(doing, listing);
-    if (stop_.requested())
-      return ctx_.fail(doing, {errc::shutting_down, "interrupted; what was " + verb() + " stays so",
-                               "run it again for the rest"});
-    // With --all, whoever purges has what he wants when a letter is gone.
-    if (gone_ > 0 && (redrive_ || !s_.ids.empty()))
-      return ctx_.fail(doing, {errc::not_found,
-                               grouped(gone_) + " of the messages " +
-                                   (gone_ == 1 ? "is no dead letter" : "are no dead letters") +
-                                   " of the group (any more)",
-                               "see: troupe dlq list " + s_.group});
-    return done;
+    return why ? ctx_.fail(doing, why) : done;
   }
 
 private:
+  /// Why not all is done that was asked for, though nothing failed.
+  error incomplete() const {
+    if (stop_.requested())
+      return {errc::shutting_down, "interrupted; what was " + verb() + " stays so",
+              "run it again for the rest"};
+    // With --all, whoever purges has what he wants when a letter is gone.
+    if (gone_ > 0 && (redrive_ || !s_.ids.empty()))
+      return {errc::not_found,
+              grouped(gone_) + " of the messages " +
+                  (gone_ == 1 ? "is no dead letter" : "are no dead letters") + " of the group (any more)",
+              "see: troupe dlq list " + s_.group};
+    return {};
+  }
   std::string verb() const { return redrive_ ? "redriven" : "purged"; }
 
   void settle(const std::vector<message_id>& ids) {
@@ -296,11 +305,14 @@ int settle(context& ctx, const settle_settings& s, bool redrive) {
     }
     ids.push_back(*id);
   }
+  const auto filter = s.filter.value_or("*");
+  if (auto wrong = check_filter(filter))
+    return ctx.misuse(verb, wrong.reason, wrong.hint);
   return ctx.with_client([&](client& c) {
     settling work(ctx, s, c, redrive);
     if (!ids.empty())
       return work.end(settle_ids(c, s, std::move(ids), work));
-    dead_letter_query query{.topic = s.topic, .filter = s.filter.value_or("*")};
+    dead_letter_query query{.topic = s.topic, .filter = filter};
     return work.end(each_page(c, s.group, query, [&](const dead_letter_page& page) {
       std::vector<message_id> found;
       for (const auto& letter : page.letters)

@@ -60,7 +60,9 @@ void apply(const group_settings& s, group_options& options) {
 /// How often a message is tried, and what becomes of it then.
 std::string attempts_of(const group_options& options) {
   if (options.max_attempts == 0)
-    return "without end";
+    return "without end, rejected: " + std::string(to_string(options.on_exhausted == exhausted_action::drop
+                                                                 ? exhausted_action::drop
+                                                                 : exhausted_action::dead_letter));
   return "at most " + std::to_string(options.max_attempts) + ", then " +
          std::string(to_string(options.on_exhausted));
 }
@@ -425,12 +427,14 @@ void add_reset(CLI::App& group, context& ctx) {
       ->check(whole_number(0x7fffffff));
   verb->add_option("--member", s->member, "Of a broadcast group: only this member (default: all of them)");
   verb->add_flag("--dry-run", s->dry_run, "Say what would be done, and do nothing");
-  examples(*verb,
-           {"troupe group reset billing --topic orders --to 2024-05-01T12:30:00Z --dry-run",
-            "troupe group reset billing --topic orders --to earliest",
-            "troupe group reset billing --topic orders --to 1234 --queue 3",
-            "Members may stay connected. What they hold at that moment (LEASED) is delivered again where",
-            "it lies at or after TO; what they say of it comes too late. Attempts are forgotten."});
+  examples(
+      *verb,
+      {"troupe group reset billing --topic orders --to 2024-05-01T12:30:00Z --dry-run",
+       "troupe group reset billing --topic orders --to earliest",
+       "troupe group reset billing --topic orders --to 1234 --queue 3",
+       "Members may stay connected. What they hold at that moment (LEASED) is delivered again where",
+       "it lies at or after TO; what they say of it comes too late. Attempts are forgotten.",
+       "Dead letters stay, and their messages are delivered again, too, where they lie at or after TO."});
 }
 
 void add_retry(CLI::App& verb, std::optional<retry_schedule>& value) {
@@ -503,7 +507,9 @@ void add_settings(CLI::App& verb, group_settings& s) {
             if (!s.on_exhausted)
               throw CLI::ValidationError("--on-exhausted", "must be dead-letter, drop or block");
           },
-          "What becomes of it then: dead-letter (see `troupe dlq`), drop, or block (it is retried for ever)")
+          "What becomes of it then: dead-letter (see `troupe dlq`), drop, or block (it is retried for ever). "
+          "What a consumer rejects is dropped with drop, also where there is no last attempt, and else a "
+          "dead letter")
       ->type_name("ACTION");
   verb.add_option_function<std::string>(
           "--on-expired",

@@ -283,11 +283,23 @@ void add_receive_verb(CLI::App& app, context& ctx) {
       })
       ->capture_default_str();
   add_duration(*verb, "--retry-delay", s->retry_delay,
-               "Pause before a retried message comes again (the group's own)");
+               "Pause before a retried message comes again, from 10ms to 24h (the group's own)")
+      ->check([](const std::string& given) {
+        const auto pause = parse_duration(given);
+        return pause && (*pause < retry_schedule::shortest || *pause > retry_schedule::longest)
+                   ? "must be from 10ms to 24h; leave it out for the group's own"
+                   : "";
+      });
   verb->add_option(
-      "--exec", s->command,
-      "Run this for each message: the body on its stdin, the rest in TROUPE_ID, TROUPE_TOPIC, TROUPE_TAG, "
-      "TROUPE_KEYS, TROUPE_PROPERTIES, ...; exit code 0 acknowledges, 65 rejects, anything else retries");
+          "--exec", s->command,
+          "Run this for each message: the body on its stdin, the rest in TROUPE_ID, TROUPE_TOPIC, "
+          "TROUPE_TAG, "
+          "TROUPE_KEYS, TROUPE_PROPERTIES, ...; exit code 0 acknowledges, 65 rejects, anything else retries")
+      ->check([](const std::string& given) {
+        return given.find_first_not_of(" \t\n") == std::string::npos
+                   ? "an empty command would acknowledge every message; name one, or leave --exec out"
+                   : "";
+      });
   verb->add_flag("--quiet", s->quiet, "Print errors only");
   examples(*verb, {"troupe receive orders --group billing",
                    "troupe receive orders --group audit --filter 'paid || refunded' --from latest",

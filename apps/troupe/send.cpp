@@ -195,19 +195,31 @@ void summarize(context& ctx, const send_settings& s, const bulk_sender::totals& 
                (s.one_way ? ", one-way" : ", " + s.durability) + "\n");
 }
 
-int conclude(context& ctx, const send_settings& s, const bulk_sender::totals& t, const input_end& end,
-             bool stopped) {
-  if (end.empty_lines > 0 && !s.lines.empty())
-    ctx.out.note(grouped(end.empty_lines) + " empty lines were left out: a body cannot be empty");
-  if (t.failed > 0) {
+/// Says which messages were not accepted, as far as that is known: `lost` when not all were answered.
+int tell_refused(context& ctx, const bulk_sender::totals& t, const error& lost) {
+  const json counts{{"failed", t.failed}, {"accepted", t.accepted}};
+  if (lost)
+    ctx.out.failure("waiting for the end of what was sent",
+                    {lost.code,
+                     lost.reason + "; of " + grouped(t.sent) + " messages " + grouped(t.failed) +
+                         " are known to be refused",
+                     lost.hint},
+                    counts);
+  else if (t.failed > 0)
     ctx.out.failure("send",
                     {t.first_failure.code,
                      grouped(t.failed) + " of " + grouped(t.sent) + " messages were not accepted; " +
                          grouped(t.accepted) + " were. The first: " + t.first_failure.reason,
                      t.first_failure.hint},
-                    {{"failed", t.failed}, {"accepted", t.accepted}});
-    return refused;
-  }
+                    counts);
+  return lost || t.failed > 0 ? refused : done;
+}
+
+/// The exit code; a line that could not be read counts before what was refused.
+int conclude(context& ctx, const send_settings& s, const bulk_sender::totals& t, const input_end& end,
+             bool stopped) {
+  if (end.empty_lines > 0 && !s.lines.empty())
+    ctx.out.note(grouped(end.empty_lines) + " empty lines were left out: a body cannot be empty");
   if (end.code != done) {
     ctx.out.note(counted(t.accepted, "message") + " before it accepted, nothing after it sent");
     return end.code;
@@ -246,16 +258,9 @@ int send_many(context& ctx, const send_settings& s, const message& defaults) {
       count_refused(totals, to->statistics());
     if (end.code == done || totals.sent > 0)
       summarize(ctx, s, totals, std::chrono::duration<double>(clock::now() - started).count());
-    if (lost) {
-      ctx.out.failure("waiting for the end of what was sent",
-                      {lost.code,
-                       lost.reason + "; of " + grouped(totals.sent) + " messages " + grouped(totals.failed) +
-                           " are known to be refused",
-                       lost.hint},
-                      {{"failed", totals.failed}, {"accepted", totals.accepted}});
-      return static_cast<int>(refused);
-    }
-    return conclude(ctx, s, totals, end, stop.requested());
+    const int answered = tell_refused(ctx, totals, lost);
+    const int read = conclude(ctx, s, totals, end, stop.requested() && answered == done);
+    return read != done ? read : answered;
   });
 }
 

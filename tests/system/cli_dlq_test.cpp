@@ -88,19 +88,33 @@ TEST_F(cli_dlq, purges_and_then_there_is_nothing_left_to_show) {
   auto twice = troupe({"dlq", "purge", "gone", "--id", ids[0]});
   EXPECT_EQ(twice.status, 1);
   EXPECT_THAT(twice.err, HasSubstr("no dead letter"));
+  EXPECT_EQ(twice.out, "") << "nothing was purged";
   refused(1, {"dlq", "show", "gone", ids[0]}, "no dead letter");
   EXPECT_EQ(works_json({"dlq", "purge", "gone", "--all"}).size(), 3u);
   EXPECT_THAT(works({"dlq", "list", "gone"}), HasSubstr("has no dead letters"));
   EXPECT_EQ(troupe({"dlq", "purge", "gone", "--all"}).status, 0) << "nothing to do is no failure";
 }
 
+TEST_F(cli_dlq, a_reset_leaves_dead_letters_where_they_are_and_delivers_their_messages_again) {
+  const auto ids = rejected("twice", 2);
+  works({"group", "reset", "twice", "--topic", "twice", "--to", "earliest"});
+  EXPECT_EQ(listed("twice"), ids);
+  EXPECT_EQ(works_json({"receive", "twice", "--group", "twice", "--max", "2"}).size(), 2u);
+  EXPECT_EQ(listed("twice"), ids);
+}
+
 TEST_F(cli_dlq, what_is_not_there_is_said) {
   refused(1, {"dlq", "list", "nobody"}, "nobody");
   rejected("few", 1);
   refused(1, {"dlq", "list", "few", "--topic", "other"}, "does not follow");
-  refused(1, {"dlq", "list", "few", "--filter", "n >"}, "column");
   refused(1, {"dlq", "show", "few", "0-999999-0"}, "no dead letter");
   refused(1, {"dlq", "show", "few", "77-1-0"}, "no dead letter");
+}
+
+TEST_F(cli_dlq, what_a_broadcast_group_does_not_have_is_refused_without_a_count) {
+  works({"group", "create", "everybody", "--mode", "broadcast"});
+  for (const auto* verb : {"redrive", "purge"})
+    refused(1, {"dlq", verb, "everybody", "--all"}, "dead letters");
 }
 
 } // namespace troupe::test

@@ -177,6 +177,18 @@ TEST_F(cli_messages, a_bad_jsonl_line_is_named_and_nothing_after_it_is_sent) {
   EXPECT_EQ(messages_in("badjsonl"), 2u);
 }
 
+TEST_F(cli_messages, a_bad_line_is_wrong_usage_also_behind_messages_that_were_refused) {
+  new_topic("badend");
+  const auto said = troupe({"--json", "send", "badend", "--jsonl", "-"},
+                           "{\"body\":\"\"}\n{\"body\":\"y\"}\nnot json\n{\"body\":\"z\"}\n");
+  EXPECT_EQ(said.status, 2);
+  const auto told = objects(said.err);
+  ASSERT_FALSE(told.empty());
+  EXPECT_EQ(told.back()["note"], "1 message before it accepted, nothing after it sent");
+  EXPECT_THAT(said.err, HasSubstr("1 of 2 messages were not accepted"));
+  EXPECT_EQ(messages_in("badend"), 1u);
+}
+
 TEST_F(cli_messages, messages_that_are_refused_are_counted_and_named_and_the_others_are_sent) {
   new_topic("some", {"--max-message", "10B"});
   auto said = troupe({"--json", "send", "some", "--lines", "-"}, "short\nthis line is too long\nalso ok\n");

@@ -83,6 +83,12 @@ TEST_F(cli_usage, values_that_cannot_be_read_are_wrong_usage) {
   refused(2, {"receive", "t", "--group", "g", "--filter", "price > > 5"},
           "column 9 ('> 5'): expected a value");
   refused(2, {"receive", "t", "--group", "g", "--filter", "price BETWEEN 20 AND 10"}, "column 15");
+  for (const auto* verb : {"list", "redrive", "purge"})
+    refused(2, {"dlq", verb, "g", "--filter", "n = "}, "column 5 (its end): expected a value");
+  for (const auto* pause : {"0", "9ms", "25h"})
+    refused(2, {"receive", "t", "--group", "g", "--settle", "retry", "--retry-delay", pause}, "from 10ms to");
+  for (const auto* command : {"", " "})
+    refused(2, {"receive", "t", "--group", "g", "--exec", command}, "an empty command");
   refused(2, {"bench", "consume", "--filter", "n = "}, "column 5 (its end): expected a value");
   refused(2, {"bench", "consume", "--filter", "n = 100"}, "wants none of the messages");
   refused(2, {"message", "get", "first"}, "not a message id");
