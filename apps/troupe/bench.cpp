@@ -243,8 +243,6 @@ int report_runs(context& ctx, const bench_report& report, std::uint32_t runs,
     ctx.out.line(object);
   else
     ctx.out.text(report.name + ", " + grouped(report.size) + " B  " + summary(report, median) + "\n");
-  if (auto err = ctx.out.flush())
-    return ctx.fail("printing", err);
   return done;
 }
 

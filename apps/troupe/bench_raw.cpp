@@ -79,8 +79,6 @@ int raw(context& ctx, const raw_settings& s) {
               tenths(figures->p50_us), tenths(figures->p99_us), limit.text});
   }
   ctx.out.text(rows.text(ctx.out.colour()));
-  if (auto err = ctx.out.flush())
-    return ctx.fail("printing", err);
   return done;
 }
 

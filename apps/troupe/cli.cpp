@@ -132,14 +132,18 @@ int context::misuse(const std::string& doing, const std::string& why, const std:
   return wrong_usage;
 }
 
+int context::print(int code) {
+  const auto failed = out.flush();
+  return failed && code == done ? fail("printing", failed) : code;
+}
+
 int context::with_client(const std::function<int(client&)>& work) {
   auto connected = client::connect(connection);
   if (!connected)
     return fail("connecting to " + connection.address, connected.error());
   auto code = work(*connected);
   connected->close();
-  auto written = out.flush();
-  return written && code == done ? fail("printing", written) : code;
+  return code;
 }
 
 void examples(CLI::App& verb, const std::vector<std::string>& lines) {
@@ -262,7 +266,12 @@ int run(int argc, const char* const* argv) {
   try {
     declare(app, ctx);
     app.parse(argc, argv);
-    return ctx.action ? ctx.action() : wrong_usage;
+    return ctx.action ? ctx.print(ctx.action()) : wrong_usage;
+  } catch (const CLI::CallForVersion& wanted) {
+    if (!asks_for_json(argc, argv))
+      return app.exit(wanted);
+    ctx.out.line({{"name", "troupe"}, {"version", TROUPE_VERSION}});
+    return ctx.print(done);
   } catch (const CLI::Success& wanted) {
     return app.exit(wanted);
   } catch (const CLI::ParseError& err) {

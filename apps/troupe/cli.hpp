@@ -30,6 +30,8 @@ struct context {
   int fail(const std::string& doing, const error& err);
   /// Wrong usage that parsing could not see.
   int misuse(const std::string& doing, const std::string& why, const std::string& todo);
+  /// Writes out what was printed; the exit code, which is another when that fails.
+  int print(int code);
   /// Connects and hands the client over; says so when it cannot.
   int with_client(const std::function<int(client&)>& work);
 };

@@ -110,8 +110,6 @@ int show(context& ctx, const show_settings& s) {
   if (!configuration->names_data)
     text = "# data = \"DIR\"   (required, here or as --data)\n" + text;
   ctx.out.json_lines ? ctx.out.line(object) : ctx.out.text(text);
-  if (auto err = ctx.out.flush())
-    return ctx.fail("printing", err);
   return done;
 }
 
@@ -132,8 +130,6 @@ int check(context& ctx, const check_settings& s) {
     ctx.out.text(escape(s.file) + ": trouped takes it" +
                  (configuration->names_data ? "" : "; it names no data directory, so start it with --data") +
                  "\n");
-  if (auto err = ctx.out.flush())
-    return ctx.fail("printing", err);
   return done;
 }
 

@@ -24,12 +24,19 @@ bool wants_colour(int fd) {
          (terminal == nullptr || std::strcmp(terminal, "dumb") != 0);
 }
 
+/// So many bytes wait at most, but for the line that makes them more.
+constexpr std::size_t most_waiting = 1 << 16;
+
 /// 0, or the errno of what failed.
-int write_all(std::FILE* to, std::string_view text) {
-  errno = 0;
-  if (std::fwrite(text.data(), 1, text.size(), to) == text.size())
-    return 0;
-  return errno != 0 ? errno : EIO;
+int write_all(int to, std::string_view text) {
+  while (!text.empty()) {
+    const auto n = write(to, text.data(), text.size());
+    if (n >= 0)
+      text.remove_prefix(static_cast<std::size_t>(n));
+    else if (errno != EINTR)
+      return errno;
+  }
+  return 0;
 }
 
 std::string dumped(const json& object) {
@@ -78,13 +85,18 @@ std::string table::text(bool colour) const {
   return out;
 }
 
-output::output() : terminal_(isatty(STDOUT_FILENO) != 0), colour_(wants_colour(STDOUT_FILENO)) {
-  std::setvbuf(stdout, nullptr, _IOFBF, 1 << 16);
-}
+output::output(int to) : to_(to), terminal_(isatty(to) != 0), colour_(wants_colour(to)) {}
 
 void output::put(std::string_view text) {
-  if (auto code = write_all(stdout, text); failure_ == 0)
-    failure_ = code;
+  waiting_ += text;
+  if (waiting_.size() >= most_waiting)
+    write_out(waiting_.rfind('\n') + 1);
+}
+
+void output::write_out(std::size_t size) {
+  if (failure_ == 0)
+    failure_ = write_all(to_, std::string_view(waiting_).substr(0, size));
+  waiting_.erase(0, size);
 }
 
 void output::line(const json& object) { put(dumped(object)); }
@@ -103,12 +115,12 @@ void output::fields(const std::vector<std::pair<std::string, std::string>>& valu
 }
 
 error output::flush() {
-  errno = 0;
-  if ((std::fflush(stdout) != 0 || std::ferror(stdout) != 0) && failure_ == 0)
-    failure_ = errno != 0 ? errno : EIO;
+  write_out(waiting_.size());
   if (failure_ == 0)
     return {};
-  return {errc::disconnected, std::string("cannot write to standard output: ") + std::strerror(failure_),
+  const bool full = failure_ == ENOSPC || failure_ == EDQUOT;
+  return {full ? errc::no_space : errc::invalid_argument,
+          std::string("cannot write to standard output: ") + std::strerror(failure_),
           "see why the reading program ended, or where the output is written to"};
 }
 
@@ -119,7 +131,7 @@ void output::failure(const std::string& doing, const error& err, const json& ext
     auto object = to_json(err);
     object["what"] = doing;
     object.update(extra);
-    write_all(stderr, dumped(object));
+    write_all(STDERR_FILENO, dumped(object));
     return;
   }
   bool colour = wants_colour(STDERR_FILENO);
@@ -132,13 +144,13 @@ void output::failure(const std::string& doing, const error& err, const json& ext
     text += "  what to do: " + escape(err.hint) + "\n";
   if (err.retry_after.count() > 0)
     text += "  try again after " + std::to_string(err.retry_after.count()) + " ms\n";
-  write_all(stderr, text);
+  write_all(STDERR_FILENO, text);
 }
 
 void output::note(std::string_view text) {
   std::lock_guard lock(errors_);
   clear_progress();
-  write_all(stderr, json_lines ? dumped({{"note", text}}) : "troupe: " + escape(text) + "\n");
+  write_all(STDERR_FILENO, json_lines ? dumped({{"note", text}}) : "troupe: " + escape(text) + "\n");
 }
 
 void output::progress(std::string_view text) {
@@ -150,12 +162,12 @@ void output::progress(std::string_view text) {
     return;
   last_progress_ = now;
   progress_shown_ = true;
-  write_all(stderr, "\r\x1b[K" + escape(text));
+  write_all(STDERR_FILENO, "\r\x1b[K" + escape(text));
 }
 
 void output::clear_progress() {
   if (std::exchange(progress_shown_, false))
-    write_all(stderr, "\r\x1b[K");
+    write_all(STDERR_FILENO, "\r\x1b[K");
 }
 
 json to_json(const error& err) {

@@ -4,8 +4,10 @@
 
 #include <nlohmann/json.hpp>
 
+#include <unistd.h>
+
 #include <chrono>
-#include <cstdio>
+#include <cstddef>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -42,10 +44,13 @@ private:
 
 /// What the program prints: results on stdout, diagnostics on stderr. With `json` stdout holds one JSON
 /// object per line and nothing else. Stdout is buffered until flush(), which every verb calls where a reader
-/// may wait for the line. One thread at a time prints results; errors and notes may come from another.
+/// may wait for the line, and the program at its end. It is written in whole lines, many in one write(2), so
+/// that several processes can append to one file. One thread at a time prints results; errors and notes may
+/// come from another.
 class output {
 public:
-  output();
+  /// Results go to this file descriptor.
+  explicit output(int to = STDOUT_FILENO);
 
   bool json_lines = false;
   /// Colour on stdout: for people on a terminal, unless NO_COLOR is set.
@@ -59,8 +64,8 @@ public:
   void text(std::string_view text);
   /// `label: value` lines, aligned.
   void fields(const std::vector<std::pair<std::string, std::string>>& values);
-  /// Makes what was printed visible. An error when stdout cannot take it (closed pipe, full disk), then and
-  /// from then on.
+  /// Makes what was printed visible. An error when stdout cannot take it, then and from then on: no_space
+  /// when its disk is full, else invalid_argument (a closed pipe, say).
   error flush();
 
   /// One error on stderr: what was tried, why it failed and what to do. As a JSON object with `json`,
@@ -74,8 +79,13 @@ public:
 
 private:
   void put(std::string_view text);
+  /// Writes so many bytes of what waits.
+  void write_out(std::size_t size);
   void clear_progress();
 
+  const int to_;
+  /// Printed and not yet written.
+  std::string waiting_;
   bool terminal_ = false;
   bool colour_ = false;
   /// Guards stderr and what stands there.

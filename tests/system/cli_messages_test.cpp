@@ -337,6 +337,7 @@ TEST_F(cli_messages, output_that_nobody_reads_acknowledges_nothing) {
   auto said = run("/bin/sh", {"-c", std::string(TROUPE_CLI) + " --node " + address_ +
                                         " receive unread --group unread --max 1 >&-"});
   EXPECT_EQ(said.status, 1);
+  EXPECT_THAT(said.err, HasSubstr("[invalid_argument]"));
   EXPECT_EQ(works_json({"receive", "unread", "--group", "unread", "--max", "1"}).size(), 1u);
 }
 
@@ -393,11 +394,13 @@ TEST_F(cli_messages, a_small_benchmark_prints_what_scripts_rely_on) {
 
 TEST_F(cli_messages, an_output_that_takes_nothing_is_named_as_the_reason) {
   new_topic("full-output");
-  for (const std::string verb : {"send full-output one", "send full-output --lines -", "topic list"}) {
+  for (const std::string verb : {"send full-output one", "send full-output --lines -",
+                                 "receive full-output --group full-output --max 1", "topic list"}) {
     const auto command = "echo one | '" TROUPE_CLI "' --json --node " + address_ + " " + verb + " >/dev/full";
     auto said = run("/bin/sh", {"-c", command});
     EXPECT_EQ(said.status, 1) << verb;
     EXPECT_THAT(said.err, HasSubstr("cannot write to standard output: No space left on device")) << verb;
+    EXPECT_EQ(objects(said.err).at(0)["error"], "no_space") << verb;
   }
 }
 

@@ -40,6 +40,13 @@ TEST_F(cli_usage, version_names_itself) {
   auto said = troupe({"--version"});
   EXPECT_EQ(said.status, 0);
   EXPECT_THAT(said.out, testing::StartsWith("troupe "));
+  for (const std::vector<std::string>& order :
+       {std::vector<std::string>{"--json", "--version"}, {"--version", "--json"}}) {
+    const auto told = objects(troupe(order).out);
+    ASSERT_EQ(told.size(), 1u);
+    EXPECT_EQ(told[0]["name"], "troupe");
+    EXPECT_EQ("troupe " + told[0].value("version", "") + "\n", said.out);
+  }
 }
 
 TEST_F(cli_usage, unknown_verbs_and_options_are_wrong_usage) {
