@@ -333,7 +333,8 @@ caf::result<found_message> catalog_state::find(get_message r) {
             auto place = definitions().find(queue_id{found.number});
             if (!place)
               return static_cast<void>(promise.deliver(
-                  to_caf({errc::not_found, "the topic of message " + to_string(r.id) + " was deleted", {}})));
+                  to_caf({errc::not_found, "the topic of message " + to_string(r.id) + " was deleted",
+                          "its messages went with it"})));
             found.topic = place->topic->name;
             found.number = place->number;
             promise.deliver(std::move(found));

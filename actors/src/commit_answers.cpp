@@ -47,6 +47,7 @@ void explain(publish_result& to, const batch_header& header, const batch_verdict
   case outcome::fenced:
     to.code = errc::fenced;
     to.reason = "a newer incarnation of this producer than epoch " + number(header.epoch) + " exists";
+    to.hint = "leave publishing to it, or open another producer, which is one of its own";
     break;
   case outcome::corrupt:
     to.code = errc::corrupt;

@@ -270,7 +270,9 @@ void consumer_state::renew_one(const held_lease& held) {
 void consumer_state::was_dismissed(const dismissed& d) {
   if (!group_ || d.member != member_)
     return;
-  const error why{d.code == errc::none ? errc::disconnected : d.code, d.reason};
+  error why{d.code == errc::none ? errc::disconnected : d.code, d.reason};
+  if (why.code == errc::fenced)
+    why.hint = "give each consumer a name of its own (--member NAME, or consumer_options::member), or none";
   lose_membership(why);
   if (is_final(why.code))
     end(why);

@@ -29,7 +29,8 @@ error other_mode(const std::string& group, group_mode has, group_mode wanted) {
 error nameless(const std::string& group) {
   return {errc::invalid_argument,
           "\"" + group + "\" is a broadcast group, and the member that joins it has no name",
-          "name it: the group keeps the place of each of its members under the member's name"};
+          "give it one that stays (--member NAME, or consumer_options::member): the group keeps the place of "
+          "each of its members under the member's name"};
 }
 
 error too_many(const std::string& group) {

@@ -539,7 +539,8 @@ result<const group_definition*> catalog::expect_group(const std::string& name) c
   if (const auto* found = group(name))
     return found;
   return unknown("group", name, groups_.by_name,
-                 "a group comes into being when its first consumer joins; see: troupe group list");
+                 "create it with: troupe group create " + name +
+                     ", or let its first consumer do so; see: troupe group list");
 }
 
 std::optional<catalog::place> catalog::find(queue_id queue) const {

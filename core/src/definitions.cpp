@@ -25,20 +25,20 @@ constexpr milliseconds max_pause_in_place = 30s;
 constexpr milliseconds min_dead_letter_retention = 1s;
 
 error out_of_range(const std::string& what, const std::string& value, const std::string& low,
-                   const std::string& high) {
-  return {errc::invalid_argument, what + " is " + value + "; it must be from " + low + " to " + high};
+                   const std::string& high, const char* hint) {
+  return {errc::invalid_argument, what + " is " + value + "; it must be from " + low + " to " + high, hint};
 }
 
-error check(const char* what, std::uint64_t value, std::uint64_t low, std::uint64_t high) {
+error check(const char* what, std::uint64_t value, std::uint64_t low, std::uint64_t high, const char* hint) {
   if (value >= low && value <= high)
     return {};
-  return out_of_range(what, std::to_string(value), std::to_string(low), std::to_string(high));
+  return out_of_range(what, std::to_string(value), std::to_string(low), std::to_string(high), hint);
 }
 
-error check(const char* what, milliseconds value, milliseconds low, milliseconds high) {
+error check(const char* what, milliseconds value, milliseconds low, milliseconds high, const char* hint) {
   if (value >= low && value <= high)
     return {};
-  return out_of_range(what, format_duration(value), format_duration(low), format_duration(high));
+  return out_of_range(what, format_duration(value), format_duration(low), format_duration(high), hint);
 }
 
 } // namespace
@@ -54,9 +54,11 @@ queue_id topic_definition::queue(std::uint32_t n, std::uint8_t priority) const {
 }
 
 error validate(const topic_options& options) {
-  if (auto err = check("the number of queues", options.queues, 1, max_queues))
+  if (auto err = check("the number of queues", options.queues, 1, max_queues,
+                       "give another --queues (topic_options::queues)"))
     return err;
-  if (auto err = check("the number of priorities", options.priorities, 1, max_priorities))
+  if (auto err = check("the number of priorities", options.priorities, 1, max_priorities,
+                       "give another --priorities (topic_options::priorities)"))
     return err;
   if (options.retention != 0ms && options.retention < min_retention)
     return {errc::invalid_argument,
@@ -68,7 +70,9 @@ error validate(const topic_options& options) {
             "retention is " + format_duration(options.retention) + "; it must be at most " +
                 format_duration(max_duration),
             "use 0 to keep messages for ever"};
-  if (auto err = check("the largest message in bytes", options.max_message, 1, limits{}.body))
+  if (auto err = check("the largest message in bytes", options.max_message, 1, limits{}.body,
+                       "give another --max-message (topic_options::max_message); what is larger is sent in "
+                       "parts, or as a reference to it"))
     return err;
   return {};
 }
@@ -89,9 +93,7 @@ namespace {
 error check_kept(const char* what, milliseconds kept, milliseconds least) {
   if (kept == 0ms || (kept >= least && kept <= max_duration))
     return {};
-  auto err = check(what, kept, least, max_duration);
-  err.hint = "use 0 to keep them for ever";
-  return err;
+  return check(what, kept, least, max_duration, "use 0 to keep them for ever");
 }
 
 error check_order(const group_options& options) {
@@ -102,16 +104,14 @@ error check_order(const group_options& options) {
             "leave the order batch at 1, or create a group of mode ordered"};
   if (options.mode != group_mode::ordered)
     return {};
-  if (auto err =
-          check("the number of messages of one key at a time", options.order_batch, 1, max_order_batch))
+  if (auto err = check("the number of messages of one key at a time", options.order_batch, 1, max_order_batch,
+                       "give another group_options::order_batch"))
     return err;
   for (auto pause : pauses_of(options.retry))
-    if (pause > max_pause_in_place) {
-      auto err = out_of_range("a pause of an ordered group's retries", format_duration(pause),
-                              format_duration(retry_schedule::shortest), format_duration(max_pause_in_place));
-      err.hint = "what fails is retried in place, and all that has its key waits; give shorter pauses";
+    if (auto err = check(
+            "a pause of an ordered group's retries", pause, retry_schedule::shortest, max_pause_in_place,
+            "what fails is retried in place, and all that has its key waits; give shorter pauses"))
       return err;
-    }
   return {};
 }
 
@@ -123,8 +123,8 @@ error check_broadcast(const group_options& options) {
     return {};
   return {errc::invalid_argument,
           "a broadcast group has no retries and no dead letters: what fails, or expires, is passed over",
-          "leave attempts at 1 and what becomes of the message then at drop; or give each consumer a group "
-          "of its own"};
+          "leave out --max-attempts, --on-exhausted and --on-expired (see default_options()); or give each "
+          "consumer a group of its own"};
 }
 
 } // namespace
@@ -133,7 +133,9 @@ error validate(const group_options& options) {
   if (options.mode > group_mode::broadcast)
     return {errc::invalid_argument, "the group has a mode that this version does not know",
             "use the same version of troupe on both sides"};
-  if (auto err = check("the lease", options.lease, min_lease, max_lease))
+  if (auto err =
+          check("the lease", options.lease, min_lease, max_lease,
+                "give another --lease (group_options::lease); who needs longer for a message renews it"))
     return err;
   if (auto err = validate(options.retry))
     return err;
@@ -150,14 +152,14 @@ error validate(const group_options& options) {
     return err;
   if (options.low_share != 0)
     if (auto err = check("the share of lower priorities, one in so many messages,", options.low_share, 2,
-                         max_low_share)) {
-      err.hint = "use 0 to serve them last";
+                         max_low_share, "use 0 to serve them last"))
       return err;
-    }
   if (auto err = check("the number of unsettled bytes per member", options.max_unsettled_bytes, 1,
-                       max_unsettled_bytes))
+                       max_unsettled_bytes,
+                       "give another --max-unsettled-bytes (group_options::max_unsettled_bytes)"))
     return err;
-  return check("the number of unsettled messages per member", options.max_unsettled, 1, max_unsettled);
+  return check("the number of unsettled messages per member", options.max_unsettled, 1, max_unsettled,
+               "give another --max-unsettled (group_options::max_unsettled)");
 }
 
 } // namespace troupe

@@ -48,9 +48,10 @@ error check_name(const std::string& kind, std::string_view name, std::size_t lon
   return {};
 }
 
-error above(const std::string& what, std::size_t value, std::size_t limit, const char* unit = " bytes") {
+error above(const std::string& what, std::size_t value, std::size_t limit, const char* hint,
+            const char* unit = " bytes") {
   return {errc::too_large,
-          what + " has " + std::to_string(value) + unit + "; the limit is " + std::to_string(limit)};
+          what + " has " + std::to_string(value) + unit + "; the limit is " + std::to_string(limit), hint};
 }
 
 /// No limit can be above what the stored form has room for.
@@ -72,13 +73,13 @@ error check_body(const message& m, const limits& l) {
   if (m.body.empty())
     return {errc::invalid_argument, "the body is empty", "a message needs a body of at least 1 byte"};
   if (m.body.size() > l.body)
-    return above("the body", m.body.size(), l.body);
+    return above("the body", m.body.size(), l.body, "send it in parts, or a reference to it");
   return {};
 }
 
 error check_tag(const message& m, const limits& l) {
   if (m.tag.size() > l.tag)
-    return above("the tag", m.tag.size(), l.tag);
+    return above("the tag", m.tag.size(), l.tag, "shorten it, or make a property of it");
   if (!is_utf8(m.tag))
     return not_text("the tag");
   auto forbidden = [](unsigned char c) { return c <= 0x20 || c == 0x7f || c == '|'; };
@@ -90,13 +91,13 @@ error check_tag(const message& m, const limits& l) {
 
 error check_keys(const message& m, const limits& l) {
   if (m.keys.size() > l.keys)
-    return above("the message", m.keys.size(), l.keys, " keys");
+    return above("the message", m.keys.size(), l.keys, "leave some out", " keys");
   std::size_t all = 0;
   for (const auto& key : m.keys) {
     if (key.empty())
       return {errc::invalid_argument, "a key is empty", "leave empty keys out"};
     if (key.size() > l.key)
-      return above("a key", key.size(), l.key);
+      return above("a key", key.size(), l.key, "shorten it, or give a hash of it");
     if (!is_utf8(key))
       return not_text("a key");
     all += 2 + key.size();
@@ -172,7 +173,8 @@ error validate(const message& m, const limits& wanted) {
   if (auto err = check_tag(m, l))
     return err;
   if (m.order_key.size() > l.order_key)
-    return above("the order key", m.order_key.size(), l.order_key);
+    return above("the order key", m.order_key.size(), l.order_key,
+                 "give a hash of it, which keeps the same order");
   if (!is_utf8(m.order_key))
     return not_text("the order key");
   if (m.priority > l.priority)

@@ -110,9 +110,11 @@ result<std::optional<queue_id>> shard::origin(message_place message) const {
 result<stored_batch> shard::find(const message_id& message, queue_id* queue) const {
   return guarded([&]() -> result<stored_batch> {
     const auto& db = impl_->env->db();
-    const error unknown{errc::not_found,
-                        "there is no message " + to_string(message) +
-                            " (it never was, its retention is over, or its topic was deleted)"};
+    const error unknown{
+        errc::not_found,
+        "there is no message " + to_string(message) +
+            " (it never was, its retention is over, or its topic was deleted)",
+        "see whether the id is whole, and what a topic still has: troupe topic describe TOPIC"};
     if (message.shard != id())
       return unknown;
     const lmdb_txn txn(impl_->env->handle(), MDB_RDONLY);

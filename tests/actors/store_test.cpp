@@ -118,6 +118,7 @@ TEST_F(store, answers_duplicates_gaps_unknown_and_fenced_producers_as_apply_deci
   EXPECT_EQ(results[3].code, errc::none);
   EXPECT_EQ(results[3].base, queue_offset{2});
   EXPECT_EQ(results[4].code, errc::fenced);
+  EXPECT_NE(results[4].hint, "");
   EXPECT_THAT(stored(queue_id{1}), ElementsAre("a", "b", "c"));
   const auto v = queue_handle.take<visible>().at(1);
   EXPECT_EQ(v.answered, 5u);

@@ -277,6 +277,7 @@ TEST_F(ConsumerActor, EndsWhenAnotherConsumerJoinedUnderItsName) {
   tell(dismissed{41, errc::fenced, "another consumer joined as m1"});
   fixture.advance(10s);
   EXPECT_EQ(box->ended().code, errc::fenced);
+  EXPECT_NE(box->ended().hint.find("--member NAME"), std::string::npos);
   EXPECT_EQ(broker.joins.size(), 1u);
 }
 

@@ -131,6 +131,7 @@ TEST_F(broadcast_members_test, a_member_without_a_name_is_refused) {
   auto refused = propose(wanted("")).error();
   EXPECT_EQ(refused.code, errc::invalid_argument);
   EXPECT_THAT(refused.reason, HasSubstr("has no name"));
+  EXPECT_THAT(refused.hint, HasSubstr("--member NAME, or consumer_options::member"));
   EXPECT_EQ(aut.group("caches"), nullptr);
 }
 

@@ -88,7 +88,16 @@ TEST(topic_options, a_broadcast_group_has_neither_retries_nor_dead_letters) {
   auto expires = broadcast;
   expires.on_expired = expired_action::dead_letter;
   for (const auto& wrong : {tries, keeps, expires})
-    EXPECT_EQ(validate(wrong).code, errc::invalid_argument);
+    EXPECT_TRUE(mentions(validate(wrong), "--max-attempts, --on-exhausted and --on-expired"));
+}
+
+TEST(group_options, that_are_out_of_range_are_named_as_they_are_given) {
+  EXPECT_TRUE(mentions(validate(group_options{.lease = 13h}), "--lease"));
+  EXPECT_TRUE(mentions(validate(group_options{.max_unsettled = 0}), "--max-unsettled "));
+  EXPECT_TRUE(mentions(validate(group_options{.max_unsettled_bytes = 0}), "--max-unsettled-bytes "));
+  EXPECT_TRUE(mentions(validate(topic_options{.queues = 0}), "--queues"));
+  EXPECT_TRUE(mentions(validate(topic_options{.priorities = 0}), "--priorities"));
+  EXPECT_TRUE(mentions(validate(topic_options{.max_message = 0}), "--max-message"));
 }
 
 TEST(group_options, give_lower_priorities_nothing_or_one_message_in_2_to_1000) {

@@ -35,6 +35,7 @@ TEST(message_limits, refuse_one_byte_more_and_say_limit_and_value) {
   auto err = validate(m, limits{});
   EXPECT_EQ(err.code, errc::too_large);
   EXPECT_TRUE(mentions(err, "4194305") && mentions(err, "4194304")) << to_string(err);
+  EXPECT_NE(err.hint, "");
 
   m = plain();
   m.tag = std::string(256, 't');
@@ -42,6 +43,7 @@ TEST(message_limits, refuse_one_byte_more_and_say_limit_and_value) {
   m = plain();
   m.order_key = std::string(256, 'o');
   EXPECT_EQ(code_of(m), errc::too_large);
+  EXPECT_NE(validate(m, limits{}).hint, "");
   m = plain();
   m.keys.assign(65, "k");
   EXPECT_EQ(code_of(m), errc::too_large);

@@ -281,7 +281,18 @@ TEST_F(cli_admin, bad_groups_are_refused) {
   refused(1, {"group", "pause", "missing"}, "missing");
   refused(1, {"group", "resume", "missing"}, "missing");
   refused(1, {"group", "describe", "missing"}, "missing");
+  EXPECT_THAT(troupe({"group", "describe", "missing"}).err, HasSubstr("troupe group create missing"));
+  EXPECT_THAT(troupe({"group", "create", "b", "--mode", "broadcast", "--max-attempts", "3"}).err,
+              HasSubstr("leave out --max-attempts"));
   refused(1, {"group", "delete", "missing"}, "missing");
+}
+
+TEST_F(cli_admin, a_group_without_a_last_attempt_says_what_becomes_of_what_is_rejected) {
+  EXPECT_THAT(works({"group", "create", "tireless"}), HasSubstr("attempts at most 16, then dead-letter"));
+  EXPECT_THAT(works({"group", "set", "tireless", "--max-attempts", "0", "--on-exhausted", "drop"}),
+              HasSubstr("attempts without end, rejected: drop"));
+  EXPECT_THAT(works({"group", "set", "tireless", "--on-exhausted", "block"}),
+              HasSubstr("attempts without end, rejected: dead-letter"));
 }
 
 TEST_F(cli_admin, a_message_is_found_by_its_id_with_all_its_parts) {
@@ -309,6 +320,8 @@ TEST_F(cli_admin, a_message_is_found_by_its_id_with_all_its_parts) {
 TEST_F(cli_admin, an_id_that_does_not_exist_is_refused) {
   refused(1, {"message", "get", "0-999999999-0"}, "");
   refused(1, {"message", "get", "9-1-0"}, "");
+  for (const auto* id : {"0-999999999-0", "9-1-0"})
+    EXPECT_THAT(troupe({"message", "get", id}).err, HasSubstr("what to do: ")) << id;
   refused(1, {"message", "get", "65535-18446744073709551615-4294967295"}, "");
 }
 
