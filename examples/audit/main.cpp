@@ -1,6 +1,8 @@
 // A member of a consumer group: counts events per action. Start as many as you like; the broker shares the
 // work among them, and the tag filter keeps on the broker what nobody counts.
 
+#include <arguments.hpp>
+
 #include <troupe/client.hpp>
 #include <troupe/consumer.hpp>
 
@@ -112,7 +114,8 @@ int main(int argc, char** argv) {
   app.add_option("--idle", s.idle, "End when nothing came for so many seconds (0: never)")
       ->capture_default_str();
   app.add_flag("--json", s.json, "One JSON object instead of text");
-  CLI11_PARSE(app, argc, argv);
+  if (const auto end = troupe::examples::read_arguments(app, argc, argv))
+    return *end;
   if (s.member.empty())
     s.member = "audit-" + std::to_string(getpid());
   // Before any thread starts, so that none of them is interrupted.

@@ -1,6 +1,8 @@
 // A broadcast group: three caches each learn every price. One of them is away while prices change, and learns
 // what it missed when it is back. Then the same with a group of its own for each instance, which retries.
 
+#include <arguments.hpp>
+
 #include <troupe/client.hpp>
 #include <troupe/consumer.hpp>
 #include <troupe/producer.hpp>
@@ -122,6 +124,7 @@ int main(int argc, char** argv) {
   std::string node = "127.0.0.1:7700";
   CLI::App app{"Three members of a broadcast group, each of which gets every message."};
   app.add_option("--node", node, "The node, HOST:PORT")->envname("TROUPE_NODE")->capture_default_str();
-  CLI11_PARSE(app, argc, argv);
+  if (const auto end = troupe::examples::read_arguments(app, argc, argv))
+    return *end;
   return run(node);
 }

@@ -1,6 +1,8 @@
 // A consumer group of one member: computes each package's present state from its events. The events of one
 // package have one order key, so they lie in one queue, in order; one member takes them in that order.
 
+#include <arguments.hpp>
+
 #include <troupe/client.hpp>
 #include <troupe/consumer.hpp>
 
@@ -116,7 +118,8 @@ int main(int argc, char** argv) {
   app.add_option("--idle", s.idle, "End when nothing came for so many seconds (0: never)")
       ->capture_default_str();
   app.add_flag("--json", s.json, "One JSON object per package instead of text");
-  CLI11_PARSE(app, argc, argv);
+  if (const auto end = troupe::examples::read_arguments(app, argc, argv))
+    return *end;
   std::signal(SIGINT, [](int) { stop = true; });
   std::signal(SIGTERM, [](int) { stop = true; });
   return run(s);

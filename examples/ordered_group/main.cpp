@@ -1,6 +1,8 @@
 // An ordered group: bookings of an account one after the other, different accounts in parallel, over two
 // members with four threads each. Now and then a booking fails; its account waits for it, the others go on.
 
+#include <arguments.hpp>
+
 #include <troupe/client.hpp>
 #include <troupe/consumer.hpp>
 #include <troupe/producer.hpp>
@@ -116,6 +118,7 @@ int main(int argc, char** argv) {
   std::string node = "127.0.0.1:7700";
   CLI::App app{"Books on accounts in order, with two members of an ordered group."};
   app.add_option("--node", node, "The node, HOST:PORT")->envname("TROUPE_NODE")->capture_default_str();
-  CLI11_PARSE(app, argc, argv);
+  if (const auto end = troupe::examples::read_arguments(app, argc, argv))
+    return *end;
   return run(node);
 }

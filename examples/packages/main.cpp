@@ -1,6 +1,7 @@
 // Publishes the machine's package history: one message per event of dpkg's log, the oldest first.
 
 #include "dpkg_log.hpp"
+#include <arguments.hpp>
 
 #include <troupe/client.hpp>
 #include <troupe/producer.hpp>
@@ -120,6 +121,7 @@ int main(int argc, char** argv) {
   app.add_option("--queues", s.queues, "Queues of a new topic")->capture_default_str();
   app.add_option("--logs", s.logs, "The directory of dpkg.log")->capture_default_str();
   app.add_flag("--json", s.json, "One JSON object instead of text");
-  CLI11_PARSE(app, argc, argv);
+  if (const auto end = troupe::examples::read_arguments(app, argc, argv))
+    return *end;
   return run(s);
 }

@@ -2,6 +2,8 @@
 // and becomes a dead letter, an unreadable one is rejected at once. Once the article is known, the dead
 // letters are redriven.
 
+#include <arguments.hpp>
+
 #include <troupe/client.hpp>
 #include <troupe/consumer.hpp>
 #include <troupe/producer.hpp>
@@ -107,6 +109,7 @@ int main(int argc, char** argv) {
   std::string node = "127.0.0.1:7700";
   CLI::App app{"Ships orders, some of which fail; redrives the dead letters once their cause is mended."};
   app.add_option("--node", node, "The node, HOST:PORT")->envname("TROUPE_NODE")->capture_default_str();
-  CLI11_PARSE(app, argc, argv);
+  if (const auto end = troupe::examples::read_arguments(app, argc, argv))
+    return *end;
   return run(node);
 }

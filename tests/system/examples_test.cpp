@@ -13,16 +13,25 @@ using testing::HasSubstr;
 class examples_test : public testing::Test {
 protected:
   void SetUp() override { node_.start(); }
-  finished example(const std::string& name) {
+  static finished example(const std::string& name, std::vector<std::string> arguments) {
     const auto program = std::filesystem::path(TROUPE_CLI).parent_path() / ("example_" + name);
-    return run(program.string(), {"--node", node_.address()}, {}, 120s);
+    return run(program.string(), std::move(arguments), {}, 120s);
   }
+  finished example(const std::string& name) { return example(name, {"--node", node_.address()}); }
 
   temporary_directory dir_;
   node_process node_{dir_ / "data"};
 };
 
 } // namespace
+
+TEST_F(examples_test, wrong_usage_ends_with_2) {
+  for (const auto* name :
+       {"audit", "broadcast_group", "inventory", "ordered_group", "packages", "retry_and_dead_letters"}) {
+    EXPECT_EQ(example(name, {"127.0.0.1:1"}).status, 2) << name;
+    EXPECT_EQ(example(name, {"--help"}).status, 0) << name;
+  }
+}
 
 TEST_F(examples_test, ordered_group_books_every_account_in_order) {
   const auto said = example("ordered_group");
