@@ -74,3 +74,36 @@ struct Purge {
   messages @2 :List(MessagePlace);
   # As in Redrive.
 }
+
+struct TimerRow {
+  start @0 :Int64;
+  # Unix milliseconds at which its bucket begins.
+  index @1 :UInt64;
+  chunk @2 :UInt16;
+  level @3 :UInt8;
+  # 0 days, 1 minutes, 2 seconds.
+}
+
+struct Fire {
+  queue @0 :UInt32;
+  messageBytes @1 :UInt32;
+  # About how many bytes a message has, for the size of the queue.
+  rows @2 :List(TimerRow);
+  # Where they wait; sorted, without repetitions; 1 to 1024.
+  messages @3 :List(MessagePlace);
+  # In the order in which they become visible; 1 to 1024.
+}
+
+struct Split {
+  start @0 :Int64;
+  messages @1 :UInt32;
+  # About how many are moved; 1 to 16384.
+  level @2 :UInt8;
+  # 0 or 1.
+}
+
+struct Cancel {
+  queue @0 :UInt32;
+  row @1 :TimerRow;
+  message @2 :MessagePlace;
+}

@@ -88,18 +88,17 @@ void applier::apply_body(const define_entry& e, outcome&) {
 std::size_t applier::erase_oldest(queue_id queue, std::span<const queue_run> runs,
                                   const std::function<bool(const queue_run&)>& goes) {
   std::size_t n = 0;
-  std::vector<message_place> released;
+  std::vector<log_index> released;
   for (; n < runs.size() && n < records_a_step && released.size() < rows_a_step && goes(runs[n]); ++n) {
     if (runs[n].lists)
-      std::ranges::copy(listed(queue, runs[n]), std::back_inserter(released));
+      std::ranges::transform(listed(queue, runs[n]), std::back_inserter(released), &message_place::index);
     // Runs of one entry follow each other: the last of them takes the entry along, unless it is pinned.
     const bool last = n + 1 == runs.size() || runs[n + 1].index != runs[n].index;
     if (last && !txn_.get(tables_.pins, key_of(runs[n].index)))
       txn_.erase(tables_.log, key_of(runs[n].index));
   }
   cut(queue, n);
-  for (const auto& message : released)
-    unpin(queue, message.index);
+  unpin_all(queue, released);
   return n;
 }
 
@@ -179,6 +178,8 @@ void applier::apply_body(const drop_queue_entry& e, outcome& out) {
     room -= erase_rows(tables_.producers, e.queue, group_id{}, room);
   room -= erase_rows(tables_.settled, e.queue, e.group, room);
   room -= erase_dead(e.queue, e.group, room);
+  if (everything)
+    room -= erase_timers(e.queue, room);
   // The place behind all else: by it, whoever starts again finds what is left of a group.
   room -= erase_rows(tables_.subscriptions, e.queue, e.group, room);
   out.answer.done = room != 0;

@@ -4,6 +4,7 @@
 #include "lmdb.hpp"
 #include "rows.hpp"
 #include "tables.hpp"
+#include "timer_row.hpp"
 
 #include "troupe/entry.hpp"
 #include "troupe/shard.hpp"
@@ -54,6 +55,9 @@ private:
   void apply_body(const reset_entry& e, outcome& out);
   void apply_body(const redrive_entry& e, outcome& out);
   void apply_body(const purge_entry& e, outcome& out);
+  void apply_body(const fire_entry& e, outcome& out);
+  void apply_body(const split_entry& e, outcome& out);
+  void apply_body(const cancel_entry& e, outcome& out);
   void apply_body(std::monostate, outcome&) {}
 
   queue_offset next_offset(queue_id queue);
@@ -72,10 +76,24 @@ private:
   /// hands it on.
   bool exhume(queue_id queue, group_id group, message_place message);
   void count_dead(queue_id queue, group_id group, int change);
-  /// One holder of an entry more.
-  void pin(log_index index);
-  /// One holder less. True when the entry went with the last one: when no run of its queue points at it.
-  bool unpin(queue_id queue, log_index index);
+  /// Holders of an entry more.
+  void pin(log_index index, std::uint32_t holders = 1);
+  /// Holders less. True when the entry went with the last one: when no run of its queue points at it.
+  bool unpin(queue_id queue, log_index index, std::uint32_t holders = 1);
+  /// One holder less for each of these, which are sorted. Returns how many entries went.
+  std::size_t unpin_all(queue_id queue, std::vector<log_index>& indexes);
+  /// Makes runs of what was found of the list of this entry, each message of which counts `bytes`.
+  void list_found(queue_id queue, std::uint64_t bytes, outcome& out);
+  /// Accepted messages wait; all of one entry.
+  void delay(queue_id queue, std::vector<timer>& timers, outcome& out);
+  template <class BucketOf>
+  void put_timers(queue_id queue, std::span<const timer> timers, outcome& out, BucketOf bucket_of);
+  /// Takes messages out of rows; says which of them were there. What held them stays pinned.
+  std::vector<bool> take_timers(queue_id queue, std::span<const timer_row_place> rows,
+                                std::span<const message_place> messages);
+  void count_delayed(queue_id queue, std::int64_t change);
+  /// Removes delayed messages of a queue, as erase_dead() does dead letters.
+  std::size_t erase_timers(queue_id queue, std::size_t room);
   /// Removes dead letters of a queue (all groups when it is 0) for about `room` rows of work, of which an
   /// entry that goes counts as many as a step may remove per entry. Returns how much it took.
   std::size_t erase_dead(queue_id queue, group_id group, std::size_t room);

@@ -39,6 +39,17 @@ batch_verdict judge(const producer_record& p, const batch_header& h) {
   return v;
 }
 
+/// The messages of a delayed batch, the first of which is at `first`; false when its bytes are not what they
+/// should be.
+bool add_timers(const batch& b, message_place first, std::vector<timer>& to) {
+  const auto opened = batch_reader::open(b.header, b.data);
+  if (!opened)
+    return false;
+  for (std::uint32_t i = 0; i < opened->count(); ++i, ++first.ordinal)
+    to.push_back({opened->due(i), first});
+  return true;
+}
+
 /// The producers of one entry, each read once and written once.
 class producer_cache {
 public:
@@ -94,6 +105,7 @@ void applier::apply_body(const append_entry& e, outcome& out) {
   };
   producer_cache producers(txn_, tables_.producers, e.queue);
   out.answer.verdicts.reserve(e.batches.size());
+  std::vector<timer> delayed;
   std::uint32_t ordinal = 0;
   for (const auto& b : e.batches) {
     const auto& h = b.header;
@@ -101,21 +113,26 @@ void applier::apply_body(const append_entry& e, outcome& out) {
     auto verdict = judge(producer.record, h);
     if (verdict.what == batch_verdict::outcome::accepted && crc32c(b.data.bytes()) != h.crc)
       verdict.what = batch_verdict::outcome::corrupt;
+    const bool waits = h.kind == batch_kind::delayed;
+    if (waits && verdict.what == batch_verdict::outcome::accepted &&
+        !add_timers(b, {state_.applied, ordinal}, delayed))
+      verdict.what = batch_verdict::outcome::corrupt;
     if (verdict.what == batch_verdict::outcome::accepted) {
       if (h.count && (run.lane != h.lane || run.first_ordinal + run.count != ordinal))
         flush();
       verdict.base = queue_offset{index.next().value + run.count};
       verdict.index = state_.applied;
       verdict.first_ordinal = ordinal;
-      producer.record.accept(h.epoch, h.sequence, {state_.applied, ordinal, verdict.base, h.count},
+      const auto visible = waits ? 0 : h.count;
+      producer.record.accept(h.epoch, h.sequence, {state_.applied, ordinal, verdict.base, visible},
                              state_.time);
       producer.changed = true;
-      if (h.count && run.count == 0) {
+      if (visible && run.count == 0) {
         run.first_ordinal = ordinal;
         run.lane = h.lane;
       }
-      run.count += h.count;
-      run.bytes += h.count ? h.size : 0;
+      run.count += visible;
+      run.bytes += visible ? h.size : 0;
     }
     ordinal += h.count;
     out.answer.verdicts.push_back(verdict);
@@ -124,6 +141,7 @@ void applier::apply_body(const append_entry& e, outcome& out) {
   producers.store();
   if (out.keep)
     txn_.put(tables_.tails, key_of(e.queue), index.value());
+  delay(e.queue, delayed, out);
   out.answer.next = index.next();
 }
 

@@ -7,24 +7,36 @@
 
 namespace troupe {
 
-void applier::pin(log_index index) {
+void applier::pin(log_index index, std::uint32_t holders) {
   const auto value = txn_.get(tables_.pins, key_of(index));
-  txn_.put(tables_.pins, key_of(index), encode_pins((value ? decode_pins(*value) : 0) + 1));
+  txn_.put(tables_.pins, key_of(index), encode_pins((value ? decode_pins(*value) : 0) + holders));
 }
 
-bool applier::unpin(queue_id queue, log_index index) {
+bool applier::unpin(queue_id queue, log_index index, std::uint32_t holders) {
   const auto value = txn_.get(tables_.pins, key_of(index));
   if (!value)
     return false;
-  if (const auto left = decode_pins(*value) - 1) {
-    txn_.put(tables_.pins, key_of(index), encode_pins(left));
+  const auto pins = decode_pins(*value);
+  if (pins > holders) {
+    txn_.put(tables_.pins, key_of(index), encode_pins(pins - holders));
     return false;
   }
   txn_.erase(tables_.pins, key_of(index));
-  // Runs lie in the order of their entries and leave in it: while one of this entry is there, none that is
-  // older than the oldest is.
-  const auto oldest = queue_index(txn_, tables_, queue).front();
-  return (!oldest || oldest->index > index) && txn_.erase(tables_.log, key_of(index));
+  // Runs lie in the order of their entries. What only brought delayed messages never had one.
+  const auto run =
+      queue_index(txn_, tables_, queue).search([&](const queue_run& r) { return r.index < index; });
+  return (!run || run->index != index) && txn_.erase(tables_.log, key_of(index));
+}
+
+std::size_t applier::unpin_all(queue_id queue, std::vector<log_index>& indexes) {
+  std::ranges::sort(indexes);
+  std::size_t gone = 0;
+  for (auto at = indexes.begin(); at != indexes.end();) {
+    const auto end = std::upper_bound(at, indexes.end(), *at);
+    gone += unpin(queue, *at, static_cast<std::uint32_t>(end - at)) ? 1 : 0;
+    at = end;
+  }
+  return gone;
 }
 
 void applier::count_dead(queue_id queue, group_id group, int change) {
@@ -94,34 +106,39 @@ void applier::apply_body(const purge_entry& e, outcome& out) {
 }
 
 void applier::apply_body(const redrive_entry& e, outcome& out) {
-  auto index = tail(e.queue);
+  // The run takes over what held the dead letters' bodies.
+  for (const auto& message : e.messages)
+    out.answer.found.push_back(exhume(e.queue, e.group, message));
+  list_found(e.queue, listed_bytes, out);
+}
+
+void applier::list_found(queue_id queue, std::uint64_t bytes, outcome& out) {
+  const auto& found = out.answer.found;
+  auto index = tail(queue);
   out.answer.first = index.next();
-  queue_run run; // of dead letters that follow each other in the list
+  queue_run run; // of messages that follow each other in the list
   run.index = state_.applied;
   run.time = state_.time;
   run.lists = true;
   auto flush = [&] {
     if (run.count)
-      append(e.queue, index, run);
+      append(queue, index, run);
     run.count = run.bytes = 0;
   };
-  for (std::uint32_t i = 0; i < e.messages.size(); ++i) {
-    // The run takes over what held the dead letter's body.
-    const bool there = exhume(e.queue, e.group, e.messages[i]);
-    out.answer.found.push_back(there);
-    out.keep = out.keep || there;
-    if (!there) {
+  for (std::uint32_t i = 0; i < found.size(); ++i) {
+    if (!found[i]) {
       flush();
       continue;
     }
+    out.keep = true;
     if (run.count == 0)
       run.first_ordinal = i;
     ++run.count;
-    run.bytes += listed_bytes;
+    run.bytes = bytes_of_list(run.count, bytes);
   }
   flush();
   if (out.keep)
-    txn_.put(tables_.tails, key_of(e.queue), index.value());
+    txn_.put(tables_.tails, key_of(queue), index.value());
   out.answer.next = index.next();
 }
 

@@ -1,6 +1,7 @@
 #include "log_writer.hpp"
 
 #include <algorithm>
+#include <unordered_map>
 
 namespace troupe {
 
@@ -15,6 +16,10 @@ constexpr std::uint64_t retry_pages = 4;
 constexpr std::uint64_t dead_bytes = 2 * 80;
 /// Messages that a redrive or purge lists share pages of `dead` and `pins`, seldom one of the log.
 constexpr std::uint64_t listed_a_page = 2;
+/// Buckets that messages due within 40 days may lie in: 52 of days, 320 of minutes, 320 of seconds.
+constexpr std::uint64_t timer_buckets = 700;
+/// Delayed messages of which a page that is half full holds the rows.
+constexpr std::uint64_t timers_a_page = 200;
 /// Below this much room nothing is admitted: a transaction and a small entry.
 constexpr std::uint64_t admission_pages = 64;
 /// Room that must come back before a disk that was full is tried again.
@@ -27,9 +32,28 @@ error check_append(const append_entry& e) {
   if (e.queue.value == 0 || e.batches.empty())
     return {errc::invalid_argument, "an append entry needs a queue and at least one batch"};
   for (const auto& b : e.batches)
-    if (b.header.kind != batch_kind::plain)
-      return {errc::not_supported, "delayed and transactional batches belong to a later version"};
+    if (b.header.kind > batch_kind::delayed)
+      return {errc::not_supported, "transactional batches belong to a later version"};
   return {};
+}
+
+/// Pages for the rows of delayed messages: each has its bucket, of which there are so many.
+std::uint64_t timer_pages(std::uint64_t messages) {
+  return std::min(messages, timer_buckets) + messages / timers_a_page;
+}
+
+/// Pages for the delayed messages of all appends: those of one queue share their buckets.
+std::uint64_t timer_pages(std::span<const proposal> proposals) {
+  std::unordered_map<queue_id, std::uint64_t> delayed;
+  for (const auto& p : proposals)
+    if (const auto* e = std::get_if<append_entry>(&p.body))
+      for (const auto& b : e->batches)
+        if (b.header.kind == batch_kind::delayed)
+          delayed[e->queue] += b.header.count;
+  std::uint64_t pages = 0;
+  for (const auto& [queue, messages] : delayed)
+    pages += timer_pages(messages);
+  return pages;
 }
 
 std::uint64_t pages_of(const entry_body& body) {
@@ -51,6 +75,13 @@ std::uint64_t pages_of(const entry_body& body) {
     return 8 + encoded_size(body) / page + e->messages.size() / listed_a_page;
   if (const auto* e = std::get_if<purge_entry>(&body))
     return 8 + e->messages.size() / listed_a_page;
+  // What fires leaves rows that lie together; a split brings as many as it has messages at most.
+  if (const auto* e = std::get_if<fire_entry>(&body))
+    return 8 + encoded_size(body) / page + e->rows.size() / listed_a_page;
+  if (const auto* e = std::get_if<split_entry>(&body))
+    return 8 + timer_pages(e->messages);
+  if (std::holds_alternative<cancel_entry>(body))
+    return 8;
   return 4;
 }
 
@@ -81,7 +112,7 @@ error log_writer::validate(std::span<const proposal> proposals) {
 }
 
 std::uint64_t log_writer::needed(std::span<const proposal> proposals) {
-  std::uint64_t pages = transaction_pages;
+  std::uint64_t pages = transaction_pages + timer_pages(proposals);
   for (const auto& p : proposals)
     pages += pages_of(p.body);
   return pages * page;

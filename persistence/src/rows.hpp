@@ -22,8 +22,8 @@ namespace troupe {
 /// `meta` "format": what this directory is.
 struct format_row {
   /// 2: tables `dead` and `pins`, and runs that list messages of other entries. 3: subscriptions that count
-  /// expired messages.
-  static constexpr std::uint32_t current = 3;
+  /// expired messages. 4: tables `timers` and `delayed`, and runs that list fired messages.
+  static constexpr std::uint32_t current = 4;
   static constexpr std::uint32_t oldest = 1;
   bool known() const { return version >= oldest && version <= current; }
   std::uint32_t version = current;
@@ -140,7 +140,7 @@ fixed_bytes<16> encode(generation gen, queue_offset floor);
 fixed_bytes<24> encode(generation gen, queue_offset floor, std::uint64_t expired);
 void encode(const settled_row& row, std::vector<char>& out);
 void encode(const dead_row& row, std::vector<char>& out);
-/// How many: dead letters of a pair, or holders of an entry (`pins`).
+/// How many: dead letters of a pair, delayed messages of a queue, or holders of an entry (`pins`).
 fixed_bytes<8> encode_count(std::uint64_t count);
 fixed_bytes<4> encode_pins(std::uint32_t pins);
 

@@ -3,6 +3,7 @@
 #include "queue_index.hpp"
 #include "record_reader.hpp"
 #include "shard_impl.hpp"
+#include "timer_row.hpp"
 
 #include <algorithm>
 
@@ -27,18 +28,16 @@ std::optional<dead_row> any_dead_letter(const lmdb_txn& txn, const tables& t, qu
 }
 
 /// Where a message that left its place lies now.
-struct moved {
+struct moved_to {
   queue_offset offset;
   group_id only_for;
 };
-std::optional<moved> find_moved(const lmdb_txn& txn, const tables& t, queue_id queue, message_place message) {
-  if (!txn.get(t.pins, key_of(message.index)))
-    return std::nullopt;
-  if (const auto row = any_dead_letter(txn, t, queue, message))
-    return moved{row->offset, {}};
+/// In the runs behind those of which `before` is true.
+std::optional<moved_to> find_listed(const lmdb_txn& txn, const tables& t, queue_id queue,
+                                    message_place message,
+                                    const std::function<bool(const queue_run&)>& before) {
   queue_index index(txn, t, queue);
-  for (auto run = index.search([&](const queue_run& r) { return r.index <= message.index; }); run;
-       run = index.after()) {
+  for (auto run = index.search(before); run; run = index.after()) {
     const auto entry = run->lists ? txn.get(t.log, key_of(run->index)) : std::nullopt;
     if (!entry)
       continue;
@@ -46,12 +45,27 @@ std::optional<moved> find_moved(const lmdb_txn& txn, const tables& t, queue_id q
     if (!list)
       continue;
     const auto places = std::span(list->messages).subspan(run->first_ordinal, run->count);
-    const auto place = std::ranges::lower_bound(places, message);
+    // Redriven ones are sorted by their ids, fired ones by their times.
+    const auto place =
+        list->fired ? std::ranges::find(places, message) : std::ranges::lower_bound(places, message);
     if (place != places.end() && *place == message)
-      return moved{queue_offset{run->base.value + static_cast<std::uint64_t>(place - places.begin())},
-                   list->only_for};
+      return moved_to{queue_offset{run->base.value + static_cast<std::uint64_t>(place - places.begin())},
+                      list->only_for};
   }
   return std::nullopt;
+}
+
+std::optional<moved_to> find_moved(const lmdb_txn& txn, const tables& t, queue_id queue,
+                                   message_place message, const result<timestamp>& due) {
+  if (!txn.get(t.pins, key_of(message.index)))
+    return std::nullopt;
+  if (const auto row = any_dead_letter(txn, t, queue, message))
+    return moved_to{row->offset, {}};
+  // What was delayed became visible when it was due or later, but for a clock that was wrong.
+  if (due)
+    if (auto found = find_listed(txn, t, queue, message, [&](const queue_run& r) { return r.time < *due; }))
+      return found;
+  return find_listed(txn, t, queue, message, [&](const queue_run& r) { return r.index <= message.index; });
 }
 
 } // namespace
@@ -132,14 +146,18 @@ result<stored_batch> shard::find(const message_id& message, queue_id* queue) con
     });
     if (!run || run->index != message.index || run->first_ordinal > message.ordinal || run->lists) {
       const message_place place{message.index, message.ordinal};
-      const auto moved = find_moved(txn, db, header->queue, place);
+      message_reader messages(txn, db);
+      const auto due = messages.due(header->queue, place);
+      const bool waits = due && find_timer_row(txn, db, header->queue, {*due, place});
+      const auto moved = waits ? std::optional(moved_to{}) : find_moved(txn, db, header->queue, place, due);
       if (!moved)
         return unknown;
-      auto found = message_reader(txn, db).read(header->queue, place);
+      auto found = messages.read(header->queue, std::span(&place, 1), max_batch_size);
       if (!found)
         return found.error();
       found->base = moved->offset;
       found->only_for = moved->only_for;
+      found->waits = waits;
       if (queue)
         *queue = header->queue;
       return found;

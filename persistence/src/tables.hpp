@@ -18,6 +18,8 @@ struct tables {
   MDB_dbi meta = 0;
   MDB_dbi dead = 0;
   MDB_dbi pins = 0;
+  MDB_dbi timers = 0;
+  MDB_dbi delayed = 0;
 };
 
 /// Every table with its name and flags; all of them are replicated.
@@ -39,6 +41,8 @@ inline constexpr table_description all_tables[] = {
     {"meta", &tables::meta, 0, 1},
     {"dead", &tables::dead, 0, 2},
     {"pins", &tables::pins, MDB_INTEGERKEY, 2},
+    {"timers", &tables::timers, 0, 4},
+    {"delayed", &tables::delayed, 0, 4},
 };
 
 } // namespace troupe

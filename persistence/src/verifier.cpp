@@ -27,6 +27,7 @@ verifier::verifier(const environment& env, const lmdb_txn& txn, std::vector<dama
 void verifier::run(const progress_handler& progress) {
   check_queues(progress);
   check_dead();
+  check_timers();
   check_pins();
   check_entries();
   check_producers();
@@ -138,7 +139,7 @@ void verifier::check_entries() {
       continue;
     }
     const bool needed = std::ranges::binary_search(referenced_, index);
-    if (!needed && !std::ranges::binary_search(held_, index))
+    if (!needed && !held_.contains(index))
       report(index, header ? header->queue : queue_id{}, "nothing points at the entry");
     else if (header && header->index != index)
       report(index, header->queue, "the entry lies under another's index");

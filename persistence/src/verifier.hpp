@@ -4,10 +4,12 @@
 #include "index_block.hpp"
 #include "listed_reader.hpp"
 #include "lmdb.hpp"
+#include "timer_row.hpp"
 
 #include "troupe/shard.hpp"
 
 #include <functional>
+#include <map>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -33,12 +35,17 @@ private:
   void check_run(queue_id queue, const queue_run& run, const queue_run* before);
   void check_record(queue_id queue, const queue_run& run);
   void check_list(queue_id queue, const queue_run& run, std::span<const char> entry);
-  /// That some run or pin points at each entry. After check_queues and check_dead.
+  /// That some run or pin points at each entry. After check_pins.
   void check_entries();
   /// Dead letters, their messages, and how many each group has in a queue. After check_queues.
   void check_dead();
   void check_dead(std::span<const char> key, std::span<const char> value);
-  /// That entries are pinned as often as they are held: by dead letters and runs that list. After check_dead.
+  /// Delayed messages, that each is one and due when its row says, and how many a queue has.
+  void check_timers();
+  void check_timers(queue_id queue, const timer_row_place& row, std::span<const char> value);
+  void check_delayed_counts();
+  /// That entries are pinned as often as they are held: by dead letters, delayed messages and runs that list.
+  /// After all of these.
   void check_pins();
   void check_producers();
   void check_subscriptions();
@@ -58,8 +65,10 @@ private:
   std::uint64_t entries_ = 0;
   /// Entries that runs point at; sorted when check_queues is done.
   std::vector<log_index> referenced_;
-  /// Entries that something holds, as often as they are held; sorted when check_dead is done.
-  std::vector<log_index> held_;
+  /// How often entries are held.
+  std::map<log_index, std::uint64_t> held_;
+  /// Delayed messages by queue.
+  std::map<queue_id, std::uint64_t> delayed_;
   message_reader messages_;
   std::unordered_map<queue_id, queue_offset> next_;
 };

@@ -22,10 +22,10 @@ void verifier::check_list(queue_id queue, const queue_run& run, std::span<const 
     return report_run(queue, run, list.error().reason);
   if (list->header.time != run.time)
     report_run(queue, run, "the entry's time is not the index's");
-  if (run.bytes != run.count * listed_bytes || run.lane != 0)
+  if (run.bytes != bytes_of_list(run.count, list->bytes) || run.lane != 0)
     report_run(queue, run, "its bytes or lane are not those of a list");
   for (const auto& message : std::span(list->messages).subspan(run.first_ordinal, run.count)) {
-    held_.push_back(message.index);
+    ++held_[message.index];
     if (message.index >= run.index)
       report_run(queue, run, "it lists a message that is newer than itself");
   }
@@ -42,7 +42,7 @@ void verifier::check_list(queue_id queue, const queue_run& run, std::span<const 
 void verifier::check_dead(std::span<const char> key, std::span<const char> value) {
   const auto queue = queue_of(key);
   const auto place = place_of(key);
-  held_.push_back(place.index);
+  ++held_[place.index];
   const auto row = decode_dead(value);
   if (row.offset >= next_of(queue) || row.died > state_.time)
     report(place.index, queue,
@@ -80,34 +80,31 @@ void verifier::check_dead() {
       report({}, pair ? pair->first : queue_id{}, why);
   }
   finish();
-  std::ranges::sort(held_);
 }
 
 void verifier::check_pins() {
   auto expected = held_.begin();
-  auto check = [&](log_index index, std::uint64_t pins) {
-    const auto [first, last] = std::ranges::equal_range(expected, held_.end(), index);
-    const auto holders = static_cast<std::uint64_t>(last - first);
+  auto check = [&](log_index index, std::uint64_t pins, std::uint64_t holders) {
     if (pins != holders)
       report(index, {},
              std::to_string(holders) + " hold the entry, it is pinned " + std::to_string(pins) + " times");
-    expected = last;
   };
   lmdb_cursor rows(txn_, env_.db().pins);
   for (bool more = rows.first(); more; more = rows.next()) {
     const auto why = complaint([&] {
       const auto index = index_of(rows.key());
-      while (expected != held_.end() && *expected < index)
-        check(*expected, 0);
-      check(index, decode_pins(rows.value()));
+      for (; expected != held_.end() && expected->first < index; ++expected)
+        check(expected->first, 0, expected->second);
+      const bool held = expected != held_.end() && expected->first == index;
+      check(index, decode_pins(rows.value()), held ? (expected++)->second : 0);
       if (!txn_.get(env_.db().log, key_of(index)))
         report(index, {}, "the entry is pinned, but missing");
     });
     if (!why.empty())
       report({}, {}, why);
   }
-  while (expected != held_.end())
-    check(*expected, 0);
+  for (; expected != held_.end(); ++expected)
+    check(expected->first, 0, expected->second);
 }
 
 } // namespace troupe

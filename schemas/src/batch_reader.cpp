@@ -126,6 +126,11 @@ milliseconds batch_reader::ttl(std::uint32_t i) const {
   return milliseconds{ttls_ ? flat::load<std::int64_t>(ttls_ + i * sizeof(std::int64_t)) : 0};
 }
 
+timestamp batch_reader::due(std::uint32_t i) const {
+  assert(i < count_);
+  return from_unix_ms(dues_ ? flat::load<std::int64_t>(dues_ + i * sizeof(std::int64_t)) : 0);
+}
+
 error batch_reader::check_messages() const {
   std::uint8_t flags = 0;
   std::uint32_t begin = 0;
@@ -275,8 +280,8 @@ message_view batch_reader::at(std::uint32_t i) const {
   out.born = born(m, i);
   if (auto life = ttl(i); life.count() > 0)
     out.ttl = life;
-  if (auto due = dues_ ? flat::load<std::int64_t>(dues_ + i * sizeof(std::int64_t)) : 0; due != 0)
-    out.deliver_at = from_unix_ms(due);
+  if (const auto at = due(i); at != timestamp{})
+    out.deliver_at = at;
   return out;
 }
 

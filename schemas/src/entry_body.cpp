@@ -3,6 +3,7 @@
 #include "definition_codec.hpp"
 #include "entry_layout.hpp"
 #include "flat.hpp"
+#include "timer_bodies.hpp"
 
 #include "entry.capnp.h"
 
@@ -21,6 +22,7 @@ namespace {
 using flat::check;
 using flat::extra_words;
 using flat::read;
+using flat::read_timer_body;
 using flat::write;
 
 error damaged(const char* why) { return after_reading("the entry", impossible(why)); }
@@ -262,6 +264,9 @@ template <class Listing> result<entry_body> read_listing(auto from) {
 
 result<entry_body> read(schema::Redrive::Reader from) { return read_listing<redrive_entry>(from); }
 result<entry_body> read(schema::Purge::Reader from) { return read_listing<purge_entry>(from); }
+result<entry_body> read(schema::Fire::Reader from) { return read_timer_body(from); }
+result<entry_body> read(schema::Split::Reader from) { return read_timer_body(from); }
+result<entry_body> read(schema::Cancel::Reader from) { return read_timer_body(from); }
 
 // -- which value has which root --
 
@@ -273,6 +278,9 @@ template <> struct root_of<drop_queue_entry> : std::type_identity<schema::DropQu
 template <> struct root_of<reset_entry> : std::type_identity<schema::Reset> {};
 template <> struct root_of<redrive_entry> : std::type_identity<schema::Redrive> {};
 template <> struct root_of<purge_entry> : std::type_identity<schema::Purge> {};
+template <> struct root_of<fire_entry> : std::type_identity<schema::Fire> {};
+template <> struct root_of<split_entry> : std::type_identity<schema::Split> {};
+template <> struct root_of<cancel_entry> : std::type_identity<schema::Cancel> {};
 
 template <class Value>
 concept has_root = requires {
@@ -333,6 +341,12 @@ objection check_body(const entry_body& body) {
     return check(redrive->messages);
   if (const auto* purge = std::get_if<purge_entry>(&body))
     return check(purge->messages);
+  if (const auto* fire = std::get_if<fire_entry>(&body))
+    return check(*fire);
+  if (const auto* split = std::get_if<split_entry>(&body))
+    return check(*split);
+  if (const auto* cancel = std::get_if<cancel_entry>(&body))
+    return check(cancel->row);
   return {};
 }
 
@@ -356,6 +370,12 @@ result<entry_body> read_body(entry_kind kind, std::span<const char> bytes) {
     return read_root<schema::Redrive>(bytes);
   case entry_kind::purge:
     return read_root<schema::Purge>(bytes);
+  case entry_kind::fire:
+    return read_root<schema::Fire>(bytes);
+  case entry_kind::split:
+    return read_root<schema::Split>(bytes);
+  case entry_kind::cancel:
+    return read_root<schema::Cancel>(bytes);
   default:
     return damaged("its kind has no such body");
   }

@@ -33,8 +33,10 @@ public:
       p.body = trims();
     else if (dice < 82)
       p.body = listing<redrive_entry>();
-    else if (dice < 87)
+    else if (dice < 85)
       p.body = listing<purge_entry>();
+    else if (dice < 90)
+      p.body = timers();
     else if (dice < 94)
       p.body = reset_entry{group(), queue(), 0, near(queue())};
     else if (dice < 96)
@@ -88,14 +90,67 @@ private:
       }
       const bool many = random_.one_in(20);
       const auto count = random_.one_in(10) ? 0 : random_.between(1, many ? 1500 : 6);
-      auto b = make_batch(producer, sent_epoch, sequence, static_cast<std::uint32_t>(count),
-                          random_.below(many || !random_.one_in(20) ? 50 : 20000));
+      const auto size = random_.below(many || !random_.one_in(20) ? 50 : 20000);
+      auto b = random_.one_in(3) && !many
+                   ? delayed(producer, sequence, count, size, sent_epoch)
+                   : make_batch(producer, sent_epoch, sequence, static_cast<std::uint32_t>(count), size);
       if (random_.one_in(40))
         b.header.crc ^= 0x10;
       else if (sequence == last + 1 && sent_epoch == epoch)
         last = sequence;
       e.batches.push_back(std::move(b));
     }
+    return e;
+  }
+
+  batch delayed(std::uint64_t producer, std::uint64_t sequence, std::uint64_t count, std::size_t size,
+                std::uint32_t epoch) {
+    static constexpr std::uint64_t spans[] = {2'000, 600'000, 200'000'000};
+    std::vector<std::int64_t> dues(count);
+    for (auto& due : dues)
+      due =
+          random_.one_in(20) ? 0 : time_ + static_cast<std::int64_t>(random_.below(spans[random_.below(3)]));
+    return make_delayed(producer, sequence, dues, size, epoch);
+  }
+
+  /// Fires, splits or cancels some of what waits, and what does not.
+  entry_body timers() {
+    if (model_.timers.empty() || random_.one_in(20))
+      return cancel_entry{
+          queue(), {bucket_at(timer_level::days, from_unix_ms(time_)), log_index{1}, 0}, {log_index{1}, 0}};
+    auto at = model_.timers.begin();
+    std::advance(at, random_.below(std::min<std::size_t>(model_.timers.size(), 8)));
+    auto place = [](const shard_model::timer_row& row) {
+      return timer_row_place{
+          {from_unix_ms(std::get<0>(row)), timer_levels[static_cast<std::size_t>(std::get<1>(row))]},
+          log_index{std::get<3>(row)},
+          0};
+    };
+    const auto row = place(at->first);
+    const queue_id owner{std::get<2>(at->first)};
+    if (row.bucket.level != timer_level::seconds && random_.one_in(2))
+      return split_entry{row.bucket, static_cast<std::uint32_t>(random_.between(1, 30))};
+    const auto& first = *at->second.begin();
+    if (random_.one_in(4))
+      return cancel_entry{owner, row, {log_index{std::get<1>(first)}, std::get<2>(first)}};
+    fire_entry e{owner, static_cast<std::uint32_t>(random_.below(200)), {row}, {}};
+    std::vector<shard_model::timer> due;
+    for (auto n = random_.below(3); at != model_.timers.end(); ++at) {
+      if (std::get<2>(at->first) != owner.value)
+        continue;
+      if (place(at->first) != row)
+        e.rows.push_back(place(at->first));
+      for (const auto& t : at->second)
+        if (!random_.one_in(5))
+          due.push_back(t);
+      if (n-- == 0)
+        break;
+    }
+    std::ranges::sort(due);
+    for (const auto& t : due)
+      e.messages.push_back({log_index{std::get<1>(t)}, std::get<2>(t)});
+    e.messages.push_back(random_.one_in(3) && !due.empty() ? e.messages.front()
+                                                           : message_place{log_index{1}, 99});
     return e;
   }
 
@@ -192,6 +247,7 @@ void expect_equal(const applied& got, const applied& wanted) {
   EXPECT_EQ(got.first, wanted.first);
   EXPECT_EQ(got.done, wanted.done);
   EXPECT_EQ(got.found, wanted.found);
+  EXPECT_EQ(got.look_at, wanted.look_at);
 }
 
 void expect_equal(const stored_batch& got, const shard_model::stored& wanted) {
@@ -202,6 +258,65 @@ void expect_equal(const stored_batch& got, const shard_model::stored& wanted) {
   EXPECT_EQ(to_unix_ms(got.stored), wanted.time);
   EXPECT_EQ(got.data.view(), wanted.data.view());
   EXPECT_EQ(got.only_for.value, wanted.only_for);
+}
+
+/// Fired messages one by one, however they were put together for reading.
+std::vector<stored_batch> apart(const std::vector<stored_batch>& batches) {
+  std::vector<stored_batch> found;
+  for (const auto& b : batches) {
+    if (b.header.kind != batch_kind::delayed) {
+      found.push_back(b);
+      continue;
+    }
+    const auto reader = batch_reader::open(b.header, b.data).value();
+    for (std::uint32_t i = 0; i < reader.count(); ++i) {
+      batch_builder builder;
+      builder.add(reader.at(i));
+      auto alone = builder.finish();
+      found.push_back(b);
+      found.back().base.value += i;
+      found.back().first_ordinal += i;
+      found.back().data = alone.data;
+      found.back().header.count = 1;
+      found.back().header.size = alone.header.size;
+      found.back().header.crc = alone.header.crc;
+    }
+  }
+  return found;
+}
+
+/// What waits is what the model says, in its order, in one piece and in pages, and by its ids.
+void expect_timers(const shard& s, const shard_model& m, random_source& random) {
+  std::vector<delayed_message> wanted;
+  std::map<std::uint32_t, std::uint64_t> counts;
+  for (const auto& [row, waiting] : m.timers)
+    for (const auto& [due, index, ordinal] : waiting) {
+      wanted.push_back({from_unix_ms(due), {s.id(), log_index{index}, ordinal}, queue_id{std::get<2>(row)}});
+      ++counts[std::get<2>(row)];
+    }
+  std::ranges::sort(wanted);
+  const auto step = random.between(1, 50);
+  std::vector<delayed_message> got;
+  for (std::optional<delayed_message> after;; after = got.back()) {
+    const auto some = s.delayed({}, after, step).value();
+    ASSERT_LE(some.size(), step);
+    got.insert(got.end(), some.begin(), some.end());
+    if (some.empty())
+      break;
+  }
+  ASSERT_EQ(got, wanted);
+  for (std::uint32_t queue = 1; queue <= queues; ++queue) {
+    EXPECT_EQ(s.delayed_count(queue_id{queue}).value(), counts[queue]);
+    EXPECT_EQ(s.delayed({queue_id{queue}}, {}, 10'000).value().size(), counts[queue]);
+  }
+  if (wanted.empty())
+    return;
+  const auto& one = wanted[random.below(wanted.size())];
+  const auto found = s.find_delayed({one.id.index, one.id.ordinal}).value();
+  ASSERT_TRUE(found && found->row);
+  EXPECT_EQ(found->due, one.due);
+  EXPECT_EQ(found->queue, one.queue);
+  EXPECT_TRUE(s.find(one.id).value().waits);
 }
 
 void expect_queue(const shard& s, std::uint32_t id, const shard_model::queue& q, random_source& random) {
@@ -217,7 +332,7 @@ void expect_queue(const shard& s, std::uint32_t id, const shard_model::queue& q,
   }
   EXPECT_EQ(e.bytes, bytes);
   EXPECT_EQ(to_unix_ms(e.oldest), wanted.empty() ? 0 : wanted.front()->visible);
-  const auto got = read_all(s, queue_id{id}, static_cast<std::uint32_t>(random.between(1, 30000)));
+  const auto got = apart(read_all(s, queue_id{id}, static_cast<std::uint32_t>(random.between(1, 30000))));
   ASSERT_EQ(got.size(), wanted.size());
   for (std::size_t i = 0; i < got.size(); ++i)
     expect_equal(got[i], *wanted[i]);
@@ -324,6 +439,7 @@ void expect_equal(const shard& s, const shard_model& m, random_source& random) {
     expect_subscriptions(s, queue, m);
     expect_dead_letters(s, queue, m, random);
   }
+  expect_timers(s, m, random);
   for (int i = 0; i < 10 && m.index; ++i) {
     const auto index = random.between(1, m.index + 1);
     const auto ordinal = static_cast<std::uint32_t>(random.below(random.one_in(2) ? 4 : 20));

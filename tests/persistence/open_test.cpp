@@ -55,14 +55,14 @@ TEST(opening, refuses_an_unknown_format_version_without_touching_anything) {
   scratch_directory dir;
   { shard_harness h(log_kind::local, dir.path(), small_shard()); }
   tamper(dir.path(), [](lmdb_txn& txn, const tables& t) {
-    txn.put(t.meta, meta_format, encode(format_row{4, {}, 1}));
+    txn.put(t.meta, meta_format, encode(format_row{5, {}, 1}));
   });
   fs::remove(dir / "shard-0" / "lock.mdb");
   const auto before = snapshot(dir.path());
   const auto s = shard::open(dir.path(), small_shard());
   ASSERT_FALSE(s.has_value());
   EXPECT_EQ(s.error().code, errc::unknown_version);
-  EXPECT_THAT(s.error().reason, testing::HasSubstr("version 4"));
+  EXPECT_THAT(s.error().reason, testing::HasSubstr("version 5"));
   EXPECT_EQ(snapshot(dir.path()), before);
 }
 
@@ -74,7 +74,7 @@ TEST(opening, makes_the_tables_that_a_directory_of_format_version_1_lacks) {
     h.apply(reset(1, 1, 0));
   }
   tamper(dir.path(), [](lmdb_txn& txn, const tables& t) {
-    for (auto table : {t.dead, t.pins})
+    for (auto table : {t.dead, t.pins, t.timers, t.delayed})
       check(mdb_drop(txn.get(), table, 1), "removing a table");
     txn.put(t.meta, meta_format, encode(format_row{1, {}, 1}));
   });
@@ -93,7 +93,7 @@ TEST(opening, makes_the_tables_that_a_directory_of_format_version_1_lacks) {
     const lmdb_txn txn(env, MDB_RDONLY);
     MDB_dbi meta = 0;
     ASSERT_EQ(mdb_dbi_open(txn.get(), "meta", 0, &meta), 0);
-    EXPECT_EQ(decode_format(txn.get(meta, meta_format).value()).version, 3u);
+    EXPECT_EQ(decode_format(txn.get(meta, meta_format).value()).version, 4u);
   }
   mdb_env_close(env);
 }

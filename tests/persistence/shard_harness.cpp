@@ -27,9 +27,18 @@ scratch_directory::~scratch_directory() {
 
 batch make_batch(std::uint64_t producer, std::uint32_t epoch, std::uint64_t sequence, std::uint32_t count,
                  std::size_t size) {
+  auto b = make_delayed(producer, sequence, std::vector<std::int64_t>(count, 0), size, epoch);
+  b.header.kind = batch_kind::plain;
+  return b;
+}
+
+batch make_delayed(std::uint64_t producer, std::uint64_t sequence, const std::vector<std::int64_t>& dues,
+                   std::size_t size, std::uint32_t epoch) {
   batch_builder builder;
-  for (std::uint32_t i = 0; i < count; ++i) {
+  for (std::uint32_t i = 0; i < dues.size(); ++i) {
     message m;
+    if (dues[i])
+      m.deliver_at = from_unix_ms(dues[i]);
     m.body = std::to_string(producer) + "/" + std::to_string(epoch) + "/" + std::to_string(sequence) + "/" +
              std::to_string(i) + " ";
     m.body.resize(std::max(m.body.size(), size), 'x');
@@ -39,6 +48,7 @@ batch make_batch(std::uint64_t producer, std::uint32_t epoch, std::uint64_t sequ
   b.header.producer = producer_id{producer};
   b.header.epoch = producer_epoch{epoch};
   b.header.sequence = batch_sequence{sequence};
+  b.header.kind = batch_kind::delayed;
   return b;
 }
 

@@ -50,6 +50,9 @@ inline shard_options small_shard() {
 /// A batch of `count` messages with bodies of `size` bytes each.
 batch make_batch(std::uint64_t producer, std::uint32_t epoch, std::uint64_t sequence, std::uint32_t count,
                  std::size_t size = 20);
+/// The same, delayed: due at these times, one message each.
+batch make_delayed(std::uint64_t producer, std::uint64_t sequence, const std::vector<std::int64_t>& dues,
+                   std::size_t size = 20, std::uint32_t epoch = 1);
 proposal publish(std::uint32_t queue, std::vector<batch> batches, std::int64_t time = 1000);
 proposal settle(std::uint32_t group, std::uint32_t queue, std::uint64_t gen, std::vector<settle_range> ranges,
                 std::int64_t time = 1000);

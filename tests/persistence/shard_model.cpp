@@ -6,7 +6,7 @@
 namespace troupe::test {
 
 std::uint64_t shard_model::run::bytes() const {
-  std::uint64_t sum = lists ? batches.size() * 16 : 0;
+  std::uint64_t sum = lists ? batches.size() * each : 0;
   for (const auto& b : batches)
     sum += lists ? 0 : b.header.size;
   return sum;
@@ -74,7 +74,9 @@ void shard_model::apply(const append_entry& e, applied& out) {
       p.verdicts[p.last] = {q.next, index, ordinal};
       if (p.verdicts.size() > 64)
         p.verdicts.erase(p.verdicts.begin());
-      if (h.count) {
+      if (h.kind == batch_kind::delayed) {
+        delay(e.queue.value, {h, 0, index, ordinal, time, b.data, 0, 0}, out);
+      } else if (h.count) {
         if (!open || open->end_ordinal != ordinal) {
           q.runs.push_back({index, ordinal, {}, false});
           open = &q.runs.back();
@@ -242,6 +244,8 @@ void shard_model::apply(const drop_queue_entry& e, applied& out) {
     const std::size_t took = entries().contains(at) ? 1 : 17;
     room -= std::min(room, took);
   }
+  if (group == 0)
+    room -= forget_timers(queue, room);
   out.done = room != 0;
   if (group || !out.done)
     return;
@@ -268,6 +272,12 @@ std::optional<shard_model::stored> shard_model::find(std::uint64_t at, std::uint
           *queue = id;
           return b;
         }
+  for (const auto& [row, waiting] : timers)
+    for (const auto& t : waiting)
+      if (std::get<1>(t) == at && std::get<2>(t) == ordinal) {
+        *queue = std::get<2>(row);
+        return alone(at, ordinal);
+      }
   for (const auto& [key, d] : dead_letters)
     if (std::get<2>(key) == at && std::get<3>(key) == ordinal) {
       auto found = alone(at, ordinal);
@@ -295,6 +305,9 @@ std::set<std::uint64_t> shard_model::entries() const {
     }
   for (const auto& d : dead_letters)
     needed.insert(std::get<2>(d.first));
+  for (const auto& [row, waiting] : timers)
+    for (const auto& t : waiting)
+      needed.insert(std::get<1>(t));
   return needed;
 }
 

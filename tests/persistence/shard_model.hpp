@@ -35,6 +35,8 @@ public:
     std::uint32_t end_ordinal = 0;
     std::vector<stored> batches;
     bool lists = false;
+    /// Of a run that lists: what each message counts.
+    std::uint64_t each = 16;
     std::uint64_t base() const { return batches.front().base; }
     std::uint64_t next() const { return batches.back().base + batches.back().header.count; }
     std::uint64_t bytes() const;
@@ -71,6 +73,11 @@ public:
     std::string detail;
   };
 
+  /// Bucket start, level, queue, index of the entry that wrote the row.
+  using timer_row = std::tuple<std::int64_t, int, std::uint32_t, std::uint64_t>;
+  /// Due, log index, ordinal.
+  using timer = std::tuple<std::int64_t, std::uint64_t, std::uint32_t>;
+
   /// Applies the next proposal and says what the shard must answer.
   applied apply(const proposal& p);
 
@@ -84,6 +91,8 @@ public:
   /// By queue and group.
   std::map<std::pair<std::uint32_t, std::uint32_t>, subscription> subscriptions;
   std::map<dead_key, dead> dead_letters;
+  /// Delayed messages.
+  std::map<timer_row, std::set<timer>> timers;
   std::map<std::uint32_t, topic_definition> topics;
   std::map<std::uint32_t, group_definition> groups;
   std::uint32_t last_topic = 0;
@@ -101,9 +110,16 @@ private:
   void apply(const reset_entry& e, applied& out);
   void apply(const redrive_entry& e, applied& out);
   void apply(const purge_entry& e, applied& out);
+  void apply(const fire_entry& e, applied& out);
+  void apply(const split_entry& e, applied& out);
+  void apply(const cancel_entry& e, applied& out);
   void apply(std::monostate, applied&) {}
 
   batch_verdict judge(std::uint32_t queue, const batch& b) const;
+  void delay(std::uint32_t queue, const stored& b, applied& out);
+  bool take(std::uint32_t queue, const timer_row_place& row, message_place message);
+  /// Removes a queue's delayed messages as far as there is room.
+  std::size_t forget_timers(std::uint32_t queue, std::size_t room);
   void bury(const settle_section& section, const settle_range& range, std::uint64_t offset);
   /// A message alone, whatever became of its entry.
   stored alone(std::uint64_t index, std::uint32_t ordinal) const;

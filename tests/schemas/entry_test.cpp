@@ -34,8 +34,8 @@ bool same(const entry_body& a, const entry_body& b) {
 class every_entry : public testing::TestWithParam<std::size_t> {};
 
 std::string kind_name(const testing::TestParamInfo<std::size_t>& info) {
-  static constexpr const char* names[] = {"noop",       "append", "settle",  "define", "trim",
-                                          "drop_queue", "reset",  "redrive", "purge"};
+  static constexpr const char* names[] = {"noop",  "append",  "settle", "define", "trim",  "drop_queue",
+                                          "reset", "redrive", "purge",  "fire",   "split", "cancel"};
   return names[info.param];
 }
 
@@ -228,6 +228,35 @@ TEST(proposal, is_refused_with_messages_that_do_not_ascend_or_are_too_many) {
   EXPECT_EQ(refusal(many), errc::none);
   many.push_back({log_index{2}, 0});
   EXPECT_EQ(refusal(many), errc::invalid_argument);
+}
+
+TEST(proposal, is_refused_with_buckets_that_do_not_exist_and_rows_that_do_not_ascend) {
+  auto refusal = [](entry_body body) { return validate({from_unix_ms(1), std::move(body)}).code; };
+  const timer_bucket minutes{from_unix_ms(1 << 18), timer_level::minutes};
+  const timer_row_place row{minutes, log_index{5}, 0};
+  const timer_row_place later{minutes, log_index{5}, 1};
+  const message_place message{log_index{3}, 4};
+  EXPECT_EQ(refusal(fire_entry{queue_id{1}, 10, {row, later}, {message, message}}), errc::none);
+  EXPECT_EQ(refusal(fire_entry{queue_id{1}, 10, {later, row}, {message}}), errc::invalid_argument);
+  EXPECT_EQ(refusal(fire_entry{queue_id{1}, 10, {row, row}, {message}}), errc::invalid_argument);
+  EXPECT_EQ(refusal(fire_entry{queue_id{1}, 10, {}, {message}}), errc::invalid_argument);
+  EXPECT_EQ(refusal(fire_entry{queue_id{1}, 10, {row}, {}}), errc::invalid_argument);
+  EXPECT_EQ(refusal(fire_entry{queue_id{1}, 10, {row}, std::vector<message_place>(1024, message)}),
+            errc::none);
+  EXPECT_EQ(refusal(fire_entry{queue_id{1}, 10, {row}, std::vector<message_place>(1025, message)}),
+            errc::invalid_argument);
+  const timer_row_place crooked{{from_unix_ms(5), timer_level::minutes}, log_index{5}, 0};
+  const timer_row_place unknown{{from_unix_ms(0), timer_level{3}}, log_index{5}, 0};
+  for (const auto& bad : {crooked, unknown}) {
+    EXPECT_EQ(refusal(fire_entry{queue_id{1}, 10, {bad}, {message}}), errc::invalid_argument);
+    EXPECT_EQ(refusal(cancel_entry{queue_id{1}, bad, message}), errc::invalid_argument);
+    EXPECT_EQ(refusal(split_entry{bad.bucket, 1}), errc::invalid_argument);
+  }
+  EXPECT_EQ(refusal(cancel_entry{queue_id{1}, row, message}), errc::none);
+  EXPECT_EQ(refusal(split_entry{minutes, 16384}), errc::none);
+  EXPECT_EQ(refusal(split_entry{minutes, 0}), errc::invalid_argument);
+  EXPECT_EQ(refusal(split_entry{minutes, 16385}), errc::invalid_argument);
+  EXPECT_EQ(refusal(split_entry{{from_unix_ms(1 << 18), timer_level::seconds}, 1}), errc::invalid_argument);
 }
 
 TEST(proposal, is_refused_at_an_impossible_time) {

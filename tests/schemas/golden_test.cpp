@@ -294,6 +294,25 @@ TEST(golden_bytes, of_a_purge) {
   expect_entry("entry_purge", purge_entry{group_id{9}, queue_id{5}, {{log_index{40}, 3}}});
 }
 
+TEST(golden_bytes, of_a_fire) {
+  const auto due = from_unix_ms(1'714'566'600'123);
+  expect_entry("entry_fire", fire_entry{queue_id{5},
+                                        120,
+                                        {{bucket_at(timer_level::minutes, due), log_index{40}, 2},
+                                         {bucket_at(timer_level::seconds, due), log_index{39}, 0}},
+                                        {{log_index{40}, 3}, {log_index{12}, 70'000}, {log_index{40}, 1}}});
+}
+TEST(golden_bytes, of_a_split) {
+  expect_entry("entry_split",
+               split_entry{bucket_at(timer_level::days, from_unix_ms(1'714'566'600'123)), 2048});
+}
+TEST(golden_bytes, of_a_cancel) {
+  expect_entry("entry_cancel",
+               cancel_entry{queue_id{5},
+                            {bucket_at(timer_level::days, from_unix_ms(1'714'566'600'123)), log_index{40}, 1},
+                            {log_index{40}, 3}});
+}
+
 TEST(golden_bytes, of_a_topic) {
   auto bytes = encode(topic());
   auto stored = golden("topic", {bytes.data(), bytes.size()});

@@ -57,16 +57,20 @@ struct applied {
   timestamp time{};
   /// append: one per batch, in order.
   std::vector<batch_verdict> verdicts;
-  /// append, redrive: the queue's offset after this entry. trim: unchanged.
+  /// append, redrive, fire: the queue's offset after this entry. trim: unchanged.
   queue_offset next;
   /// settle: floors after it, one per section (gen 0: section ignored, its generation was not current).
   std::vector<subscription_row> subscriptions;
-  /// trim: first offset that still exists. redrive: offset of the first message that became visible again;
-  /// the others follow in the order of the entry, up to `next`. drop_queue: done when nothing was left.
+  /// trim: first offset that still exists. redrive, fire: offset of the first message that became visible;
+  /// the others follow in the order of the entry, up to `next`. drop_queue, split: done when nothing was
+  /// left.
   queue_offset first;
   bool done = true;
-  /// redrive, purge: per message of the entry, in order, whether it was a dead letter.
+  /// redrive, purge: per message of the entry, in order, whether it was a dead letter. fire, cancel: whether
+  /// it waited.
   std::vector<bool> found;
+  /// append, split: when something must be done about the delayed messages that it brought or moved.
+  std::optional<timestamp> look_at;
 };
 
 struct shard_stats {
@@ -96,9 +100,10 @@ public:
   /// least one batch), CRC-checked. One copy of the bytes.
   result<read_result> read(queue_id queue, queue_offset from, std::uint32_t max_bytes) const;
   /// The batch that holds a message; not_found when it is gone or is in no queue. A message that has left its
-  /// place in the queue, but is held by a dead letter or was redriven, comes alone in a batch, whose base is
-  /// then the offset where it died, or the one that it was redriven to. Looking for such a redriven one reads
-  /// the index of its queue from its old place on.
+  /// place in the queue, but is held by a dead letter or was redriven, and one that was delayed, comes alone
+  /// in a batch, whose base is then the offset where it died, or the one that it was redriven to or fired at.
+  /// Looking for a redriven one reads the index of its queue from its old place on, for a fired one from the
+  /// time on at which it was due.
   result<stored_batch> find(const message_id& id, queue_id* queue = nullptr) const;
   result<queue_extent> extent(queue_id queue) const;
   /// Shard time of the first message at or after `offset`; nothing when there is none. Reads the index only.
@@ -130,6 +135,18 @@ public:
   result<std::uint64_t> dead_count(queue_id queue, group_id group) const;
   /// Messages of the queue that expired before the group got them.
   result<std::uint64_t> expired_count(queue_id queue, group_id group) const;
+  /// What is due at `now`, each queue's messages in the order in which they are: about `max` of them. Reads
+  /// the rows of the buckets that are due, in memory that does not grow with what lies in them.
+  result<timer_work> due_timers(timestamp now, std::size_t max) const;
+  /// Delayed messages of these queues (sorted; none: of all) behind `after`, in the order in which they are
+  /// due, up to `max`.
+  result<std::vector<delayed_message>> delayed(const std::vector<queue_id>& queues,
+                                               const std::optional<delayed_message>& after,
+                                               std::size_t max) const;
+  /// How many messages of the queue wait for their time. One lookup.
+  result<std::uint64_t> delayed_count(queue_id queue) const;
+  /// Where a message waits; nothing when it never was, was not delayed, or is gone with its entry.
+  result<std::optional<delayed_place>> find_delayed(message_place message) const;
   /// The queue that a message was published to; nothing when its record is gone. One lookup.
   result<std::optional<queue_id>> origin(message_place message) const;
 

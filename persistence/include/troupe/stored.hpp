@@ -3,9 +3,11 @@
 #include "troupe/batch.hpp"
 #include "troupe/block.hpp"
 #include "troupe/dead_letter.hpp"
+#include "troupe/entry.hpp"
 #include "troupe/ids.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -37,6 +39,8 @@ struct stored_batch {
   block data;
   /// The only group that may see it (a redriven message), all other groups pass it over; 0: everybody.
   group_id only_for = {};
+  /// Its messages are delayed and wait for their time: they have no offset.
+  bool waits = false;
 };
 
 /// A message that a group gave up. It stays readable, whatever is trimmed, until it is redriven or purged.
@@ -53,6 +57,31 @@ struct dead_letter {
   /// What the consumer said: at most max_dead_detail bytes of UTF-8.
   std::string detail;
   bool operator==(const dead_letter&) const = default;
+};
+
+/// A delayed message that is not due yet.
+struct delayed_message {
+  timestamp due{};
+  message_id id;
+  queue_id queue;
+  /// In the order in which they are due.
+  auto operator<=>(const delayed_message&) const = default;
+};
+
+/// Where a delayed message waits, as the STORE is told to cancel it; no row when it does not wait any more.
+struct delayed_place {
+  queue_id queue;
+  timestamp due{};
+  std::optional<timer_row_place> row;
+};
+
+/// What is to be proposed about delayed messages, in this order; when there is nothing, when to look again
+/// (nothing: none waits).
+struct timer_work {
+  std::vector<fire_entry> fires;
+  std::vector<split_entry> splits;
+  std::optional<timestamp> next;
+  bool empty() const { return fires.empty() && splits.empty(); }
 };
 
 /// Extent of a queue.

@@ -107,6 +107,8 @@ public:
   std::optional<std::string_view> next_key(std::uint32_t i, std::uint32_t& cursor) const;
   /// The whole message; views stay valid as long as the block of this batch.
   message_view at(std::uint32_t i) const;
+  /// When it shall become visible; the epoch for at once.
+  timestamp due(std::uint32_t i) const;
   /// Only the body (cheaper than at()).
   std::string_view body(std::uint32_t i) const;
   /// The bytes that the views point into: the block open() got, or its aligned copy.

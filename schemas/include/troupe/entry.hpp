@@ -6,6 +6,7 @@
 #include "troupe/definitions.hpp"
 #include "troupe/error.hpp"
 #include "troupe/ids.hpp"
+#include "troupe/timer_buckets.hpp"
 
 #include <cstdint>
 #include <span>
@@ -31,6 +32,8 @@ enum class entry_kind : std::uint16_t {
   transaction = 10,
   redrive = 11,
   purge = 12,
+  split = 13,
+  cancel = 14,
 };
 
 /// The fixed header of every entry, 56 bytes on disk, little-endian.
@@ -172,9 +175,52 @@ struct purge_entry {
   bool operator==(const purge_entry&) const = default;
 };
 
+/// A row of `timers` of a queue that is known: some messages of one bucket. `index` is that of the entry that
+/// wrote the row.
+struct timer_row_place {
+  timer_bucket bucket;
+  log_index index;
+  std::uint16_t chunk = 0;
+  auto operator<=>(const timer_row_place&) const = default;
+};
+
+/// Makes delayed messages of one queue visible, at its end, in this order; their bodies stay where they are.
+/// Those that are not in these rows (any more) are passed over: they were cancelled, or fired before.
+struct fire_entry {
+  queue_id queue;
+  /// About how many bytes one of them has: what it counts in the size of its queue.
+  std::uint32_t message_bytes = 0;
+  /// Where they wait: sorted, without repetitions; 1 to max_listed_messages.
+  std::vector<timer_row_place> rows;
+  /// 1 to max_listed_messages.
+  std::vector<message_place> messages;
+  bool operator==(const fire_entry&) const = default;
+};
+
+inline constexpr std::uint32_t max_split_messages = 16384;
+
+/// Moves some messages of a coarse bucket to finer ones; the proposer repeats it until apply() reports that
+/// nothing is left.
+struct split_entry {
+  timer_bucket bucket;
+  /// About how many: whole rows, the first one in any case; 1 to max_split_messages.
+  std::uint32_t messages = 0;
+  bool operator==(const split_entry&) const = default;
+};
+
+/// Forgets a delayed message, and with the last holder of its entry the body. Passed over when it is not in
+/// this row (any more).
+struct cancel_entry {
+  queue_id queue;
+  timer_row_place row;
+  message_place message;
+  bool operator==(const cancel_entry&) const = default;
+};
+
 /// The body of an entry as plain values.
-using entry_body = std::variant<std::monostate, append_entry, settle_entry, define_entry, trim_entry,
-                                drop_queue_entry, reset_entry, redrive_entry, purge_entry>;
+using entry_body =
+    std::variant<std::monostate, append_entry, settle_entry, define_entry, trim_entry, drop_queue_entry,
+                 reset_entry, redrive_entry, purge_entry, fire_entry, split_entry, cancel_entry>;
 
 /// An entry to be: the log gives it its index, term and shard time.
 struct proposal {

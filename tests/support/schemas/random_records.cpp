@@ -196,6 +196,12 @@ group_definition random_group(random_source& random) {
   return g;
 }
 
+timer_row_place random_row(random_source& random) {
+  const auto level = timer_levels[random.below(timer_levels.size())];
+  return {bucket_at(level, random_time(random)), log_index{random.next()},
+          static_cast<std::uint16_t>(random.next())};
+}
+
 entry_body random_body(random_source& random, std::size_t alternative) {
   switch (alternative) {
   case 1:
@@ -219,6 +225,25 @@ entry_body random_body(random_source& random, std::size_t alternative) {
   case 8:
     return purge_entry{group_id{static_cast<std::uint32_t>(random.next())},
                        queue_id{static_cast<std::uint32_t>(random.next())}, random_places(random)};
+  case 9: {
+    fire_entry e{queue_id{static_cast<std::uint32_t>(random.next())},
+                 static_cast<std::uint32_t>(random.next()),
+                 {},
+                 random_places(random)};
+    for (auto n = random.between(1, 30); n > 0; --n)
+      e.rows.push_back(random_row(random));
+    std::ranges::sort(e.rows);
+    e.rows.erase(std::unique(e.rows.begin(), e.rows.end()), e.rows.end());
+    return e;
+  }
+  case 10: {
+    const auto level = random.one_in(2) ? timer_level::days : timer_level::minutes;
+    return split_entry{bucket_at(level, random_time(random)),
+                       static_cast<std::uint32_t>(random.between(1, max_split_messages))};
+  }
+  case 11:
+    return cancel_entry{queue_id{static_cast<std::uint32_t>(random.next())}, random_row(random),
+                        random_places(random).front()};
   default:
     return {};
   }
