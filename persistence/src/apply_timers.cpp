@@ -11,6 +11,8 @@ namespace {
 
 /// Rows that one split moves at most.
 constexpr std::size_t rows_a_split = 1024;
+/// Rows that one step of a drop looks at.
+constexpr std::size_t rows_a_drop = 16384;
 
 /// Messages that are looked for, each with its place in the list of an entry; one that is listed twice is
 /// found once.
@@ -72,9 +74,10 @@ void applier::delay(queue_id queue, std::vector<timer>& timers, outcome& out) {
 
 void applier::count_delayed(queue_id queue, std::int64_t change) {
   const auto value = txn_.get(tables_.delayed, key_of(queue));
-  const auto count = (value ? decode_count(*value) : 0) + static_cast<std::uint64_t>(change);
-  if (count)
-    txn_.put(tables_.delayed, key_of(queue), encode_count(count));
+  auto state = value ? decode_delayed(*value) : delayed_row{};
+  state.count += static_cast<std::uint64_t>(change);
+  if (state.count)
+    txn_.put(tables_.delayed, key_of(queue), encode(state));
   else
     txn_.erase(tables_.delayed, key_of(queue));
 }
@@ -158,31 +161,35 @@ void applier::apply_body(const split_entry& e, outcome& out) {
 std::size_t applier::erase_timers(queue_id queue, std::size_t room) {
   constexpr std::size_t entry_rows = rows_a_step / records_a_step;
   constexpr std::size_t messages_a_row = 16;
-  if (!txn_.get(tables_.delayed, key_of(queue)))
+  const auto value = txn_.get(tables_.delayed, key_of(queue));
+  if (!value || room == 0)
     return 0;
-  std::size_t taken = 0;
-  std::int64_t gone = 0;
+  auto state = decode_delayed(*value);
+  std::size_t taken = 0, looked = 0;
   std::vector<log_index> released;
   lmdb_cursor rows(txn_, tables_.timers);
-  // From bucket to bucket: in each, the rows of a queue lie together.
-  for (bool more = rows.first(); more && taken < room;) {
+  // Rows of all queues lie together: each step goes on where the last one ended.
+  bool more = state.dropped_to ? rows.seek(*state.dropped_to) : rows.first();
+  for (; more && taken < room && looked < rows_a_drop && state.count; more = rows.next(), ++looked) {
     const auto [owner, row] = to_timer_row(rows.key());
-    if (owner != queue) {
-      more = owner < queue ? rows.seek(key_of(row.bucket, queue)) : rows.seek(end_key(row.bucket));
+    if (owner != queue)
       continue;
-    }
     released.clear();
     timer_row_reader in(row, rows.value());
     while (const auto t = in.next())
       released.push_back(t->message.index);
     rows.erase();
-    gone += static_cast<std::int64_t>(released.size());
+    state.count -= released.size();
     taken += 1 + released.size() / messages_a_row + entry_rows * unpin_all(queue, released);
-    more = rows.next();
   }
-  if (gone)
-    count_delayed(queue, -gone);
-  return std::min(taken, room);
+  state.dropped_to.reset();
+  if (more)
+    state.dropped_to = to_key<timer_key>(rows.key());
+  if (state.count)
+    txn_.put(tables_.delayed, key_of(queue), encode(state));
+  else
+    txn_.erase(tables_.delayed, key_of(queue));
+  return state.count ? room : std::min(taken, room - 1);
 }
 
 } // namespace troupe

@@ -1,6 +1,7 @@
 #include "due_timers.hpp"
 
 #include <algorithm>
+#include <tuple>
 
 namespace troupe {
 
@@ -14,7 +15,7 @@ constexpr std::uint32_t split_first = 8192;
 constexpr int splits_at_once = 4;
 /// Rows of a coarse bucket that fires as it is.
 constexpr std::size_t small_bucket = 1024;
-/// Entries of one look, not counting those that one queue has more.
+/// A look goes on to the next bucket until it has so many entries.
 constexpr std::size_t most_fires = 128;
 /// Messages of an entry whose size is looked up; the others have about the same.
 constexpr std::size_t sizes_looked_up = 64;
@@ -54,7 +55,7 @@ void due_timers::split_ahead() {
 timer_work due_timers::find() && {
   split_ahead();
   lmdb_cursor rows(txn_, tables_.timers);
-  for (bool more = rows.first(); more && left_ > 0;) {
+  for (bool more = rows.first(); more && left_ > 0 && work_.fires.size() < most_fires;) {
     const auto bucket = to_timer_row(rows.key()).row.bucket;
     const bool finest = bucket.level == timer_level::seconds;
     std::optional<timestamp> later;
@@ -90,7 +91,6 @@ timestamp due_timers::next(const timer_bucket& first, timestamp due) const {
 std::optional<timestamp> due_timers::fire(const timer_bucket& bucket) {
   std::optional<timestamp> later;
   std::vector<candidate> due;
-  std::optional<queue_id> queue;
   auto keep_first = [&] {
     if (due.size() <= left_)
       return;
@@ -100,55 +100,46 @@ std::optional<timestamp> due_timers::fire(const timer_bucket& bucket) {
   const auto prefix = key_of(bucket);
   lmdb_cursor rows(txn_, tables_.timers);
   for (bool more = rows.seek(prefix); more && begins_with(rows.key(), prefix); more = rows.next()) {
-    const auto [owner, row] = to_timer_row(rows.key());
-    if (queue != owner) {
-      if (queue)
-        fire(*queue, due);
-      if (left_ == 0)
-        return later;
-      queue = owner;
-    }
+    const auto [queue, row] = to_timer_row(rows.key());
     timer_row_reader in(row, rows.value());
     auto t = in.next();
     for (; t && t->due <= now_; t = in.next())
-      due.push_back({*t, row});
+      due.push_back({*t, queue, row});
     if (t)
       later = std::min(later.value_or(t->due), t->due);
     if (due.size() >= 2 * left_)
       keep_first();
   }
-  if (queue)
-    fire(*queue, due);
+  keep_first();
+  left_ -= due.size();
+  // Of each queue these are the first ones, too.
+  std::ranges::sort(due, {}, [](const candidate& c) { return std::tie(c.queue, c.what); });
+  for (std::span<const candidate> rest(due); !rest.empty();) {
+    const auto other =
+        std::ranges::find_if(rest, [&](const candidate& c) { return c.queue != rest.front().queue; });
+    const auto n = std::min(static_cast<std::size_t>(other - rest.begin()), max_listed_messages);
+    fire(rest.first(n));
+    rest = rest.subspan(n);
+  }
   return later;
 }
 
-void due_timers::fire(queue_id queue, std::vector<candidate>& due) {
-  std::ranges::sort(due);
-  if (due.size() > left_)
-    due.resize(left_);
-  left_ -= due.size();
-  for (std::span<const candidate> rest(due); !rest.empty();) {
-    const auto some = rest.first(std::min(rest.size(), max_listed_messages));
-    rest = rest.subspan(some.size());
-    fire_entry e{queue, 0, {}, {}};
-    e.messages.reserve(some.size());
-    e.rows.reserve(some.size());
-    for (const auto& [what, row] : some) {
-      e.messages.push_back(what.message);
-      e.rows.push_back(row);
-    }
-    std::ranges::sort(e.rows);
-    e.rows.erase(std::ranges::unique(e.rows).begin(), e.rows.end());
-    const auto step = (e.messages.size() + sizes_looked_up - 1) / sizes_looked_up;
-    std::uint64_t bytes = 0, looked_up = 0;
-    for (std::size_t i = 0; i < e.messages.size(); i += step, ++looked_up)
-      bytes += messages_.mean_size(queue, e.messages[i]);
-    e.message_bytes = static_cast<std::uint32_t>(bytes / looked_up);
-    work_.fires.push_back(std::move(e));
+void due_timers::fire(std::span<const candidate> some) {
+  fire_entry e{some.front().queue, 0, {}, {}};
+  e.messages.reserve(some.size());
+  e.rows.reserve(some.size());
+  for (const auto& c : some) {
+    e.messages.push_back(c.what.message);
+    e.rows.push_back(c.row);
   }
-  due.clear();
-  if (work_.fires.size() >= most_fires)
-    left_ = 0;
+  std::ranges::sort(e.rows);
+  e.rows.erase(std::ranges::unique(e.rows).begin(), e.rows.end());
+  const auto step = (e.messages.size() + sizes_looked_up - 1) / sizes_looked_up;
+  std::uint64_t bytes = 0, looked_up = 0;
+  for (std::size_t i = 0; i < e.messages.size(); i += step, ++looked_up)
+    bytes += messages_.mean_size(e.queue, e.messages[i]);
+  e.message_bytes = static_cast<std::uint32_t>(bytes / looked_up);
+  work_.fires.push_back(std::move(e));
 }
 
 } // namespace troupe

@@ -9,7 +9,7 @@
 
 #include <cstddef>
 #include <optional>
-#include <utility>
+#include <span>
 #include <vector>
 
 namespace troupe {
@@ -30,6 +30,7 @@ public:
 private:
   struct candidate {
     timer what;
+    queue_id queue;
     timer_row_place row;
     auto operator<=>(const candidate&) const = default;
   };
@@ -39,9 +40,10 @@ private:
   bool small_and_over(const timer_bucket& bucket) const;
   /// Coarse buckets that are due to be split, but have not begun.
   void split_ahead();
-  /// Fires what is due of a bucket, queue by queue; says when the first of the others is.
+  /// Fires the first ones of what is due of a bucket; says when the first of what is not due is.
   std::optional<timestamp> fire(const timer_bucket& bucket);
-  void fire(queue_id queue, std::vector<candidate>& due);
+  /// Of one queue.
+  void fire(std::span<const candidate> some);
   /// When to look again, when the first bucket has nothing to fire before `due`.
   timestamp next(const timer_bucket& first, timestamp due) const;
 

@@ -313,7 +313,7 @@ fixed_bytes<8> encode_count(std::uint64_t count) {
 }
 
 std::uint64_t decode_count(std::span<const char> value) {
-  require(value.size() == 8 && number_at(value, 0) != 0, "reading how many there are");
+  require(value.size() == 8 && number_at(value, 0) != 0, "reading a count of dead letters");
   return number_at(value, 0);
 }
 

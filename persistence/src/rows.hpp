@@ -140,7 +140,7 @@ fixed_bytes<16> encode(generation gen, queue_offset floor);
 fixed_bytes<24> encode(generation gen, queue_offset floor, std::uint64_t expired);
 void encode(const settled_row& row, std::vector<char>& out);
 void encode(const dead_row& row, std::vector<char>& out);
-/// How many: dead letters of a pair, delayed messages of a queue, or holders of an entry (`pins`).
+/// How many: dead letters of a pair, or holders of an entry (`pins`).
 fixed_bytes<8> encode_count(std::uint64_t count);
 fixed_bytes<4> encode_pins(std::uint32_t pins);
 

@@ -1,6 +1,7 @@
 #include "guarded.hpp"
 #include "queue_index.hpp"
 #include "shard_impl.hpp"
+#include "timer_row.hpp"
 
 #include <algorithm>
 
@@ -30,6 +31,8 @@ result<queue_extent> shard::extent(queue_id queue) const {
     e.bytes = index.bytes();
     if (const auto oldest = index.front())
       e.oldest = oldest->time;
+    if (const auto delayed = txn.get(impl_->env->db().delayed, key_of(queue)))
+      e.delayed = decode_delayed(*delayed).count;
     return e;
   });
 }

@@ -51,14 +51,6 @@ result<std::vector<delayed_message>> shard::delayed(const std::vector<queue_id>&
   });
 }
 
-result<std::uint64_t> shard::delayed_count(queue_id queue) const {
-  return guarded([&]() -> result<std::uint64_t> {
-    const lmdb_txn txn(impl_->env->handle(), MDB_RDONLY);
-    const auto value = txn.get(impl_->env->db().delayed, key_of(queue));
-    return value ? decode_count(*value) : std::uint64_t{0};
-  });
-}
-
 result<std::optional<delayed_place>> shard::find_delayed(message_place message) const {
   const auto from = origin(message);
   if (!from)

@@ -1,5 +1,6 @@
 #include "timer_row.hpp"
 
+#include "rows.hpp"
 #include "varint.hpp"
 
 #include "troupe/units.hpp"
@@ -39,8 +40,8 @@ bool holds(const timer_row_place& row, std::span<const char> value, const timer&
 timer_key key_of(queue_id queue, const timer_row_place& row) {
   timer_key key;
   put_bucket(key, row.bucket);
-  store_be(key.data() + 9, queue.value);
-  store_be(key.data() + 13, row.index.value);
+  store_be(key.data() + 9, row.index.value);
+  store_be(key.data() + 17, queue.value);
   store_be(key.data() + 21, row.chunk);
   return key;
 }
@@ -48,13 +49,6 @@ timer_key key_of(queue_id queue, const timer_row_place& row) {
 bucket_key key_of(const timer_bucket& bucket) {
   bucket_key key;
   put_bucket(key, bucket);
-  return key;
-}
-
-queue_bucket_key key_of(const timer_bucket& bucket, queue_id queue) {
-  queue_bucket_key key;
-  put_bucket(key, bucket);
-  store_be(key.data() + 9, queue.value);
   return key;
 }
 
@@ -72,8 +66,26 @@ timer_row_key to_timer_row(std::span<const char> key) {
   const timer_bucket bucket{from_unix_ms(static_cast<std::int64_t>(start)), timer_levels[level]};
   require(bucket_at(bucket.level, bucket.start) == bucket, doing);
   return {
-      queue_id{load_be<std::uint32_t>(key.data() + 9)},
-      {bucket, log_index{load_be<std::uint64_t>(key.data() + 13)}, load_be<std::uint16_t>(key.data() + 21)}};
+      queue_id{load_be<std::uint32_t>(key.data() + 17)},
+      {bucket, log_index{load_be<std::uint64_t>(key.data() + 9)}, load_be<std::uint16_t>(key.data() + 21)}};
+}
+
+std::vector<char> encode(const delayed_row& row) {
+  std::vector<char> out(sizeof row.count);
+  store_le(out.data(), row.count);
+  if (row.dropped_to)
+    out.insert(out.end(), row.dropped_to->begin(), row.dropped_to->end());
+  return out;
+}
+
+delayed_row decode_delayed(std::span<const char> value) {
+  constexpr std::size_t head = sizeof(std::uint64_t);
+  require(value.size() == head || value.size() == head + std::tuple_size_v<timer_key>, doing);
+  delayed_row row{number_at(value, 0), {}};
+  require(row.count != 0, doing);
+  if (value.size() > head)
+    row.dropped_to = to_key<timer_key>(value.subspan(head));
+  return row;
 }
 
 std::size_t pack_timers(std::span<const timer> timers, const timer_row_place& at, std::vector<char>& out) {
@@ -114,16 +126,14 @@ std::optional<timer_row_place> find_timer_row(const lmdb_txn& txn, const tables&
   lmdb_cursor rows(txn, t.timers);
   for (const bool split : {false, true})
     for (auto level : timer_levels) {
-      const auto prefix = key_of(bucket_at(level, wanted.due), queue);
       timer_row_place from{bucket_at(level, wanted.due), wanted.message.index, 0};
       from.index.value += split ? 1 : 0;
-      for (bool more = rows.seek(key_of(queue, from)); more; more = rows.next()) {
-        if (!std::ranges::equal(rows.key().first(prefix.size()), prefix))
+      const auto begin = split ? key_of(queue_id{}, from) : key_of(queue, from);
+      for (bool more = rows.seek(begin); more; more = rows.next()) {
+        const auto [owner, row] = to_timer_row(rows.key());
+        if (row.bucket != from.bucket || (!split && (owner != queue || row.index != from.index)))
           break;
-        const auto row = to_timer_row(rows.key()).row;
-        if (!split && row.index != wanted.message.index)
-          break;
-        if (holds(row, rows.value(), wanted))
+        if (owner == queue && holds(row, rows.value(), wanted))
           return row;
       }
     }

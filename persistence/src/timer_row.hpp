@@ -22,15 +22,13 @@ struct timer {
   auto operator<=>(const timer&) const = default;
 };
 
-/// Bucket start 8, level 1, queue 4, log index 8, chunk 2.
+/// Bucket start 8, level 1, log index 8, queue 4, chunk 2: what one commit writes to a bucket lies together.
 using timer_key = fixed_bytes<23>;
-/// What the keys of a bucket begin with, and those of a queue in it.
+/// What the keys of a bucket begin with.
 using bucket_key = fixed_bytes<9>;
-using queue_bucket_key = fixed_bytes<13>;
 
 timer_key key_of(queue_id queue, const timer_row_place& row);
 bucket_key key_of(const timer_bucket& bucket);
-queue_bucket_key key_of(const timer_bucket& bucket, queue_id queue);
 /// Behind all keys of a bucket.
 bucket_key end_key(const timer_bucket& bucket);
 
@@ -40,6 +38,14 @@ struct timer_row_key {
   timer_row_place row;
 };
 timer_row_key to_timer_row(std::span<const char> key);
+
+/// `delayed`: how many messages of a queue wait, not 0; and while the queue is dropped, how far that came.
+struct delayed_row {
+  std::uint64_t count = 0;
+  std::optional<timer_key> dropped_to;
+};
+std::vector<char> encode(const delayed_row& row);
+delayed_row decode_delayed(std::span<const char> value);
 
 /// A leaf page of LMDB holds two such rows at least, so none needs pages of its own.
 inline constexpr std::size_t max_timer_row = 1900;

@@ -44,7 +44,7 @@ void verifier::check_delayed_counts() {
     delayed_.erase(queue);
   };
   for (bool more = rows.first(); more; more = rows.next()) {
-    const auto why = complaint([&] { check(queue_of(rows.key()), decode_count(rows.value())); });
+    const auto why = complaint([&] { check(queue_of(rows.key()), decode_delayed(rows.value()).count); });
     if (!why.empty())
       report({}, {}, why);
   }

@@ -123,11 +123,11 @@ private:
     auto place = [](const shard_model::timer_row& row) {
       return timer_row_place{
           {from_unix_ms(std::get<0>(row)), timer_levels[static_cast<std::size_t>(std::get<1>(row))]},
-          log_index{std::get<3>(row)},
+          log_index{std::get<2>(row)},
           0};
     };
     const auto row = place(at->first);
-    const queue_id owner{std::get<2>(at->first)};
+    const queue_id owner{std::get<3>(at->first)};
     if (row.bucket.level != timer_level::seconds && random_.one_in(2))
       return split_entry{row.bucket, static_cast<std::uint32_t>(random_.between(1, 30))};
     const auto& first = *at->second.begin();
@@ -136,7 +136,7 @@ private:
     fire_entry e{owner, static_cast<std::uint32_t>(random_.below(200)), {row}, {}};
     std::vector<shard_model::timer> due;
     for (auto n = random_.below(3); at != model_.timers.end(); ++at) {
-      if (std::get<2>(at->first) != owner.value)
+      if (std::get<3>(at->first) != owner.value)
         continue;
       if (place(at->first) != row)
         e.rows.push_back(place(at->first));
@@ -291,8 +291,8 @@ void expect_timers(const shard& s, const shard_model& m, random_source& random) 
   std::map<std::uint32_t, std::uint64_t> counts;
   for (const auto& [row, waiting] : m.timers)
     for (const auto& [due, index, ordinal] : waiting) {
-      wanted.push_back({from_unix_ms(due), {s.id(), log_index{index}, ordinal}, queue_id{std::get<2>(row)}});
-      ++counts[std::get<2>(row)];
+      wanted.push_back({from_unix_ms(due), {s.id(), log_index{index}, ordinal}, queue_id{std::get<3>(row)}});
+      ++counts[std::get<3>(row)];
     }
   std::ranges::sort(wanted);
   const auto step = random.between(1, 50);
@@ -306,7 +306,7 @@ void expect_timers(const shard& s, const shard_model& m, random_source& random) 
   }
   ASSERT_EQ(got, wanted);
   for (std::uint32_t queue = 1; queue <= queues; ++queue) {
-    EXPECT_EQ(s.delayed_count(queue_id{queue}).value(), counts[queue]);
+    EXPECT_EQ(s.extent(queue_id{queue}).value().delayed, counts[queue]);
     EXPECT_EQ(s.delayed({queue_id{queue}}, {}, 10'000).value().size(), counts[queue]);
   }
   if (wanted.empty())

@@ -275,7 +275,7 @@ std::optional<shard_model::stored> shard_model::find(std::uint64_t at, std::uint
   for (const auto& [row, waiting] : timers)
     for (const auto& t : waiting)
       if (std::get<1>(t) == at && std::get<2>(t) == ordinal) {
-        *queue = std::get<2>(row);
+        *queue = std::get<3>(row);
         return alone(at, ordinal);
       }
   for (const auto& [key, d] : dead_letters)

@@ -73,8 +73,8 @@ public:
     std::string detail;
   };
 
-  /// Bucket start, level, queue, index of the entry that wrote the row.
-  using timer_row = std::tuple<std::int64_t, int, std::uint32_t, std::uint64_t>;
+  /// Bucket start, level, index of the entry that wrote the row, queue.
+  using timer_row = std::tuple<std::int64_t, int, std::uint64_t, std::uint32_t>;
   /// Due, log index, ordinal.
   using timer = std::tuple<std::int64_t, std::uint64_t, std::uint32_t>;
 
@@ -118,6 +118,7 @@ private:
   batch_verdict judge(std::uint32_t queue, const batch& b) const;
   void delay(std::uint32_t queue, const stored& b, applied& out);
   bool take(std::uint32_t queue, const timer_row_place& row, message_place message);
+  bool waits(std::uint32_t queue) const;
   /// Removes a queue's delayed messages as far as there is room.
   std::size_t forget_timers(std::uint32_t queue, std::size_t room);
   void bury(const settle_section& section, const settle_range& range, std::uint64_t offset);
@@ -129,6 +130,8 @@ private:
 
   /// Everything that was ever accepted, by log index.
   std::map<std::uint64_t, std::vector<stored>> accepted_;
+  /// Where the next step of a drop goes on among the delayed messages.
+  std::map<std::uint32_t, timer_row> dropped_to_;
 };
 
 } // namespace troupe::test

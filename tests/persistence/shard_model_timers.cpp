@@ -32,14 +32,14 @@ void shard_model::delay(std::uint32_t queue, const stored& b, applied& out) {
     int level = 0;
     while (level < 2 && time + widths[level] / 4 >= start(level, due))
       ++level;
-    timers[{start(level, due), level, queue, index}].insert({due, index, b.ordinal + i});
+    timers[{start(level, due), level, index, queue}].insert({due, index, b.ordinal + i});
     note(out, look(level, due));
   }
 }
 
 bool shard_model::take(std::uint32_t queue, const timer_row_place& row, message_place message) {
   const auto found =
-      timers.find({to_unix_ms(row.bucket.start), static_cast<int>(row.bucket.level), queue, row.index.value});
+      timers.find({to_unix_ms(row.bucket.start), static_cast<int>(row.bucket.level), row.index.value, queue});
   if (found == timers.end() || row.chunk != 0)
     return false;
   const auto taken = std::erase_if(found->second, [&](const timer& t) {
@@ -47,6 +47,8 @@ bool shard_model::take(std::uint32_t queue, const timer_row_place& row, message_
   });
   if (found->second.empty())
     timers.erase(found);
+  if (!waits(queue))
+    dropped_to_.erase(queue);
   return taken > 0;
 }
 
@@ -80,7 +82,7 @@ void shard_model::apply(const split_entry& e, applied& out) {
   const auto level = static_cast<int>(e.bucket.level);
   std::size_t moved = 0;
   for (auto row = timers.lower_bound({from, level, 0, 0}); row != timers.end();) {
-    const auto [begin, of_level, queue, writer] = row->first;
+    const auto [begin, of_level, writer, queue] = row->first;
     if (begin != from || of_level != level)
       break;
     if (moved >= e.messages) {
@@ -89,7 +91,7 @@ void shard_model::apply(const split_entry& e, applied& out) {
     }
     for (const auto& t : row->second) {
       const auto due = std::get<0>(t);
-      timers[{start(level + 1, due), level + 1, queue, index}].insert(t);
+      timers[{start(level + 1, due), level + 1, index, queue}].insert(t);
       note(out, look(level + 1, due));
       ++moved;
     }
@@ -97,10 +99,17 @@ void shard_model::apply(const split_entry& e, applied& out) {
   }
 }
 
+bool shard_model::waits(std::uint32_t queue) const {
+  return std::ranges::any_of(timers, [&](const auto& row) { return std::get<3>(row.first) == queue; });
+}
+
 std::size_t shard_model::forget_timers(std::uint32_t queue, std::size_t room) {
+  if (!waits(queue) || room == 0)
+    return 0;
   std::size_t taken = 0;
-  for (auto row = timers.begin(); row != timers.end() && taken < room;) {
-    if (std::get<2>(row->first) != queue) {
+  auto row = timers.lower_bound(dropped_to_[queue]);
+  while (row != timers.end() && taken < room && waits(queue)) {
+    if (std::get<3>(row->first) != queue) {
       ++row;
       continue;
     }
@@ -114,7 +123,12 @@ std::size_t shard_model::forget_timers(std::uint32_t queue, std::size_t room) {
     taken += 16 * static_cast<std::size_t>(
                       std::ranges::count_if(held, [&](auto at) { return !needed.contains(at); }));
   }
-  return std::min(taken, room);
+  if (!waits(queue)) {
+    dropped_to_.erase(queue);
+    return std::min(taken, room - 1);
+  }
+  dropped_to_[queue] = row == timers.end() ? timer_row{} : row->first;
+  return room;
 }
 
 } // namespace troupe::test

@@ -50,7 +50,7 @@ protected:
     const auto place = h.store().find_delayed(message).value().value();
     return {place.queue, place.row.value_or(timer_row_place{}), message};
   }
-  std::uint64_t waiting(std::uint32_t queue = 1) { return h.store().delayed_count(queue_id{queue}).value(); }
+  std::uint64_t waiting(std::uint32_t queue = 1) { return h.store().extent(queue_id{queue}).value().delayed; }
   void expect_sound() { EXPECT_THAT(h.store().verify({}), IsEmpty()); }
 };
 
@@ -342,7 +342,7 @@ std::string hex(std::span<const char> bytes) {
 
 TEST(timer_rows, have_exactly_these_bytes) {
   const timer_row_place place{{from_unix_ms(0x0102040000), timer_level::minutes}, log_index{300}, 5};
-  EXPECT_EQ(hex(key_of(queue_id{7}, place)), "00000001020400000100000007000000000000012c0005");
+  EXPECT_EQ(hex(key_of(queue_id{7}, place)), "000000010204000001000000000000012c000000070005");
 }
 
 TEST(opening, makes_the_tables_of_delayed_messages_that_a_directory_of_format_version_3_lacks) {
@@ -358,7 +358,7 @@ TEST(opening, makes_the_tables_of_delayed_messages_that_a_directory_of_format_ve
   });
   shard_harness h(log_kind::local, dir.path(), small_shard());
   h.apply(publish(1, {make_delayed(2, 1, {begin})}));
-  EXPECT_EQ(h.store().delayed_count(queue_id{1}).value(), 1u);
+  EXPECT_EQ(h.store().extent(queue_id{1}).value().delayed, 1u);
   EXPECT_THAT(h.store().verify({}), IsEmpty());
   h.close();
   tamper(dir.path(), [](lmdb_txn& txn, const tables& t) {

@@ -143,8 +143,6 @@ public:
   result<std::vector<delayed_message>> delayed(const std::vector<queue_id>& queues,
                                                const std::optional<delayed_message>& after,
                                                std::size_t max) const;
-  /// How many messages of the queue wait for their time. One lookup.
-  result<std::uint64_t> delayed_count(queue_id queue) const;
   /// Where a message waits; nothing when it never was, was not delayed, or is gone with its entry.
   result<std::optional<delayed_place>> find_delayed(message_place message) const;
   /// The queue that a message was published to; nothing when its record is gone. One lookup.

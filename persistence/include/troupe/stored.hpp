@@ -92,6 +92,8 @@ struct queue_extent {
   std::uint64_t bytes = 0;
   /// Shard time of its oldest message; epoch when empty.
   timestamp oldest{};
+  /// Messages that wait for their time; they have no offsets.
+  std::uint64_t delayed = 0;
 };
 
 /// One subscription as it must be restored: what is settled above the floor, and what waits for a retry.
