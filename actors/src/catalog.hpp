@@ -4,6 +4,7 @@
 #include "catalog_children.hpp"
 #include "catalog_self.hpp"
 #include "catalog_start.hpp"
+#include "delayed_requests.hpp"
 #include "factories.hpp"
 #include "troupe/catalog_actor.hpp"
 #include "troupe/catalog_pipeline.hpp"
@@ -45,6 +46,8 @@ struct catalog_state {
   caf::result<group_reset> reset(reset_group r);
   caf::result<dead_page> list(list_dead r);
   caf::result<dead_settled> settle(settle_dead r);
+  caf::result<delayed_page> list(const list_delayed& r) { return delayed->list(r); }
+  caf::result<cancelled_delayed> cancel(const cancel_delayed& r) { return delayed->cancel(r); }
   caf::result<bool> remove(group_name r);
   caf::result<group_status> describe(const group_name& r);
   caf::result<joined> enter(join r);
@@ -99,6 +102,7 @@ private:
   std::optional<catalog_pipeline> changes;
   std::optional<catalog_children> children;
   std::optional<broadcast_groups> broadcast;
+  std::optional<delayed_requests> delayed;
   /// A commit_changes is in the mailbox.
   bool armed = false;
   bool draining = false;

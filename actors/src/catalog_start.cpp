@@ -23,7 +23,7 @@ error find_remains(const node_context& ctx, const catalog& definitions, catalog_
       auto extent = data.extent(queue);
       if (!extent)
         return extent.error();
-      if (extent->next.value > 0 || !subscriptions->empty())
+      if (extent->next.value > 0 || extent->delayed > 0 || !subscriptions->empty())
         start.orphaned_queues.push_back(queue);
       continue;
     }

@@ -118,7 +118,9 @@ void commit_answers::applied(append_entry& entry, const std::vector<append_origi
       result.index = verdict.index;
       result.first_ordinal = verdict.first_ordinal;
     }
-    if (verdict.what == batch_verdict::outcome::accepted && b.header.count > 0) {
+    // What is delayed has an id, but no place yet.
+    result.visible = b.header.kind != batch_kind::delayed;
+    if (verdict.what == batch_verdict::outcome::accepted && b.header.count > 0 && result.visible) {
       accepted = true;
       v.batches.push_back(
           {b.header, verdict.base, verdict.index, verdict.first_ordinal, outcome.time, std::move(b.data)});
@@ -126,9 +128,16 @@ void commit_answers::applied(append_entry& entry, const std::vector<append_origi
     if (!origins[i].held || result.code != errc::none)
       tell(origins[i].producer, std::move(result));
   }
+  if (const auto at = outcome.look_at)
+    all_.look_at = std::min(all_.look_at.value_or(*at), *at);
+  if (accepted)
+    got_messages(entry.queue);
+}
+
+void commit_answers::got_messages(queue_id queue) {
   // A queue may have several records in a commit; they follow each other.
-  if (accepted && (all_.appended.empty() || all_.appended.back() != entry.queue))
-    all_.appended.push_back(entry.queue);
+  if (all_.appended.empty() || all_.appended.back() != queue)
+    all_.appended.push_back(queue);
 }
 
 void commit_answers::refused(const append_entry& entry, const std::vector<append_origin>& origins,

@@ -5,6 +5,7 @@
 #include <caf/actor.hpp>
 
 #include <cstdint>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -24,6 +25,8 @@ public:
   /// An entry was applied. `entry` and `origins` belong together; the bytes of accepted batches are moved
   /// out.
   void applied(append_entry& entry, const std::vector<append_origin>& origins, const struct applied& outcome);
+  /// Messages became visible in a queue.
+  void got_messages(queue_id queue);
   /// An entry was refused as a whole.
   void refused(const append_entry& entry, const std::vector<append_origin>& origins, const error& why);
 
@@ -41,6 +44,8 @@ public:
     std::vector<queue_answer> queues;
     /// Queues that got messages, each once.
     std::vector<queue_id> appended;
+    /// When something must be done about the delayed messages that came.
+    std::optional<timestamp> look_at;
     /// To give back to the budget of bytes in flight.
     std::uint64_t in_flight = 0;
   };

@@ -29,6 +29,15 @@ std::uint32_t rows_of(const settle_section& section) {
   return rows;
 }
 
+/// Rows that another entry touches at most, of those that touch many.
+std::uint32_t rows_of(const entry_body& body) {
+  if (const auto* fire = std::get_if<fire_entry>(&body))
+    return static_cast<std::uint32_t>(fire->rows.size()) + 1;
+  if (const auto* split = std::get_if<split_entry>(&body))
+    return split->messages;
+  return 1;
+}
+
 std::uint64_t bytes_of(const settle_section& section) {
   std::uint64_t bytes = 64 + section.ranges.size() * sizeof(settle_range);
   for (const auto& r : section.ranges)
@@ -53,6 +62,7 @@ commit_call commit_call::split_appends() {
 
 void commit_plan::add(append_request r, bool held) {
   bytes_ += r.data.data.size;
+  room_ += room_of(r);
   appends_.push_back({std::move(r), held});
 }
 
@@ -103,10 +113,11 @@ void commit_plan::take_others(commit_call& call, budget& used) {
   while (!others_.empty()) {
     auto& o = others_.front();
     const auto bytes = encoded_size(o.body);
-    if (!fits(used, bytes, 1))
+    const auto rows = rows_of(o.body);
+    if (!fits(used, bytes, rows))
       return;
     used.bytes += bytes;
-    used.rows += 1;
+    used.rows += rows;
     call.proposals.push_back({.time = {}, .body = std::move(o.body)});
     call.origins.emplace_back(o.key);
     others_.pop_front();
@@ -126,17 +137,19 @@ void commit_plan::take_appends(commit_call& call, budget& used) {
     const auto bytes = size_in_record(r.data);
     auto [it, is_new] = open.try_emplace(r.queue);
     const bool joins = !is_new && it->second.bytes + bytes <= limits_.record;
-    if (!fits(used, bytes, joins ? 0 : 1))
+    const auto rows = r.timer_rows + (joins ? 0 : 1);
+    if (!fits(used, bytes, rows))
       return;
     if (!joins) {
       it->second = {call.proposals.size(), 0};
       call.proposals.push_back({.time = {}, .body = append_entry{.queue = r.queue, .batches = {}}});
       call.origins.emplace_back(std::vector<append_origin>{});
-      used.rows += 1;
     }
+    used.rows += rows;
     it->second.bytes += bytes;
     used.bytes += bytes;
     bytes_ -= r.data.data.size;
+    room_ -= room_of(r);
     std::get<append_entry>(call.proposals[it->second.at].body).batches.push_back(std::move(r.data));
     std::get<std::vector<append_origin>>(call.origins[it->second.at])
         .push_back({r.wanted, held, std::move(r.producer), std::move(r.queue_handle)});

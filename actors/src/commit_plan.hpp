@@ -65,11 +65,15 @@ public:
   std::uint64_t bytes() const { return bytes_; }
   /// Bytes on disk that all batches that wait may take at most, and one: a record of its own, an index row, a
   /// producer's row.
-  std::uint64_t room() const { return bytes_ + appends_.size() * room_per_batch; }
-  static std::uint64_t room_of(const batch_header& header) { return header.size + room_per_batch; }
+  std::uint64_t room() const { return room_; }
+  static std::uint64_t room_of(const append_request& r) {
+    return r.data.data.size + room_per_batch + r.timer_rows * room_per_timer_row;
+  }
 
 private:
   static constexpr std::uint64_t room_per_batch = 16u << 10;
+  /// A page each.
+  static constexpr std::uint64_t room_per_timer_row = 4u << 10;
 
   struct waiting_append {
     append_request request;
@@ -93,6 +97,7 @@ private:
   std::deque<settle_request> settles_;
   std::deque<other> others_;
   std::uint64_t bytes_ = 0;
+  std::uint64_t room_ = 0;
 };
 
 } // namespace troupe

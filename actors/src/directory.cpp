@@ -70,6 +70,7 @@ void directory_state::init(context_ptr context, directory_config config) {
   watch(ctx->stores, "a STORE");
   watch(ctx->readers, "a READER");
   watch(ctx->retentions, "RETENTION");
+  watch(ctx->timers, "a TIMER");
 }
 
 template <class Actors> void directory_state::watch(const Actors& actors, const char* name) {
@@ -295,6 +296,8 @@ caf::behavior directory_behavior(directory_pointer self, const context_ptr& ctx,
       [self](reset_group& r) { return pass_on<group_reset>(self, std::move(r)); },
       [self](list_dead& r) { return pass_on<dead_page>(self, std::move(r)); },
       [self](settle_dead& r) { return pass_on<dead_settled>(self, std::move(r)); },
+      [self](list_delayed& r) { return pass_on<delayed_page>(self, std::move(r)); },
+      [self](cancel_delayed& r) { return pass_on<cancelled_delayed>(self, std::move(r)); },
       [self](describe_atom verb, group_name& r) { return pass_on<group_status>(self, verb, std::move(r)); },
       [self](delete_atom verb, group_name& r) { return pass_on<bool>(self, verb, std::move(r)); },
       [self](list_groups_atom verb) { return pass_on<names>(self, verb); },

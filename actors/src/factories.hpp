@@ -12,6 +12,8 @@
 #include "troupe/shard.hpp"
 #include "troupe/shard_log.hpp"
 #include "troupe/store_actor.hpp"
+#include "troupe/timer_actor.hpp"
+#include "troupe/timer_buckets.hpp"
 
 #include <caf/fwd.hpp>
 
@@ -30,6 +32,9 @@ struct node_context {
   std::vector<store_actor> stores;
   std::vector<reader_actor> readers;
   std::vector<retention_actor> retentions;
+  std::vector<timer_actor> timers;
+  /// How far ahead a message may be due.
+  milliseconds max_delay = default_max_delay;
   /// Bytes of batches between QUEUEs and STOREs (default limit 64 MiB), and of hot tails (default 64 MiB).
   std::shared_ptr<byte_budget> in_flight;
   std::shared_ptr<byte_budget> tails;
@@ -53,6 +58,8 @@ struct store_config {
   std::function<void(const error&)> on_failure;
   /// Where appended_queues go; may be empty. Set by the node after both were started, before any message.
   std::function<retention_actor()> retention;
+  /// The same for timers_stored.
+  std::function<timer_actor()> timer;
   log_sink log;
 };
 
@@ -60,6 +67,8 @@ store_actor spawn_store(caf::actor_system& sys, store_config cfg);
 reader_actor spawn_reader(caf::actor_system& sys, std::shared_ptr<shard> data);
 retention_actor spawn_retention(caf::actor_system& sys, std::shared_ptr<shard> data, store_actor store,
                                 std::function<timestamp()> now, log_sink log = {});
+timer_actor spawn_timer(caf::actor_system& sys, std::shared_ptr<shard> data, store_actor store,
+                        std::function<timestamp()> now, log_sink log = {});
 /// TOPIC; its QUEUEs are started (and owned, linked) by it on first use. One that `replaces` another that
 /// died starts them at once, and catches up with what the old ones had sent to the STORE.
 topic_actor spawn_topic(caf::actor_system& sys, context_ptr ctx, topic_definition definition,

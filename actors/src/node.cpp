@@ -171,11 +171,13 @@ error node::impl::spawn_actors() {
   auto& ctx = *parts->ctx;
   ctx.in_flight = std::make_shared<byte_budget>(config.in_flight);
   ctx.tails = std::make_shared<byte_budget>(config.tail_cache);
+  ctx.max_delay = config.max_delay;
   ctx.now = config.now;
   ctx.clock = std::make_shared<node_clock>(config.now, sys.clock().now());
   ctx.log = config.log;
   for (const auto& data : ctx.shards) {
     auto retention = std::make_shared<retention_actor>();
+    auto timer = std::make_shared<timer_actor>();
     store_config store;
     store.data = data;
     store.in_flight = ctx.in_flight;
@@ -183,10 +185,13 @@ error node::impl::spawn_actors() {
     store.log = config.log;
     store.on_failure = [end = end](const error& err) { end->raise(err); };
     store.retention = [retention] { return *retention; };
+    store.timer = [timer] { return *timer; };
     ctx.stores.push_back(spawn_store(sys, std::move(store)));
     ctx.readers.push_back(spawn_reader(sys, data));
     *retention = spawn_retention(sys, data, ctx.stores.back(), config.now, config.log);
     ctx.retentions.push_back(*retention);
+    *timer = spawn_timer(sys, data, ctx.stores.back(), config.now, config.log);
+    ctx.timers.push_back(*timer);
   }
   auto catalog = spawn_catalog(sys, parts->ctx);
   if (!catalog)
@@ -250,6 +255,8 @@ bool node::impl::end_actors(caf::scoped_actor& self, steady::time_point until) {
   bool all = end(parts->directory) && end(parts->catalog);
   for (const auto& handle : ctx.retentions)
     all = all && end(handle);
+  for (const auto& handle : ctx.timers)
+    all = all && end(handle);
   for (const auto& handle : ctx.readers)
     all = all && end(handle);
   for (const auto& handle : ctx.stores)
@@ -290,6 +297,7 @@ error node::impl::stop() {
       all->ctx->stores.clear();
       all->ctx->readers.clear();
       all->ctx->retentions.clear();
+      all->ctx->timers.clear();
     }
     all->ctx->shards.clear();
     { const auto lock = std::move(all->files); }

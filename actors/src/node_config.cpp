@@ -18,6 +18,7 @@ namespace {
 constexpr std::uint64_t min_budget_per_shard = 128u << 20;
 constexpr std::uint64_t min_in_flight = 16u << 20;
 constexpr std::size_t max_name = 255;
+constexpr milliseconds max_max_delay = std::chrono::hours{24 * 36500};
 
 error invalid(std::string why, std::string todo) {
   return {errc::invalid_argument, std::move(why), std::move(todo)};
@@ -77,6 +78,10 @@ error validate(const node_config& c) {
     return invalid("the limit of bytes in flight is " + format_size(c.in_flight) + "; it must be at least " +
                        format_size(min_in_flight),
                    "raise it");
+  if (c.max_delay < milliseconds{1} || c.max_delay > max_max_delay)
+    return invalid("the longest delay is " + format_duration(c.max_delay) + "; it must be 1ms to " +
+                       format_duration(max_max_delay),
+                   "40d is the default");
   if (c.name.size() > max_name)
     return invalid("the node's name has " + std::to_string(c.name.size()) + " bytes; at most " +
                        std::to_string(max_name) + " are allowed",

@@ -1,6 +1,9 @@
 #include "publish_check.hpp"
 
 #include "troupe/batch.hpp"
+#include "troupe/retention.hpp"
+#include "troupe/timer_buckets.hpp"
+#include "troupe/units.hpp"
 
 namespace troupe {
 
@@ -15,6 +18,24 @@ error invalid(std::string why) {
   return {errc::invalid_argument, std::move(why), "use a client library of this version"};
 }
 
+/// As check_content(), of a delayed batch.
+result<std::uint32_t> check_times(const batch_reader& reader, const publish_rules& rules) {
+  timer_row_estimate rows(rules.now);
+  for (std::uint32_t i = 0; i < reader.count(); ++i) {
+    const auto due = reader.due(i);
+    if (due == timestamp{})
+      return invalid("message " + std::to_string(i) + " of a delayed batch has no time");
+    if (due > rules.now + rules.max_delay + clock_guard::tolerance)
+      return error{errc::invalid_argument,
+                   "message " + std::to_string(i) + " of the batch is due in " +
+                       format_duration(std::chrono::ceil<std::chrono::seconds>(due - rules.now)) +
+                       "; the limit of this node is " + format_duration(rules.max_delay) + " (--max-delay)",
+                   "choose an earlier time, or raise the limit"};
+    rows.add(due);
+  }
+  return rows.rows();
+}
+
 } // namespace
 
 error check_header(const publish& p) {
@@ -23,9 +44,8 @@ error check_header(const publish& p) {
     return invalid("durability " + std::to_string(static_cast<unsigned>(p.wanted)) + " is unknown");
   if (h.kind > batch_kind::transactional)
     return invalid("batch kind " + std::to_string(static_cast<unsigned>(h.kind)) + " is unknown");
-  if (h.kind != batch_kind::plain)
-    return {errc::not_supported, "this version takes no delayed or transactional messages",
-            "publish plain ones"};
+  if (h.kind == batch_kind::transactional)
+    return {errc::not_supported, "this version takes no transactional messages", "publish plain ones"};
   if (h.lane != 0) // reserved: a lane is a queue of its own
     return invalid("lane " + std::to_string(h.lane) + " is not 0");
   if (h.producer.value == 0 || h.epoch.value == 0 || h.sequence.value == 0)
@@ -43,19 +63,19 @@ error check_header(const publish& p) {
   return {};
 }
 
-error check_content(publish& p, const topic_options& options) {
+result<std::uint32_t> check_content(publish& p, const publish_rules& rules) {
   auto reader = batch_reader::open(p.header, p.data);
   if (!reader)
     return reader.error();
   p.data = reader->data();
   // A body is no longer than its batch, so for most batches nobody needs to look.
-  if (p.header.size <= options.max_message)
-    return {};
-  for (std::uint32_t i = 0; i < reader->count(); ++i)
-    if (const auto n = reader->body(i).size(); n > options.max_message)
-      return above("the body of message " + std::to_string(i) + " in the batch", n, options.max_message,
+  for (std::uint32_t i = 0; p.header.size > rules.max_message && i < reader->count(); ++i)
+    if (const auto n = reader->body(i).size(); n > rules.max_message)
+      return above("the body of message " + std::to_string(i) + " in the batch", n, rules.max_message,
                    "send a smaller message, or raise the topic's max_message");
-  return {};
+  if (p.header.kind != batch_kind::delayed)
+    return 0u;
+  return check_times(*reader, rules);
 }
 
 } // namespace troupe

@@ -42,6 +42,8 @@ void queue_state::init(context_ptr ctx, const topic_definition& definition, lane
                     .text = "the queue's extent could not be read: " + extent.error().reason,
                     .fields = {{"queue", std::to_string(id_.value)}, {"topic", topic_}}});
   }
+  if (!ctx_->timers.empty())
+    self_->send(ctx_->timers[shard], timed_queue{id_, queue_actor{self_}});
 }
 
 /// What the header alone decides, then what there is room for, then the bytes: the cheapest refusal first.
@@ -72,15 +74,17 @@ void queue_state::take(publish& p) {
                    {},
                    retry_node_full});
   }
-  if (auto err = check_content(p, options_)) {
+  const auto timer_rows = check_content(p, {options_.max_message, ctx_->max_delay, ctx_->now()});
+  if (!timer_rows) {
     ctx_->in_flight->give(cost);
     window_.refused(p.header);
-    return refuse(p, err);
+    return refuse(p, timer_rows.error());
   }
   window_.entered(p.header, cost);
   self_->send(store_, append_request{.queue = id_,
                                      .wanted = p.wanted,
                                      .data = {p.header, std::move(p.data)},
+                                     .timer_rows = *timer_rows,
                                      .producer = caf::actor_cast<caf::actor>(self_->current_sender()),
                                      .queue_handle = caf::actor_cast<caf::actor>(self_)});
 }
@@ -180,8 +184,8 @@ caf::result<queue_status> queue_state::status() {
           [this, promise](const queue_extents& e) mutable {
             const auto& x = e.extents.front();
             first_ = std::max(first_, x.first);
-            promise.deliver(
-                queue_status{place_.number, id_, x.first, std::max(x.next, next_), x.bytes, place_.priority});
+            promise.deliver(queue_status{place_.number, id_, x.first, std::max(x.next, next_), x.bytes,
+                                         place_.priority, x.delayed});
           },
           [promise](const caf::error& err) mutable { promise.deliver(err); });
   return promise;

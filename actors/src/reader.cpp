@@ -86,7 +86,8 @@ caf::result<found_message> reader_state::find(const get_message& g) const {
                          .index = b->index,
                          .first_ordinal = b->first_ordinal,
                          .stored = to_unix_ms(b->stored),
-                         .data = std::move(b->data)};
+                         .data = std::move(b->data),
+                         .waits = b->waits};
   }));
 }
 
@@ -155,6 +156,15 @@ void reader_state::add_batches(dead_found& found) const {
   }
 }
 
+caf::result<delayed_found> reader_state::delayed(const delayed_request& r) const {
+  return to_reply(guarded<delayed_found>([&]() -> result<delayed_found> {
+    auto found = data_->delayed(r.queues, r.after, r.max);
+    if (!found)
+      return found.error();
+    return delayed_found{std::move(*found)};
+  }));
+}
+
 reader_impl::behavior_type reader(reader_impl::stateful_pointer<reader_state> self,
                                   std::shared_ptr<shard> data) {
   ignore_strangers(self);
@@ -164,6 +174,7 @@ reader_impl::behavior_type reader(reader_impl::stateful_pointer<reader_state> se
       [self](const get_message& g) { return self->state.find(g); },
       [self](const extents_request& r) { return self->state.extents(r); },
       [self](const dead_request& r) { return self->state.dead(r); },
+      [self](const delayed_request& r) { return self->state.delayed(r); },
       [self](slice_atom) {
         if (from_here(self))
           self->state.read_slice();

@@ -46,6 +46,7 @@ public:
   caf::result<found_message> find(const get_message& g) const;
   caf::result<queue_extents> extents(const extents_request& r) const;
   caf::result<dead_found> dead(const dead_request& r) const;
+  caf::result<delayed_found> delayed(const delayed_request& r) const;
 
 private:
   fetched read(const fetch& f) const;

@@ -138,7 +138,7 @@ void retention_state::look_to_keep(const work_item& w) {
 void retention_state::look_to_remove(const work_item& w) {
   if (emptied_.erase(w.queue) > 0) {
     const auto extent = cfg_.data->extent(w.queue);
-    if (extent && extent->next == queue_offset{})
+    if (extent && extent->next == queue_offset{} && extent->delayed == 0)
       return schedule_.forget(w.queue);
   }
   propose(w.queue, drop_queue_entry{w.queue, group_id{}},

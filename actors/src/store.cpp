@@ -73,7 +73,7 @@ void store_state::append(append_request& r) {
 /// Acknowledges a buffered batch that apply() will accept, when there is room for it behind all that waits.
 /// Else it is answered with its commit: nothing but a crash may lose what was acknowledged.
 bool store_state::hold(const append_request& r) {
-  if (log_->admission(plan_.room() + commit_plan::room_of(r.data.header)))
+  if (log_->admission(plan_.room() + commit_plan::room_of(r)))
     return false;
   answers_->held(r);
   return true;
@@ -214,6 +214,8 @@ void store_state::on_applied(const applied& outcome) {
       answer((*settles)[k], k < outcome.subscriptions.size() ? outcome.subscriptions[k] : subscription_row{},
              {});
   } else if (auto promise = promises_.extract(std::get<std::uint64_t>(origin))) {
+    if (const auto* fire = std::get_if<fire_entry>(&it->call.proposals[i].body))
+      answers_->got_messages(fire->queue);
     promise.mapped().deliver(outcome);
   }
 }
@@ -268,7 +270,7 @@ void store_state::note_space(const error& why) {
        .fields = {{"shard", std::to_string(cfg_.data->id().value)}}});
 }
 
-/// Tells what was gathered: one message per producer, one per QUEUE, one to RETENTION.
+/// Tells what was gathered: one message per producer, one per QUEUE, one to RETENTION and to the TIMER.
 void store_state::flush() {
   auto all = answers_->take();
   // First, so that a producer that hears of it finds the budget free.
@@ -278,10 +280,11 @@ void store_state::flush() {
     tell(self_, q.queue, std::move(q.message));
   for (auto& p : all.producers)
     tell(self_, p.producer, std::move(p.message));
-  if (all.appended.empty() || !cfg_.retention)
-    return;
-  if (auto retention = cfg_.retention())
+  const auto retention = all.appended.empty() || !cfg_.retention ? retention_actor{} : cfg_.retention();
+  if (retention)
     self_->send(retention, appended_queues{std::move(all.appended)});
+  if (const auto timer = all.look_at && cfg_.timer ? cfg_.timer() : timer_actor{})
+    self_->send(timer, timers_stored{*all.look_at});
 }
 
 void store_state::fail(const error& why) {

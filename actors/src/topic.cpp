@@ -36,6 +36,7 @@ struct topic_state::gathering {
       q.first = x.first;
       q.next = x.next;
       q.bytes = x.bytes;
+      q.delayed = x.delayed;
     }
     if (--missing == 0)
       promise.deliver(std::move(answer));
@@ -76,6 +77,7 @@ route topic_state::current_route() {
   route r{.topic = definition_.id,
           .version = route_version_,
           .max_message = definition_.options.max_message,
+          .max_delay = ctx_->max_delay,
           .priorities = definition_.options.priorities};
   if (deleted())
     return r;

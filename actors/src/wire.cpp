@@ -1,6 +1,7 @@
 #include "troupe/wire.hpp"
 #include "troupe/wire_admin.hpp"
 #include "troupe/wire_dead.hpp"
+#include "troupe/wire_delayed.hpp"
 #include "troupe/wire_reply.hpp"
 
 #include <caf/actor_system_config.hpp>
@@ -170,6 +171,8 @@ void add_wire_types(caf::actor_system_config& cfg) {
             "dead_page",      "settle_dead",     "dead_result",         "dead_settled"});
   add_types<expect_replies, reply_message, replies_taken>(
       cfg, {"expect_replies", "reply_message", "replies_taken"});
+  add_types<delayed_status, list_delayed, delayed_page, cancel_delayed, cancelled_delayed>(
+      cfg, {"delayed_status", "list_delayed", "delayed_page", "cancel_delayed", "cancelled_delayed"});
   cfg.add_error_category(troupe_category, [](std::uint8_t code, caf::atom_value, const caf::message& text) {
     const auto context = text.match_elements<std::string, std::string, std::int64_t>();
     return to_string(error{static_cast<errc>(code), context ? text.get_as<std::string>(0) : std::string{},

@@ -110,6 +110,7 @@ void declare(CLI::App& app, context& ctx) {
   add_group_verbs(app, ctx);
   add_dlq_verbs(app, ctx);
   add_message_verbs(app, ctx);
+  add_delay_verbs(app, ctx);
   add_node_verbs(app, ctx);
   add_config_verbs(app, ctx);
   add_bench_verbs(app, ctx);
@@ -255,10 +256,7 @@ void add_later_verb(CLI::App& app, const std::string& name, const std::string& f
   verb->callback([path, feature] { throw not_built_yet("'" + path + "': " + feature + " not built yet"); });
 }
 
-void add_later_verbs(CLI::App& app) {
-  add_later_verb(app, "delay", "delayed messages are");
-  add_later_verb(app, "transaction", "transactions are");
-}
+void add_later_verbs(CLI::App& app) { add_later_verb(app, "transaction", "transactions are"); }
 
 int run(int argc, const char* const* argv) {
   context ctx;

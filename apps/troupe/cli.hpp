@@ -90,6 +90,7 @@ void add_receive_verb(CLI::App& app, context& ctx);
 void add_group_verbs(CLI::App& app, context& ctx);
 void add_dlq_verbs(CLI::App& app, context& ctx);
 void add_message_verbs(CLI::App& app, context& ctx);
+void add_delay_verbs(CLI::App& app, context& ctx);
 void add_node_verbs(CLI::App& app, context& ctx);
 void add_config_verbs(CLI::App& app, context& ctx);
 void add_bench_verbs(CLI::App& app, context& ctx);

@@ -72,7 +72,8 @@ json to_json(const topic_info& topic) {
               {"retention_bytes", topic.options.retention_bytes},
               {"max_message", topic.options.max_message},
               {"messages", messages_of(topic)},
-              {"bytes", bytes_of(topic)}};
+              {"bytes", bytes_of(topic)},
+              {"delayed", delayed_of(topic)}};
   auto queues = json::array();
   for (const auto& q : topic.queues) {
     json queue{{"queue", q.number}, {"first", q.first.value}, {"next", q.next.value}};
@@ -163,7 +164,8 @@ json to_json(const receipt& place, std::string_view durability) {
   if (place.priority != 0)
     object["priority"] = place.priority;
   if (place.placed) {
-    object["offset"] = place.offset.value;
+    if (place.visible)
+      object["offset"] = place.offset.value;
     object["id"] = troupe::to_string(place.id);
   }
   object["durability"] = durability;
@@ -174,10 +176,9 @@ json to_json(const receipt& place, std::string_view durability) {
 
 json to_json(const received_message& message, bool delivered) {
   const auto& m = message.content;
-  json object{{"id", troupe::to_string(message.id)},
-              {"topic", message.topic},
-              {"queue", message.queue},
-              {"offset", message.offset.value}};
+  json object{{"id", troupe::to_string(message.id)}, {"topic", message.topic}, {"queue", message.queue}};
+  if (!message.waits)
+    object["offset"] = message.offset.value;
   put_content(object, m);
   object["born"] = to_unix_ms(m.born);
   object["stored"] = to_unix_ms(message.stored);
@@ -207,6 +208,19 @@ json to_json(const dead_letter_info& letter, const std::string& group) {
   if (!letter.detail.empty())
     object["detail"] = letter.detail;
   return object;
+}
+
+json to_json(const delayed_info& message) {
+  return {{"id", troupe::to_string(message.id)},
+          {"topic", message.topic},
+          {"deliver_at", to_unix_ms(message.deliver_at)}};
+}
+
+std::uint64_t delayed_of(const topic_info& topic) {
+  std::uint64_t sum = 0;
+  for (const auto& q : topic.queues)
+    sum += q.delayed;
+  return sum;
 }
 
 std::uint64_t messages_of(const topic_info& topic) {

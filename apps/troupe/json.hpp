@@ -3,6 +3,7 @@
 #include "output.hpp"
 
 #include "troupe/dead_letters.hpp"
+#include "troupe/delayed.hpp"
 #include "troupe/producer.hpp"
 #include "troupe/status.hpp"
 
@@ -23,12 +24,17 @@ json to_json(const received_message& message, bool delivered);
 /// A dead letter of a group: the message's fields, when it was read, and how it died.
 json to_json(const dead_letter_info& letter, const std::string& group);
 
+/// A message that waits for its time.
+json to_json(const delayed_info& message);
+
 /// The topics with several priorities: their queues have a row for each.
 std::set<std::string> topics_with_priorities(const group_info& group);
 
 /// Sums over all queues.
 std::uint64_t messages_of(const topic_info& topic);
 std::uint64_t bytes_of(const topic_info& topic);
+/// Messages that wait for their time.
+std::uint64_t delayed_of(const topic_info& topic);
 std::uint64_t lag_of(const subscription_info& queue);
 std::uint64_t lag_of(const group_info& group);
 /// A filter has not seen all of it.

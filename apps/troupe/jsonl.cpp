@@ -19,9 +19,10 @@ namespace {
 using nlohmann::json;
 
 error wrong(const std::string& why) {
-  return {
-      errc::invalid_argument, why,
-      "a line is an object with any of body, body_base64, keys, tag, properties, order_key, priority, ttl"};
+  return {errc::invalid_argument, why,
+          "a line is an object with any of body, body_base64, keys, tag, properties, order_key, priority, "
+          "delay, at, "
+          "ttl"};
 }
 
 error take_text(const json& value, const std::string& name, std::string& to) {
@@ -86,10 +87,31 @@ error take_ttl(const json& value, message& m) {
 
 using taker = std::function<error(const json&, message&)>;
 
-taker later(const std::string& name, const std::string& feature) {
-  return [=](const json&, message&) {
-    return error{errc::not_supported, "'" + name + "': " + feature + " not built yet", "leave the field out"};
-  };
+error take_delay(const json& value, message& m) {
+  std::string text;
+  if (auto err = take_text(value, "delay", text))
+    return err;
+  const auto delay = parse_duration(text);
+  if (!delay)
+    return wrong("'delay': " + delay.error().reason);
+  if (*delay < milliseconds{1})
+    return wrong("'delay' must be at least 1ms");
+  m.deliver_at = from_now(*delay);
+  return {};
+}
+
+/// As parse_time() has it, or Unix milliseconds as a number.
+error take_at(const json& value, message& m) {
+  const bool number = value.is_number_integer() && value >= 0;
+  std::string text = number ? value.dump() : "";
+  if (!number)
+    if (auto err = take_text(value, "at", text))
+      return err;
+  const auto at = parse_time(text);
+  if (!at)
+    return wrong("'at': " + at.error().reason);
+  m.deliver_at = *at;
+  return {};
 }
 
 const std::map<std::string, taker>& takers() {
@@ -101,8 +123,8 @@ const std::map<std::string, taker>& takers() {
       {"properties", take_properties},
       {"order_key", [](const json& v, message& m) { return take_text(v, "order_key", m.order_key); }},
       {"priority", take_priority},
-      {"delay", later("delay", "delayed messages are")},
-      {"at", later("at", "delayed messages are")},
+      {"delay", take_delay},
+      {"at", take_at},
       {"ttl", take_ttl}};
   return all;
 }
@@ -130,6 +152,10 @@ private:
 
 } // namespace
 
+timestamp from_now(milliseconds delay) {
+  return std::chrono::floor<milliseconds>(std::chrono::system_clock::now()) + delay;
+}
+
 result<message> parse_jsonl(std::string_view line, const message& defaults) {
   json object;
   duplicate_finder finder;
@@ -148,6 +174,8 @@ result<message> parse_jsonl(std::string_view line, const message& defaults) {
     return wrong("the field '" + escape(*finder.twice(), 80) + "' is given twice");
   if (object.contains("body") && object.contains("body_base64"))
     return wrong("both 'body' and 'body_base64' are given");
+  if (object.contains("delay") && object.contains("at"))
+    return wrong("both 'delay' and 'at' are given");
   message m = defaults;
   for (const auto& [name, value] : object.items()) {
     auto take = takers().find(name);

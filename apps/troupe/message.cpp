@@ -14,8 +14,11 @@ void print(output& out, const received_message& message) {
   const auto& m = message.content;
   std::vector<std::pair<std::string, std::string>> values{{"id", troupe::to_string(message.id)},
                                                           {"topic", message.topic},
-                                                          {"queue", std::to_string(message.queue)},
-                                                          {"offset", std::to_string(message.offset.value)}};
+                                                          {"queue", std::to_string(message.queue)}};
+  if (!message.waits)
+    values.emplace_back("offset", std::to_string(message.offset.value));
+  if (m.deliver_at)
+    values.emplace_back(message.waits ? "due" : "was due", format_time(*m.deliver_at));
   for (const auto& key : m.keys)
     values.emplace_back("key", key);
   if (!m.tag.empty())

@@ -7,6 +7,9 @@
 #include "pace.hpp"
 #include "text.hpp"
 
+#include "troupe/timer_buckets.hpp"
+#include "troupe/units.hpp"
+
 #include <unistd.h>
 
 #include <algorithm>
@@ -36,6 +39,9 @@ struct send_settings {
   bool quiet = false;
   std::optional<double> rate;
   std::optional<milliseconds> ttl;
+  std::optional<milliseconds> delay;
+  std::optional<timestamp> at;
+  std::optional<unsigned> delay_level;
 
   bool many() const { return !lines.empty() || !jsonl.empty(); }
 };
@@ -55,6 +61,13 @@ result<message> template_of(const send_settings& s) {
     m.properties.push_back(std::move(*property));
   }
   return m;
+}
+
+/// When a message that is sent now is due.
+std::optional<timestamp> due(const send_settings& s) {
+  if (s.delay_level)
+    return from_now(delay_of_level(*s.delay_level));
+  return s.delay ? from_now(*s.delay) : s.at;
 }
 
 durability_level level_of(const send_settings& s) {
@@ -93,8 +106,10 @@ void report(context& ctx, const send_settings& s, const receipt& r) {
     return;
   if (ctx.out.json_lines)
     return ctx.out.line(to_json(r, s.durability));
-  std::string place =
-      r.placed ? " offset " + std::to_string(r.offset.value) + " id " + troupe::to_string(r.id) : "";
+  std::string place;
+  if (r.placed)
+    place = (r.visible ? " offset " + std::to_string(r.offset.value) : " delayed") + " id " +
+            troupe::to_string(r.id);
   ctx.out.text(escape(r.topic) + "/" + std::to_string(r.queue) +
                (r.priority > 0 ? " priority " + std::to_string(r.priority) : "") + place + " " +
                s.durability + (r.duplicate ? " (the broker had it already)" : "") + "\n");
@@ -108,6 +123,7 @@ int send_one(context& ctx, const send_settings& s, message m) {
                ? ctx.misuse(doing, body.error().reason, body.error().hint)
                : ctx.fail(doing, body.error());
   m.body = std::move(*body);
+  m.deliver_at = due(s);
   return ctx.with_client([&](client& c) {
     auto to = open_producer(ctx, s, c);
     if (!to)
@@ -165,7 +181,9 @@ input_end feed(context& ctx, const send_settings& s, const message& defaults, bu
       ++end.empty_lines;
       continue;
     }
-    auto m = is_json ? parse_jsonl(**line, defaults) : result<message>(defaults);
+    auto usual = defaults;
+    usual.deliver_at = due(s);
+    auto m = is_json ? parse_jsonl(**line, usual) : result<message>(std::move(usual));
     if (!m) {
       auto err = m.error();
       err.reason = "line " + grouped(input.number()) + " of " + input.name() + ": " + err.reason;
@@ -288,14 +306,51 @@ void add_sources(CLI::App& verb, send_settings& s) {
                     ->group(group);
   auto* jsonl = verb.add_option("--jsonl", s.jsonl,
                                 "Each line of a file (-: standard input) is a JSON object with any of body, "
-                                "body_base64, keys, tag, properties, order_key, priority, ttl; a bad line "
-                                "ends it with exit code 2, "
+                                "body_base64, keys, tag, properties, order_key, priority, delay, at, ttl; a "
+                                "bad line ends it with exit code 2, "
                                 "what is before it is sent")
                     ->group(group);
   for (auto* a : {body, file, lines, jsonl})
     for (auto* b : {body, file, lines, jsonl})
       if (a != b)
         a->excludes(b);
+}
+
+void add_delay(CLI::App& verb, send_settings& s) {
+  const auto* group = "When it is delivered";
+  auto* delay = add_duration(verb, "--delay", s.delay,
+                             "So long from now; a node takes up to 40d (`trouped --max-delay`)")
+                    ->check([](const std::string& given) {
+                      const auto delay = parse_duration(given);
+                      return delay && *delay < milliseconds{1} ? "must be at least 1ms" : "";
+                    });
+  auto* at =
+      verb.add_option_function<std::string>(
+              "--at",
+              [&s](const std::string& given) {
+                auto parsed = parse_time(given);
+                if (!parsed)
+                  throw CLI::ValidationError("--at", parsed.error().reason + "; " + parsed.error().hint);
+                s.at = *parsed;
+              },
+              "At this time (RFC 3339 or Unix milliseconds); at once when it is over")
+          ->type_name("TIME");
+  auto* level =
+      verb.add_option("--delay-level", s.delay_level,
+                      "One of RocketMQ's 18: 1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h")
+          ->check([](const std::string& given) {
+            return given.size() <= 2 && !given.empty() &&
+                           given.find_first_not_of("0123456789") == std::string::npos &&
+                           delay_of_level(static_cast<unsigned>(std::stoul(given))) > milliseconds{0}
+                       ? std::string()
+                       : "'" + escape(given, 80) + "' is no level from 1 to 18";
+          });
+  for (auto* a : {delay, at, level}) {
+    a->group(group);
+    for (auto* b : {delay, at, level})
+      if (a != b)
+        a->excludes(b);
+  }
 }
 
 } // namespace
@@ -323,6 +378,7 @@ void add_send_verb(CLI::App& app, context& ctx) {
         const auto ttl = parse_duration(given);
         return ttl && *ttl < milliseconds{1} ? "must be at least 1ms" : "";
       });
+  add_delay(*verb, *s);
   verb->add_option("--durability", s->durability,
                    "durable: answered when it is on disk; buffered: once the broker holds it")
       ->check(CLI::IsMember({"durable", "buffered"}))
@@ -333,12 +389,10 @@ void add_send_verb(CLI::App& app, context& ctx) {
       "code 1");
   verb->add_option("--rate", s->rate, "At most so many messages per second, with --lines and --jsonl");
   verb->add_flag("--quiet", s->quiet, "Print errors only");
-  add_later(*verb, "--delay", "delayed messages are");
-  add_later(*verb, "--at", "delayed messages are");
-  add_later(*verb, "--delay-level", "delayed messages are");
   add_later(*verb, "--transaction", "transactions are");
   examples(*verb, {"troupe send orders 'one book' --key order-1 --tag paid",
-                   "troupe send orders --file order.json", "tail -f app.log | troupe send logs --lines -",
+                   "troupe send orders 'call back' --delay 30m", "troupe send orders --file order.json",
+                   "tail -f app.log | troupe send logs --lines -",
                    R"(echo '{"body":"hi","tag":"a","properties":{"v":"1"}}' | troupe send orders --jsonl -)",
                    "troupe send orders -- '-begins with a dash'"});
 }

@@ -143,7 +143,8 @@ void print(output& out, const topic_info& topic) {
               {"kept", kept(topic.options)},
               {"largest message", format_size(topic.options.max_message)},
               {"messages", grouped(messages_of(topic))},
-              {"bytes", grouped(bytes_of(topic))}});
+              {"bytes", grouped(bytes_of(topic))},
+              {"delayed", grouped(delayed_of(topic))}});
   std::vector<std::string> head{">QUEUE", ">FIRST", ">NEXT", ">MESSAGES", ">BYTES"};
   if (lanes)
     head.insert(head.begin() + 1, ">PRIORITY");

@@ -59,6 +59,7 @@ struct texts {
   std::string disk_budget = "0";
   std::string in_flight = "64MiB";
   std::string tail_cache = "64MiB";
+  std::string max_delay = "40d";
   std::string tls_cert;
   std::string tls_key;
   std::string tls_ca;
@@ -87,6 +88,8 @@ void add_options(CLI::App& app, texts& t) {
   app.add_option("--tail-cache", t.tail_cache,
                  "Bytes of newest messages kept in memory for consumers that keep up")
       ->type_name("SIZE");
+  app.add_option("--max-delay", t.max_delay, "How far ahead a message may be due when it is published")
+      ->type_name("DURATION");
   app.add_option("--tls-cert", t.tls_cert, "This node's certificate, PEM")->type_name("FILE");
   app.add_option("--tls-key", t.tls_key, "Its key, PEM, without a passphrase")->type_name("FILE");
   app.add_option("--tls-ca", t.tls_ca,
@@ -200,6 +203,7 @@ std::variant<options, leave> understand(const texts& t, const origins& from) {
   read.take("disk-budget", troupe::parse_size(t.disk_budget), o.node.disk_budget);
   read.take("in-flight", troupe::parse_size(t.in_flight), o.node.in_flight);
   read.take("tail-cache", troupe::parse_size(t.tail_cache), o.node.tail_cache);
+  read.take("max-delay", troupe::parse_duration(t.max_delay), o.node.max_delay);
   read.take("log-level", read_level(t.log_level), o.level);
   read.take("log-format", read_format(t.log_format), o.format);
   if (read.failed())

@@ -21,7 +21,7 @@ topic_info to_info(topic_status&& s) {
   topic_info info{std::move(s.name), s.options, {}};
   info.queues.reserve(s.queues.size());
   for (const auto& q : s.queues)
-    info.queues.push_back({q.number, q.first, q.next, q.bytes, q.priority});
+    info.queues.push_back({q.number, q.first, q.next, q.bytes, q.priority, q.delayed});
   return info;
 }
 
@@ -68,6 +68,7 @@ result<received_message> to_message(found_message&& f, const message_id& id) {
   m.queue = f.number;
   m.offset = queue_offset{f.base.value + at};
   m.stored = from_unix_ms(f.stored);
+  m.waits = f.waits;
   m.content = batch->at(at).materialize();
   return m;
 }

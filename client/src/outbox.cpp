@@ -3,6 +3,7 @@
 #include "client_impl.hpp"
 
 #include "troupe/router.hpp"
+#include "troupe/units.hpp"
 
 #include <algorithm>
 #include <ctime>
@@ -43,6 +44,8 @@ milliseconds next_tick_now() {
   return std::chrono::ceil<milliseconds>(read(clock_gettime) + tick);
 }
 
+timestamp wall_now() { return std::chrono::floor<milliseconds>(std::chrono::system_clock::now()); }
+
 void answer_board::put(std::uint32_t slot, const result<receipt>& answer) {
   std::lock_guard lock{mutex_};
   answers_[slot].emplace(answer);
@@ -78,8 +81,23 @@ error outbox::check(const message& m) const {
     return wrong;
   if (auto wrong = check_priority(m))
     return wrong;
-  if (m.deliver_at)
-    return {errc::not_supported, "delayed messages belong to a later version", "leave deliver_at out"};
+  return m.deliver_at ? check_delay(m) : error{};
+}
+
+error outbox::check_delay(const message& m) const {
+  const auto ahead = *m.deliver_at - cfg_.wall();
+  const auto most = max_delay_.load(std::memory_order_relaxed);
+  if (ahead > most)
+    return {errc::invalid_argument,
+            "the message is due in " + format_duration(std::chrono::ceil<std::chrono::seconds>(ahead)) +
+                "; the limit of the node is " + format_duration(most) + " (trouped --max-delay)",
+            "choose an earlier time, or raise the limit"};
+  if (m.ttl && ahead > milliseconds{0} && m.born + *m.ttl <= *m.deliver_at)
+    return {errc::invalid_argument,
+            "the message would expire before it is delivered: its time to live of " +
+                format_duration(*m.ttl) + " begins when it is made, and it is due " +
+                format_duration(std::chrono::ceil<std::chrono::seconds>(*m.deliver_at - m.born)) + " later",
+            "choose a longer time to live"};
   return {};
 }
 
@@ -164,10 +182,12 @@ bool outbox::is_old(const gathering& g, milliseconds now) const {
 /// An order key has its queue; the others stay with one queue for a whole batch, so that batches grow large.
 /// The priority has its lane.
 std::uint32_t outbox::pick(const message& m) const {
+  const bool delayed = m.deliver_at && *m.deliver_at > cfg_.wall();
   const auto priorities = priorities_.load(std::memory_order_relaxed);
   const auto n = static_cast<std::uint32_t>(lanes_.size()) / priorities;
   const auto number = m.order_key.empty() ? sticky_ % n : queue_of_hash(short_hash(m.order_key), n);
-  return lane_at({number, priorities == 1 ? std::uint8_t{0} : m.priority}, priorities);
+  const auto lane = lane_at({number, priorities == 1 ? std::uint8_t{0} : m.priority}, priorities);
+  return lane + (delayed ? static_cast<std::uint32_t>(lanes_.size()) : 0);
 }
 
 bool outbox::make_room(std::unique_lock<std::mutex>& lock, std::uint64_t cost, bool may_block) {
@@ -187,11 +207,13 @@ bool outbox::make_room(std::unique_lock<std::mutex>& lock, std::uint64_t cost, b
 void outbox::seal(std::uint32_t lane) {
   const auto priorities = priorities_.load(std::memory_order_relaxed);
   const auto queues = static_cast<std::uint32_t>(lanes_.size()) / priorities;
+  const auto lanes = static_cast<std::uint32_t>(lanes_.size());
   auto& g = gathering_[lane];
   sealed_batch b;
   b.ticket = batch_ticket{++last_ticket_};
-  b.queue = lanes_[lane];
-  b.at = place_of_lane(lane, priorities);
+  b.queue = lanes_[lane % lanes];
+  b.at = place_of_lane(lane % lanes, priorities);
+  b.kind = lane < lanes ? batch_kind::plain : batch_kind::delayed;
   b.count = g.builder.count();
   b.cost = std::exchange(g.cost, 0);
   b.deadline = g.deadline;
@@ -267,16 +289,17 @@ void outbox::wake_with(std::function<void()> wake) {
   wake_ = std::move(wake);
 }
 
-void outbox::route(const std::vector<queue_id>& queues, std::uint8_t priorities, std::uint32_t max_message) {
+void outbox::route(const std::vector<queue_id>& queues, std::uint8_t priorities, const message_limits& most) {
   {
     std::lock_guard lock{mutex_};
-    max_message_.store(max_message, std::memory_order_relaxed);
+    max_message_.store(most.body, std::memory_order_relaxed);
+    max_delay_.store(most.delay, std::memory_order_relaxed);
     if (queues != lanes_ || priorities != priorities_) {
       while (!dirty_.empty())
         seal(dirty_.back());
       lanes_ = queues;
       priorities_.store(priorities, std::memory_order_relaxed);
-      gathering_.resize(queues.size());
+      gathering_.resize(2 * queues.size());
     }
     routed_ = true;
   }
@@ -289,7 +312,7 @@ std::vector<sealed_batch> outbox::collect(const std::function<bool(queue_id, boo
   const auto now = cfg_.now();
   const auto dirty = dirty_;
   for (auto lane : dirty)
-    if (const auto& g = gathering_[lane]; takes(lanes_[lane], g.keyed) || is_old(g, now))
+    if (const auto& g = gathering_[lane]; takes(lanes_[lane % lanes_.size()], g.keyed) || is_old(g, now))
       seal(lane);
   busy_ = busy || !dirty_.empty();
   return std::exchange(sealed_, {});

@@ -5,6 +5,7 @@
 #include "troupe/message.hpp"
 #include "troupe/producer.hpp"
 #include "troupe/producer_window.hpp"
+#include "troupe/timer_buckets.hpp"
 
 #include <atomic>
 #include <condition_variable>
@@ -22,6 +23,7 @@ milliseconds steady_now();
 /// As steady_now(), up to a tick of the kernel (1 to 10 ms) ahead of it, never behind, at a fraction of its
 /// cost: this one is asked for every message.
 milliseconds next_tick_now();
+timestamp wall_now();
 
 /// Where a synchronous call finds the answers to its messages.
 class answer_board {
@@ -57,6 +59,7 @@ struct sealed_batch {
   batch_ticket ticket;
   queue_id queue;
   lane_place at;
+  batch_kind kind = batch_kind::plain;
   std::uint32_t count = 0;
   /// What it takes of the window.
   std::uint64_t cost = 0;
@@ -71,6 +74,14 @@ struct outbox_config {
   std::uint32_t first_queue = 0;
   /// What batches' deadlines are told by: the PRODUCER's clock, or a tick ahead of it.
   std::function<milliseconds()> now = next_tick_now;
+  /// The wall clock, by which messages are delayed.
+  std::function<timestamp()> wall = wall_now;
+};
+
+/// What a topic takes, by its route.
+struct message_limits {
+  std::uint32_t body = limits{}.body;
+  milliseconds delay = default_max_delay;
 };
 
 /// Between the program's threads and the PRODUCER: messages are encoded here, under a lock, straight into the
@@ -103,7 +114,7 @@ public:
   void wake_with(std::function<void()> wake);
   /// The topic's queues: of each number as many lanes as there are priorities (at least 1), in the order of
   /// lane_at(). What was gathered for others is sealed first.
-  void route(const std::vector<queue_id>& queues, std::uint8_t priorities, std::uint32_t max_message);
+  void route(const std::vector<queue_id>& queues, std::uint8_t priorities, const message_limits& most);
   /// Full batches, those that gathered for long, and of the others those whose queue `takes` one. With `busy`
   /// the PRODUCER promises to come back by itself.
   std::vector<sealed_batch> collect(const std::function<bool(queue_id, bool keyed)>& takes, bool busy);
@@ -129,6 +140,8 @@ private:
   };
 
   error check_priority(const message& m) const;
+  error check_delay(const message& m) const;
+  /// Its lane, and whether it waits there with others that are delayed.
   std::uint32_t pick(const message& m) const;
   bool make_room(std::unique_lock<std::mutex>& lock, std::uint64_t cost, bool may_block);
   void open(std::uint32_t lane, milliseconds now);
@@ -142,13 +155,14 @@ private:
   std::function<void()> wake_;
 
   std::vector<queue_id> lanes_;
-  std::vector<gathering> gathering_; // by lane
-  std::vector<std::uint32_t> dirty_; // lanes that gather something
+  std::vector<gathering> gathering_; // by lane: plain messages of all lanes, then delayed ones
+  std::vector<std::uint32_t> dirty_; // of these, which gather something
   std::vector<sealed_batch> sealed_;
   std::vector<batch_builder> spare_;
   std::vector<std::vector<completion>> spare_completions_;
   std::set<batch_ticket> open_; // sealed and not settled
-  std::atomic<std::uint32_t> max_message_{limits{}.body};
+  std::atomic<std::uint32_t> max_message_{message_limits{}.body};
+  std::atomic<milliseconds> max_delay_{message_limits{}.delay};
   std::atomic<std::uint8_t> priorities_{1};
   std::uint32_t sticky_;
   std::uint64_t last_ticket_ = 0;

@@ -87,7 +87,7 @@ void producer_state::routed(const route& r) {
     queues[r.ids[i]] = r.queues[i];
   watch(std::move(queues));
   opened_ = up_ = true;
-  cfg_.messages->route(r.ids, r.priorities, r.max_message);
+  cfg_.messages->route(r.ids, r.priorities, {r.max_message, r.max_delay});
   window_.connected(r.ids, now());
   carry_out(nullptr);
   send_gathered();
@@ -145,6 +145,7 @@ void producer_state::take(std::vector<sealed_batch> batches) {
     const auto deadline = b.deadline;
     auto encoded = b.builder.finish();
     encoded.header.producer = cfg_.id;
+    encoded.header.kind = b.kind;
     cfg_.messages->recycle(std::move(b.builder));
     batches_.emplace(ticket, kept_batch{std::move(b), std::move(encoded)});
     window_.add(queue, ticket, deadline, at);
@@ -213,6 +214,7 @@ receipt producer_state::receipt_for(const sealed_batch& b, const publish_result&
   r.queue = b.at.number;
   r.priority = b.at.priority;
   r.placed = answer.placed;
+  r.visible = answer.visible;
   r.offset = answer.base;
   r.id = {answer.shard, answer.index, answer.first_ordinal};
   r.duplicate = answer.duplicate;

@@ -145,8 +145,8 @@ error check_times(const message& m) {
   if (m.ttl && (*m.ttl < milliseconds{1} || *m.ttl > max_duration))
     return {errc::invalid_argument, "the time to live is " + format_duration(*m.ttl) +
                                         "; it must be from 1ms to " + format_duration(max_duration)};
-  if (m.deliver_at)
-    return {errc::not_supported, "delayed messages belong to a later version", "publish without deliver_at"};
+  if (m.deliver_at && (*m.deliver_at < timestamp{} || *m.deliver_at > max_time))
+    return {errc::invalid_argument, "the message is due before 1970 or after 9999"};
   return {};
 }
 

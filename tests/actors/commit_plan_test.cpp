@@ -66,6 +66,25 @@ TEST(commit_plan, of_nothing_gives_an_empty_call) {
   EXPECT_TRUE(aut.take(now).empty());
 }
 
+TEST(commit_plan, counts_the_rows_of_delayed_messages_and_of_what_fires) {
+  commit_plan aut;
+  for (std::uint64_t sequence = 1; sequence <= 4; ++sequence) {
+    auto delayed = batch_of(1, sequence, 64);
+    delayed.timer_rows = 9000;
+    aut.add(std::move(delayed));
+  }
+  EXPECT_EQ(aut.room(), 4u * (64 + 16 * kib + 9000 * 4 * kib));
+  fire_entry fire{queue_id{1}, 0, std::vector<timer_row_place>(1000), {}};
+  aut.add(fire, 5);
+  EXPECT_EQ(trace(aut.take(now)), "o5 q1[1 2]");
+  EXPECT_EQ(trace(aut.take(now)), "q1[3 4]");
+  EXPECT_EQ(aut.room(), 0u);
+  for (std::uint64_t key = 1; key <= 3; ++key)
+    aut.add(split_entry{{}, 8192}, key);
+  EXPECT_EQ(trace(aut.take(now)), "o1 o2");
+  EXPECT_EQ(trace(aut.take(now)), "o3");
+}
+
 TEST(commit_plan, merges_the_batches_of_a_queue_into_one_record_in_order_of_arrival) {
   commit_plan aut;
   aut.add(batch_of(1, 1, 64));

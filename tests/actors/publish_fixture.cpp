@@ -3,6 +3,7 @@
 #include "reader.hpp"
 #include "retention.hpp"
 #include "store.hpp"
+#include "timer.hpp"
 
 #include <stdexcept>
 
@@ -92,12 +93,15 @@ publish_fixture::publish_fixture(const shard_options& options) : ctx_(std::make_
       .now = ctx_->now,
       .on_failure = [this](const error& e) { failures_.push_back(e); },
       .retention = [this] { return ctx_->retentions.empty() ? retention_actor{} : ctx_->retentions[0]; },
+      .timer = [this] { return ctx_->timers.empty() ? timer_actor{} : ctx_->timers[0]; },
       .log = ctx_->log};
   // Undetached: what the factories start in threads of their own runs in ours here.
   ctx_->stores = {world_.owned(store_actor{sys.spawn(store, std::move(cfg))})};
   ctx_->readers = {world_.owned(reader_actor{sys.spawn(reader, data)})};
   ctx_->retentions = {world_.owned(
       retention_actor{sys.spawn(retention, retention_config{data, ctx_->stores[0], ctx_->now, ctx_->log})})};
+  ctx_->timers = {world_.owned(
+      timer_actor{sys.spawn(timers, timer_config{data, ctx_->stores[0], ctx_->now, ctx_->log})})};
   run();
 }
 
@@ -106,6 +110,7 @@ publish_fixture::~publish_fixture() {
   ctx_->stores.clear();
   ctx_->readers.clear();
   ctx_->retentions.clear();
+  ctx_->timers.clear();
 }
 
 void publish_fixture::advance(milliseconds step) {
@@ -126,7 +131,8 @@ topic_definition publish_fixture::topic_of(std::uint32_t queues, topic_options o
 append_request publish_fixture::request(std::uint32_t queue, batch b, const producer_probe& producer,
                                         const queue_probe& queue_handle, durability wanted) {
   EXPECT_TRUE(ctx_->in_flight->try_take(in_flight_cost(b.header)));
-  return {queue_id{queue}, wanted, std::move(b), producer.handle(), queue_handle.handle()};
+  const auto rows = b.header.kind == batch_kind::delayed ? b.header.count : 0;
+  return {queue_id{queue}, wanted, std::move(b), rows, producer.handle(), queue_handle.handle()};
 }
 
 publish publish_fixture::publish_of(queue_id queue, batch b, durability wanted) const {

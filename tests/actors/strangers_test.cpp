@@ -60,6 +60,7 @@ struct strangers : group_fixture {
             {"STORE", any(ctx_->stores[0])},
             {"READER", any(ctx_->readers[0])},
             {"RETENTION", any(ctx_->retentions[0])},
+            {"TIMER", any(ctx_->timers[0])},
             {"CATALOG", any(*catalog)},
             {"DIRECTORY", directory}};
   }

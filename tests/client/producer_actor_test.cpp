@@ -21,7 +21,8 @@ protected:
   void open(producer_options options = {}) {
     options.topic = "orders";
     options.timeout = timeout;
-    box = std::make_shared<outbox>(outbox_config{options, 0, [this] { return now(); }});
+    box = std::make_shared<outbox>(
+        outbox_config{options, 0, [this] { return now(); }, [this] { return wall; }});
     aut = fixture.owned(
         fixture.system().spawn(producer_actor, producer_config{options, producer_id{77}, line.actor, box}));
     box->wake_with([this] { caf::anon_send(aut, flush_atom::value); });
@@ -62,6 +63,7 @@ protected:
   test::fake_broker broker{fixture};
   test::fake_line line{fixture};
   milliseconds timeout{10s};
+  timestamp wall{};
   std::shared_ptr<outbox> box;
   caf::actor aut;
   strings heard;
@@ -102,6 +104,54 @@ TEST_F(ProducerActor, GathersWhileTheLineIsBusyAndSendsTheRestTogether) {
   broker.answer({broker.stored(sent[0], 10)});
   EXPECT_EQ(heard, (strings{"a@0:0", "e@0:10", "f@0:11", "g@0:12"}));
   EXPECT_EQ(receipts[3].id.ordinal, 9u);
+}
+
+TEST_F(ProducerActor, SendsDelayedMessagesInBatchesOfTheirOwnAndSaysThatTheyHaveNoPlaceYet) {
+  wall = from_unix_ms(1'000'000);
+  open({.batch_messages = 100});
+  for (int line_is_busy = 0; line_is_busy < 4; ++line_is_busy)
+    send("busy");
+  const auto busy = broker.take_published();
+  const auto put_due = [&](const std::string& body, milliseconds ahead) {
+    message m{.body = body, .deliver_at = wall + ahead};
+    EXPECT_FALSE(box->check(m));
+    EXPECT_FALSE(box->put(m, {.call = [this, body](const result<receipt>& r) { note(body, r); }}, false));
+  };
+  put_due("later", 1s);
+  put_due("now", 0ms);
+  put_due("latest", 40 * 24h);
+  put_due("long ago", -1h);
+  broker.answer({broker.stored(busy[0], 0)});
+  fixture.run();
+  auto sent = broker.take_published();
+  ASSERT_EQ(sent.size(), 2u);
+  if (sent[0].header.kind == batch_kind::plain)
+    std::swap(sent[0], sent[1]);
+  EXPECT_EQ(sent[0].header.kind, batch_kind::delayed);
+  EXPECT_EQ(bodies(sent[0]), (strings{"later", "latest"}));
+  EXPECT_EQ(sent[1].header.kind, batch_kind::plain);
+  EXPECT_EQ(bodies(sent[1]), (strings{"now", "long ago"}));
+  auto answer = broker.stored(sent[0], 9);
+  answer.visible = false;
+  receipts.clear();
+  broker.answer({answer});
+  ASSERT_EQ(receipts.size(), 2u);
+  EXPECT_TRUE(receipts[1].placed);
+  EXPECT_FALSE(receipts[1].visible);
+  EXPECT_EQ(receipts[1].id.ordinal, 8u);
+}
+
+TEST_F(ProducerActor, RefusesWhatIsDueTooLateOrExpiresBefore) {
+  wall = from_unix_ms(1'000'000);
+  open();
+  const auto refusal = [&](milliseconds ahead, std::optional<milliseconds> ttl) {
+    return box->check(message{.body = "x", .born = wall, .ttl = ttl, .deliver_at = wall + ahead});
+  };
+  EXPECT_FALSE(refusal(40 * 24h, {}));
+  EXPECT_EQ(refusal(40 * 24h + 1ms, {}).code, errc::invalid_argument);
+  EXPECT_FALSE(refusal(1h, 1h + 1ms));
+  EXPECT_EQ(refusal(1h, 1h).code, errc::invalid_argument);
+  EXPECT_FALSE(refusal(-1h, 1ms)) << "it is not delayed";
 }
 
 TEST_F(ProducerActor, SendsAFullBatchHoweverBusyTheLineIs) {
@@ -414,8 +464,6 @@ TEST_F(ProducerActor, ChecksMessagesAgainstTheLimitOfTheTopic) {
   EXPECT_EQ(box->check(m).code, errc::too_large);
   m.body = "x";
   EXPECT_FALSE(box->check(m));
-  m.deliver_at = from_unix_ms(1);
-  EXPECT_EQ(box->check(m).code, errc::not_supported);
 }
 
 TEST_F(ProducerActor, WatchesEachQueueOnceHoweverManyRoutesCome) {

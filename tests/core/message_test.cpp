@@ -150,10 +150,16 @@ TEST(message, has_times_that_can_be_added_without_overflow) {
   EXPECT_EQ(code_of(m), errc::none);
 }
 
-TEST(message, with_a_delay_is_refused_rather_than_delivered_at_once) {
+TEST(message, is_due_at_any_time_that_can_be_stored) {
   auto m = plain();
-  m.deliver_at = m.born + std::chrono::hours{1};
-  EXPECT_EQ(code_of(m), errc::not_supported);
+  for (auto due : {from_unix_ms(0), m.born + std::chrono::hours{1}, max_time}) {
+    m.deliver_at = due;
+    EXPECT_EQ(code_of(m), errc::none);
+  }
+  for (auto due : {from_unix_ms(-1), max_time + milliseconds{1}}) {
+    m.deliver_at = due;
+    EXPECT_EQ(code_of(m), errc::invalid_argument);
+  }
 }
 
 TEST(message_view, materializes_to_an_owning_copy) {

@@ -172,7 +172,7 @@ TEST_F(cli_messages, a_bad_jsonl_line_is_named_and_nothing_after_it_is_sent) {
           good + "{oops\n" + good);
   EXPECT_EQ(messages_in("badjsonl"), 2u) << "one for each of the two runs";
   refused(2, {"send", "badjsonl", "--jsonl", "-"}, "unknown field 'colour'", R"({"body":"x","colour":1})");
-  refused(2, {"send", "badjsonl", "--jsonl", "-"}, "'delay'", R"({"body":"x","delay":"1s"})");
+  refused(2, {"send", "badjsonl", "--jsonl", "-"}, "'delay'", R"({"body":"x","delay":"soon"})");
   refused(2, {"send", "badjsonl", "--jsonl", "/no/such/file"}, "/no/such/file");
   EXPECT_EQ(messages_in("badjsonl"), 2u);
 }

@@ -3,6 +3,7 @@
 #include "troupe/group_actor.hpp"
 #include "troupe/queue_actor.hpp"
 #include "troupe/wire_admin.hpp"
+#include "troupe/wire_delayed.hpp"
 
 #include <caf/typed_actor.hpp>
 
@@ -37,6 +38,9 @@ using catalog_actor = caf::typed_actor<
     // Creates the group and its subscriptions when needed, checks consistency (not of who was a member
     // already), delegates to the GROUP.
     caf::replies_to<join>::with<joined>, caf::replies_to<get_message>::with<found_message>,
+    // Delayed messages of all shards; a cancel is durable when answered.
+    caf::replies_to<list_delayed>::with<delayed_page>,
+    caf::replies_to<cancel_delayed>::with<cancelled_delayed>,
     // INTERNAL: counts.
     caf::replies_to<status_atom>::with<catalog_status>,
     // INTERNAL: the node drains; groups dismiss their members.

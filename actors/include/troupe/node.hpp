@@ -3,6 +3,7 @@
 #include "troupe/error.hpp"
 #include "troupe/ids.hpp"
 #include "troupe/log.hpp"
+#include "troupe/timer_buckets.hpp"
 
 #include <caf/fwd.hpp>
 
@@ -37,6 +38,8 @@ struct node_config {
   std::uint64_t in_flight = 64u << 20;
   /// Bytes of newest messages kept in memory for consumers that keep up, over all queues.
   std::uint64_t tail_cache = 64u << 20;
+  /// How far ahead a message may be due when it is published: 1 ms to 100 years.
+  milliseconds max_delay = default_max_delay;
   /// PEM files: this node's certificate and key, and the private CA that signs the certificates of all peers.
   /// All or none.
   std::filesystem::path tls_certificate;

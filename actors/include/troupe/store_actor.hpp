@@ -21,6 +21,8 @@ struct append_request {
   queue_id queue;
   durability wanted = durability::durable;
   batch data;
+  /// About how many rows its delayed messages make.
+  std::uint32_t timer_rows = 0;
   /// The PRODUCER, for `published`; the QUEUE, for `visible`.
   caf::actor producer;
   caf::actor queue_handle;
@@ -140,6 +142,17 @@ struct dead_found {
   bool more = false;
 };
 
+/// CATALOG -> READER, request: delayed messages of some queues (sorted; none: of all) behind one, in the
+/// order in which they are due, at most `max`.
+struct delayed_request {
+  std::vector<queue_id> queues;
+  std::optional<delayed_message> after;
+  std::uint32_t max = 0;
+};
+struct delayed_found {
+  std::vector<delayed_message> messages;
+};
+
 /// READER: cold reads in its own thread, in slices of 1 MiB, first come first served per queue, round robin
 /// over queues.
 using reader_actor = caf::typed_actor<
@@ -147,7 +160,7 @@ using reader_actor = caf::typed_actor<
     // The batch that holds the message. A shard knows no topics: `topic` is empty and `number` is the queue's
     // *id*; the CATALOG puts the topic's name and the queue's number in their place.
     caf::replies_to<get_message>::with<found_message>, caf::replies_to<extents_request>::with<queue_extents>,
-    caf::replies_to<dead_request>::with<dead_found>>;
+    caf::replies_to<dead_request>::with<dead_found>, caf::replies_to<delayed_request>::with<delayed_found>>;
 
 } // namespace troupe
 
@@ -165,3 +178,5 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::fetch)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::fetched)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::dead_request)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::dead_found)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::delayed_request)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::delayed_found)

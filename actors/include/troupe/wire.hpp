@@ -54,6 +54,8 @@ struct route {
   topic_id topic;
   std::uint64_t version = 0;
   std::uint32_t max_message = 0;
+  /// How far ahead a message may be due.
+  milliseconds max_delay{0};
   /// Lanes per queue; a message's priority is below it, when there are several.
   std::uint8_t priorities = 1;
   /// In order of queue number, of each its lanes in order of priority.
@@ -87,6 +89,8 @@ struct publish_result {
   /// False for a buffered answer and for a duplicate too old to know: then base, index and ordinal mean
   /// nothing.
   bool placed = false;
+  /// False for delayed messages: then base means nothing.
+  bool visible = true;
   shard_id shard;
   queue_offset base;
   log_index index;
@@ -264,14 +268,16 @@ template <class Inspector> auto inspect(Inspector& f, route_request& x) {
   return f(caf::meta::type_name("route_request"), x.topic);
 }
 template <class Inspector> auto inspect(Inspector& f, route& x) {
-  return f(caf::meta::type_name("route"), x.topic, x.version, x.max_message, x.priorities, x.ids, x.queues);
+  return f(caf::meta::type_name("route"), x.topic, x.version, x.max_message, x.max_delay, x.priorities, x.ids,
+           x.queues);
 }
 template <class Inspector> auto inspect(Inspector& f, publish& x) {
   return f(caf::meta::type_name("publish"), x.queue, x.wanted, x.header, x.data);
 }
 template <class Inspector> auto inspect(Inspector& f, publish_result& x) {
   return f(caf::meta::type_name("publish_result"), x.queue, x.epoch, x.sequence, x.code, x.duplicate,
-           x.placed, x.shard, x.base, x.index, x.first_ordinal, x.expected, x.retry_after, x.reason, x.hint);
+           x.placed, x.visible, x.shard, x.base, x.index, x.first_ordinal, x.expected, x.retry_after,
+           x.reason, x.hint);
 }
 template <class Inspector> auto inspect(Inspector& f, published& x) {
   return f(caf::meta::type_name("published"), x.results);

@@ -95,6 +95,8 @@ struct queue_status {
   queue_offset next;
   std::uint64_t bytes = 0;
   std::uint8_t priority = 0;
+  /// Messages that wait for their time; they have no offsets.
+  std::uint64_t delayed = 0;
 };
 struct topic_status {
   std::string name;
@@ -154,6 +156,8 @@ struct found_message {
   std::uint32_t first_ordinal = 0;
   std::int64_t stored = 0;
   block data;
+  /// It is delayed and waits for its time: it has no offset.
+  bool waits = false;
 };
 struct shard_status {
   shard_id shard;
@@ -245,7 +249,8 @@ template <class Inspector> auto inspect(Inspector& f, group_reset& x) {
   return f(caf::meta::type_name("group_reset"), x.queues);
 }
 template <class Inspector> auto inspect(Inspector& f, queue_status& x) {
-  return f(caf::meta::type_name("queue_status"), x.number, x.id, x.first, x.next, x.bytes, x.priority);
+  return f(caf::meta::type_name("queue_status"), x.number, x.id, x.first, x.next, x.bytes, x.priority,
+           x.delayed);
 }
 template <class Inspector> auto inspect(Inspector& f, topic_status& x) {
   return f(caf::meta::type_name("topic_status"), x.name, x.options, x.queues);
@@ -271,7 +276,7 @@ template <class Inspector> auto inspect(Inspector& f, get_message& x) {
 }
 template <class Inspector> auto inspect(Inspector& f, found_message& x) {
   return f(caf::meta::type_name("found_message"), x.topic, x.number, x.header, x.base, x.index,
-           x.first_ordinal, x.stored, x.data);
+           x.first_ordinal, x.stored, x.data, x.waits);
 }
 template <class Inspector> auto inspect(Inspector& f, shard_status& x) {
   return f(caf::meta::type_name("shard_status"), x.shard, x.entries, x.first, x.last, x.file, x.commits,

@@ -2,6 +2,7 @@
 
 #include "troupe/dead_letters.hpp"
 #include "troupe/definitions.hpp"
+#include "troupe/delayed.hpp"
 #include "troupe/error.hpp"
 #include "troupe/ids.hpp"
 #include "troupe/log.hpp"
@@ -114,6 +115,14 @@ public:
   /// old id and as if they had never failed. One result each, in order.
   result<std::vector<dead_letter_result>> redrive(const std::string& group,
                                                   const std::vector<message_id>& ids);
+
+  /// A page of the messages that wait for their time. What comes or fires between two pages may be missed.
+  /// not_found (topic), invalid_argument (max).
+  result<delayed_messages_page> delayed(const delayed_query& query = {});
+  /// Forgets a delayed message, durably. Of a cancel and its becoming visible one wins, and the answer says
+  /// which. not_found when it does not wait and is in no queue: it never was delayed, was cancelled, or is
+  /// gone.
+  result<cancel_result> cancel_delayed(const message_id& id);
 
   /// A message by its id. not_found when there is none or retention deleted it, corrupt when it is damaged.
   result<received_message> get(const message_id& id);

@@ -20,6 +20,8 @@ struct queue_info {
   std::uint64_t bytes = 0;
   /// Of a topic with several priorities, each is a lane with offsets of its own: 0 up to their number.
   std::uint8_t priority = 0;
+  /// Messages that wait for their time; they have no offsets yet.
+  std::uint64_t delayed = 0;
 };
 struct topic_info {
   std::string name;
@@ -135,6 +137,8 @@ struct receipt {
   std::string topic;
   std::uint32_t queue = 0;
   bool placed = false;
+  /// False: it waits for its time, and has an id but no offset yet.
+  bool visible = true;
   queue_offset offset;
   message_id id;
   /// The broker had it already: this was a resend whose first answer got lost.
@@ -153,6 +157,8 @@ struct received_message {
   std::uint32_t attempt = 1;
   timestamp stored{};
   message content;
+  /// It waits for its time: it has no offset yet.
+  bool waits = false;
 };
 
 } // namespace troupe

@@ -83,12 +83,22 @@ TEST(jsonl, a_time_to_live_is_a_duration) {
   }
 }
 
-TEST(jsonl, fields_of_later_versions_are_refused_by_name) {
-  for (const auto* field : {"delay", "at"}) {
-    auto m = parse_jsonl(std::string(R"({"body":"x",")") + field + R"(":"10s"})", {});
-    ASSERT_FALSE(m);
-    EXPECT_EQ(m.error().code, errc::not_supported);
-    EXPECT_THAT(m.error().reason, HasSubstr(field));
+TEST(jsonl, a_delay_is_counted_from_now_and_a_time_is_taken_as_it_is) {
+  const auto before = from_now({});
+  const auto due = parse_jsonl(R"({"body":"x","delay":"1h"})", {})->deliver_at.value();
+  EXPECT_GE(due, before + std::chrono::hours{1});
+  EXPECT_LE(due, from_now(std::chrono::hours{1}));
+  EXPECT_EQ(parse_jsonl(R"({"body":"x","at":1900000000000})", {})->deliver_at,
+            from_unix_ms(1'900'000'000'000));
+  EXPECT_EQ(parse_jsonl(R"({"body":"x","at":"2030-03-17T17:46:40Z"})", {})->deliver_at,
+            from_unix_ms(1'900'000'000'000));
+  EXPECT_EQ(parse_jsonl(R"({"body":"x"})", {.deliver_at = from_unix_ms(7)})->deliver_at, from_unix_ms(7));
+  for (const auto* line :
+       {R"({"body":"x","delay":"soon"})", R"({"body":"x","delay":5})", R"({"body":"x","delay":"0s"})",
+        R"({"body":"x","at":"noon"})", R"({"body":"x","at":-1})", R"({"body":"x","at":1,"delay":"1s"})"}) {
+    const auto m = parse_jsonl(line, {});
+    ASSERT_FALSE(m) << line;
+    EXPECT_EQ(m.error().code, errc::invalid_argument) << line;
   }
 }
 
