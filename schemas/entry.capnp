@@ -107,3 +107,9 @@ struct Cancel {
   row @1 :TimerRow;
   message @2 :MessagePlace;
 }
+
+struct Evict {
+  before @0 :Int64;
+  # Unix milliseconds.
+  keep @1 :UInt64;
+}

@@ -63,6 +63,7 @@ commit_call commit_call::split_appends() {
 void commit_plan::add(append_request r, bool held) {
   bytes_ += r.data.data.size;
   room_ += room_of(r);
+  held_ += held ? 1 : 0;
   appends_.push_back({std::move(r), held});
 }
 
@@ -150,6 +151,7 @@ void commit_plan::take_appends(commit_call& call, budget& used) {
     used.bytes += bytes;
     bytes_ -= r.data.data.size;
     room_ -= room_of(r);
+    held_ -= held ? 1 : 0;
     std::get<append_entry>(call.proposals[it->second.at].body).batches.push_back(std::move(r.data));
     std::get<std::vector<append_origin>>(call.origins[it->second.at])
         .push_back({r.wanted, held, std::move(r.producer), std::move(r.queue_handle)});

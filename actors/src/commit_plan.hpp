@@ -61,6 +61,8 @@ public:
 
   bool empty() const { return appends_.empty() && settles_.empty() && others_.empty(); }
   bool has_settles() const { return !settles_.empty(); }
+  /// Batches that were acknowledged already wait.
+  bool has_held() const { return held_ > 0; }
   /// Bytes of the batches that wait.
   std::uint64_t bytes() const { return bytes_; }
   /// Bytes on disk that all batches that wait may take at most, and one: a record of its own, an index row, a
@@ -98,6 +100,7 @@ private:
   std::deque<other> others_;
   std::uint64_t bytes_ = 0;
   std::uint64_t room_ = 0;
+  std::size_t held_ = 0;
 };
 
 } // namespace troupe

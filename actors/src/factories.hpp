@@ -7,6 +7,7 @@
 #include "troupe/group_actor.hpp"
 #include "troupe/lanes.hpp"
 #include "troupe/log.hpp"
+#include "troupe/producer_eviction.hpp"
 #include "troupe/queue_actor.hpp"
 #include "troupe/retention_actor.hpp"
 #include "troupe/shard.hpp"
@@ -54,6 +55,7 @@ struct store_config {
   std::function<std::unique_ptr<shard_log>(shard&, shard_log::handler)> make_log;
   std::shared_ptr<byte_budget> in_flight;
   std::function<timestamp()> now;
+  producer_limits producers;
   /// Told when the storage failed for good; the node then ends, loudly.
   std::function<void(const error&)> on_failure;
   /// Where appended_queues go; may be empty. Set by the node after both were started, before any message.

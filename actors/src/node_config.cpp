@@ -19,6 +19,9 @@ constexpr std::uint64_t min_budget_per_shard = 128u << 20;
 constexpr std::uint64_t min_in_flight = 16u << 20;
 constexpr std::size_t max_name = 255;
 constexpr milliseconds max_max_delay = std::chrono::hours{24 * 36500};
+/// Ages are known to the hour.
+constexpr milliseconds min_producer_memory = std::chrono::hours{1};
+constexpr milliseconds max_producer_memory = std::chrono::hours{24 * 3650};
 
 error invalid(std::string why, std::string todo) {
   return {errc::invalid_argument, std::move(why), std::move(todo)};
@@ -82,6 +85,13 @@ error validate(const node_config& c) {
     return invalid("the longest delay is " + format_duration(c.max_delay) + "; it must be 1ms to " +
                        format_duration(max_max_delay),
                    "40d is the default");
+  if (c.max_producers == 0)
+    return invalid("a shard would remember no producer", "let it remember at least one");
+  if (c.producer_memory < min_producer_memory || c.producer_memory > max_producer_memory)
+    return invalid("producers would be remembered for " + format_duration(c.producer_memory) +
+                       "; it must be from " + format_duration(min_producer_memory) + " to " +
+                       format_duration(max_producer_memory),
+                   "choose a time in between");
   if (c.name.size() > max_name)
     return invalid("the node's name has " + std::to_string(c.name.size()) + " bytes; at most " +
                        std::to_string(max_name) + " are allowed",

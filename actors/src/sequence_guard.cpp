@@ -2,20 +2,19 @@
 
 namespace troupe {
 
-bool sequence_guard::enters(queue_id queue, const batch_header& header, timestamp now) {
+bool sequence_guard::enters(queue_id queue, const batch_header& header) {
   if (places_.empty())
     return false;
   auto it = places_.find({queue, header.producer});
   if (it == places_.end())
     return false;
   auto& p = it->second;
-  const bool known = now - p.time < memory;
-  if (known && header.epoch == p.epoch && header.sequence == p.next) {
+  if (header.epoch == p.epoch && header.sequence == p.next) {
     ++p.next.value;
-    return true;
+    return !closed_;
   }
   // A repeat changes nothing. A new epoch or a gap: apply() decides.
-  if (!known || header.epoch > p.epoch || (header.epoch == p.epoch && header.sequence > p.next))
+  if (header.epoch > p.epoch || (header.epoch == p.epoch && header.sequence > p.next))
     places_.erase(it);
   return false;
 }
@@ -30,6 +29,10 @@ void sequence_guard::accepted(queue_id queue, const batch_header& header, timest
     p = {header.epoch, next, time};
   else if (header.epoch == p.epoch)
     p.time = time;
+}
+
+void sequence_guard::evicted(timestamp before) {
+  std::erase_if(places_, [&](const auto& place) { return place.second.time < before; });
 }
 
 void sequence_guard::refused(queue_id queue, const batch_header& header) {

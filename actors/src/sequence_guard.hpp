@@ -16,17 +16,19 @@ class sequence_guard {
 public:
   explicit sequence_guard(std::size_t max_producers = 65'536) : max_producers_(max_producers) {}
 
-  /// apply() forgets producers that were idle for seven days of shard time; long before that nobody is sure
-  /// of them.
-  static constexpr milliseconds memory = std::chrono::hours{24};
-
-  /// A batch goes to the log, behind all that came before. True when it is sure to be accepted. `now` is what
-  /// the entry's shard time will be.
-  bool enters(queue_id queue, const batch_header& header, timestamp now);
+  /// A batch goes to the log, behind all that came before. True when it is sure to be accepted: never while
+  /// the guard is closed.
+  bool enters(queue_id queue, const batch_header& header);
   /// apply() accepted a buffered batch at this shard time.
   void accepted(queue_id queue, const batch_header& header, timestamp time);
   /// A batch was refused, by whomever: what follows it has lost its place.
   void refused(queue_id queue, const batch_header& header);
+
+  /// While producers are about to be evicted nobody knows who will be left.
+  void close() { closed_ = true; }
+  void open() { closed_ = false; }
+  /// Producers whose last batch was accepted before `before` may be gone.
+  void evicted(timestamp before);
 
 private:
   struct key {
@@ -47,6 +49,7 @@ private:
   };
 
   std::size_t max_producers_;
+  bool closed_ = false;
   std::unordered_map<key, place, hash> places_;
 };
 

@@ -39,6 +39,7 @@ error with_retry(error why) {
 
 void store_state::init(store_config cfg) {
   cfg_ = std::move(cfg);
+  clock_.emplace(cfg_.now(), monotonic());
   answers_ = std::make_unique<commit_answers>(cfg_.data->id());
   if (!cfg_.make_log)
     cfg_.make_log = make_local_log;
@@ -63,7 +64,7 @@ void store_state::append(append_request& r) {
     answers_->refused(r, why);
   } else {
     // Asked for every batch: also a durable one takes its place.
-    const bool sure = guard_.enters(r.queue, r.data.header, cfg_.now());
+    const bool sure = guard_.enters(r.queue, r.data.header);
     const bool held = sure && r.wanted == durability::buffered && hold(r);
     plan_.add(std::move(r), held);
   }
@@ -128,6 +129,7 @@ void store_state::commit() {
   armed_ = false;
   flush();
   try {
+    propose_evictions();
     if (auto call = plan_.take(cfg_.now()); !call.empty())
       run(std::move(call));
   } catch (...) {
@@ -209,6 +211,7 @@ void store_state::on_applied(const applied& outcome) {
     auto& entry = std::get<append_entry>(it->call.proposals[i].body);
     note_sequences(entry, *appends, outcome);
     answers_->applied(entry, *appends, outcome);
+    census_due_ = true;
   } else if (auto* settles = std::get_if<std::vector<settle_request>>(&origin)) {
     for (std::size_t k = 0; k < settles->size(); ++k)
       answer((*settles)[k], k < outcome.subscriptions.size() ? outcome.subscriptions[k] : subscription_row{},
@@ -217,6 +220,8 @@ void store_state::on_applied(const applied& outcome) {
     if (const auto* fire = std::get_if<fire_entry>(&it->call.proposals[i].body))
       answers_->got_messages(fire->queue);
     promise.mapped().deliver(outcome);
+  } else {
+    evicted(&outcome);
   }
 }
 
@@ -245,6 +250,8 @@ void store_state::refuse(commit_call& call, const error& why) {
         answer(s, {}, why);
     } else if (auto promise = promises_.extract(std::get<std::uint64_t>(origin))) {
       promise.mapped().deliver(to_caf(why));
+    } else {
+      evicted(nullptr);
     }
   }
 }

@@ -6,6 +6,7 @@
 #include "sequence_guard.hpp"
 
 #include "troupe/latency_window.hpp"
+#include "troupe/retention.hpp"
 #include "troupe/shard_log.hpp"
 
 #include <caf/typed_event_based_actor.hpp>
@@ -14,6 +15,7 @@
 #include <chrono>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 
@@ -69,6 +71,9 @@ private:
                       const applied& outcome);
   void flush();
   void note_space(const error& why);
+  void propose_evictions();
+  void evicted(const applied* outcome);
+  milliseconds monotonic() const;
   void answer(const settle_request& r, const subscription_row& row, const error& failed);
 
   /// A call that is in the log, and how much of it was applied.
@@ -87,6 +92,12 @@ private:
   std::deque<open_call> open_;
   std::unordered_map<std::uint64_t, caf::typed_response_promise<applied>> promises_;
   std::uint64_t next_promise_ = 0;
+  /// Notices a wall clock that was set: by such a one no producer is forgotten.
+  std::optional<clock_guard> clock_;
+  /// There may be more producers, or older ones, than shall be.
+  bool census_due_ = true;
+  /// Evictions in the plan or the log.
+  std::size_t evictions_ = 0;
   /// A commit message is under way.
   bool armed_ = false;
   bool settle_timer_ = false;

@@ -76,6 +76,8 @@ std::vector<std::pair<std::string, json>> values_of(const configuration& c) {
   values.emplace_back("in-flight", format_size(n.in_flight));
   values.emplace_back("tail-cache", format_size(n.tail_cache));
   values.emplace_back("max-delay", format_duration(n.max_delay));
+  values.emplace_back("max-producers", n.max_producers);
+  values.emplace_back("producer-memory", format_duration(n.producer_memory));
   values.emplace_back("tls-cert", n.tls_certificate.string());
   values.emplace_back("tls-key", n.tls_key.string());
   values.emplace_back("tls-ca", n.tls_ca.string());

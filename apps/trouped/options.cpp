@@ -60,6 +60,8 @@ struct texts {
   std::string in_flight = "64MiB";
   std::string tail_cache = "64MiB";
   std::string max_delay = "40d";
+  std::string max_producers = "1000000";
+  std::string producer_memory = "7d";
   std::string tls_cert;
   std::string tls_key;
   std::string tls_ca;
@@ -89,6 +91,13 @@ void add_options(CLI::App& app, texts& t) {
                  "Bytes of newest messages kept in memory for consumers that keep up")
       ->type_name("SIZE");
   app.add_option("--max-delay", t.max_delay, "How far ahead a message may be due when it is published")
+      app.add_option(
+             "--max-producers", t.max_producers,
+             "Producers that each shard remembers, per queue; beyond, those that were silent for longest "
+             "are forgotten")
+          ->type_name("N");
+  app.add_option("--producer-memory", t.producer_memory,
+                 "How long a producer is remembered after its last message; 1h or more")
       ->type_name("DURATION");
   app.add_option("--tls-cert", t.tls_cert, "This node's certificate, PEM")->type_name("FILE");
   app.add_option("--tls-key", t.tls_key, "Its key, PEM, without a passphrase")->type_name("FILE");
@@ -204,6 +213,9 @@ std::variant<options, leave> understand(const texts& t, const origins& from) {
   read.take("in-flight", troupe::parse_size(t.in_flight), o.node.in_flight);
   read.take("tail-cache", troupe::parse_size(t.tail_cache), o.node.tail_cache);
   read.take("max-delay", troupe::parse_duration(t.max_delay), o.node.max_delay);
+  read.take("max-producers", read_number<std::uint64_t>(t.max_producers, 1'000'000'000),
+            o.node.max_producers);
+  read.take("producer-memory", troupe::parse_duration(t.producer_memory), o.node.producer_memory);
   read.take("log-level", read_level(t.log_level), o.level);
   read.take("log-format", read_format(t.log_format), o.format);
   if (read.failed())

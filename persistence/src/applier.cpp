@@ -1,6 +1,5 @@
 #include "applier.hpp"
 
-#include "producer_record.hpp"
 #include "queue_index.hpp"
 
 #include <algorithm>
@@ -133,27 +132,6 @@ void applier::apply_body(const trim_entry& e, outcome& out) {
   const auto n = erase_oldest(e.queue, runs, goes);
   out.answer.done = n == runs.size() || !goes(runs[n]);
   out.answer.first = n < runs.size() ? runs[n].base : next_offset(e.queue);
-  forget_idle_producers(e.queue);
-}
-
-void applier::forget_idle_producers(queue_id queue) {
-  // Ids are random, so any place to begin is as good, if only it is another one each time (Steele, Lea, Flood
-  // 2014).
-  std::uint64_t place = state_.applied.value * 0x9e3779b97f4a7c15u;
-  place = (place ^ (place >> 30)) * 0xbf58476d1ce4e5b9u;
-  std::size_t looked = 0;
-  auto look = [&](producer_id from, const std::optional<producer_id>& to) {
-    lmdb_cursor rows(txn_, tables_.producers);
-    for (bool more = rows.seek(key_of(queue, from)); more && looked < producers_a_trim;
-         more = rows.next(), ++looked) {
-      if (queue_of(rows.key()) != queue || (to && producer_of(rows.key()) >= *to))
-        return;
-      if (producer_record(rows.value()).last_time() + producer_memory < state_.time)
-        rows.erase();
-    }
-  };
-  look(producer_id{place}, std::nullopt);
-  look(producer_id{}, producer_id{place});
 }
 
 std::size_t applier::erase_rows(MDB_dbi table, queue_id queue, group_id group, std::size_t limit) {
@@ -175,7 +153,7 @@ void applier::apply_body(const drop_queue_entry& e, outcome& out) {
   std::size_t room = rows_a_step;
   // Records last: what is left of a queue between two steps has no row that points behind its end.
   if (everything)
-    room -= erase_rows(tables_.producers, e.queue, group_id{}, room);
+    room -= erase_producers(e.queue, room);
   room -= erase_rows(tables_.settled, e.queue, e.group, room);
   room -= erase_dead(e.queue, e.group, room);
   if (everything)

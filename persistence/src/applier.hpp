@@ -20,14 +20,10 @@ namespace troupe {
 /// calls finish().
 class applier {
 public:
-  /// Records that one trim or drop entry removes at most, and small rows that one drop entry removes at most.
+  /// Records that one trim or drop entry removes at most, and small rows that one drop or evict entry
+  /// removes at most.
   static constexpr std::size_t records_a_step = 64;
   static constexpr std::size_t rows_a_step = 1024;
-  /// A producer that sent nothing to a queue for so long (shard time) is forgotten by one of the trims that
-  /// follow; each looks at a few. So producers that came once do not stay for ever; Kafka keeps its own for 1
-  /// to 7 days.
-  static constexpr milliseconds producer_memory = std::chrono::hours{24 * 7};
-  static constexpr std::size_t producers_a_trim = 64;
 
   applier(lmdb_txn& txn, const tables& t);
 
@@ -58,6 +54,7 @@ private:
   void apply_body(const fire_entry& e, outcome& out);
   void apply_body(const split_entry& e, outcome& out);
   void apply_body(const cancel_entry& e, outcome& out);
+  void apply_body(const evict_entry& e, outcome& out);
   void apply_body(std::monostate, outcome&) {}
 
   queue_offset next_offset(queue_id queue);
@@ -105,9 +102,8 @@ private:
                            const std::function<bool(const queue_run&)>& goes);
   /// Takes the oldest runs out of the blocks.
   void cut(queue_id queue, std::size_t runs);
-  /// Looks at some producers of the queue, others each time, and forgets those that have been idle for too
-  /// long.
-  void forget_idle_producers(queue_id queue);
+  /// Forgets up to `limit` producers of a queue. Returns how many.
+  std::size_t erase_producers(queue_id queue, std::size_t limit);
   /// Removes up to `limit` rows of a queue in a table whose keys begin with (queue, group); all groups when
   /// it is 0.
   std::size_t erase_rows(MDB_dbi table, queue_id queue, group_id group, std::size_t limit);

@@ -1,6 +1,7 @@
 #include "applier.hpp"
 #include "producer_record.hpp"
 
+#include <optional>
 #include <unordered_map>
 
 namespace troupe {
@@ -53,10 +54,12 @@ bool add_timers(const batch& b, message_place first, std::vector<timer>& to) {
 /// The producers of one entry, each read once and written once.
 class producer_cache {
 public:
-  producer_cache(lmdb_txn& txn, MDB_dbi table, queue_id queue) : txn_(txn), table_(table), queue_(queue) {}
+  producer_cache(lmdb_txn& txn, const tables& t, queue_id queue) : txn_(txn), tables_(t), queue_(queue) {}
 
   struct state {
     producer_record record;
+    /// Under which it stands in `ages`.
+    std::optional<std::uint64_t> hour;
     bool changed = false;
   };
 
@@ -65,8 +68,10 @@ public:
       return *last_;
     auto [place, added] = states_.try_emplace(id);
     if (added) {
-      if (const auto value = txn_.get(table_, key_of(queue_, id)))
+      if (const auto value = txn_.get(tables_.producers, key_of(queue_, id))) {
         place->second.record = producer_record(*value);
+        place->second.hour = hour_of(place->second.record.last_time());
+      }
       order_.push_back(id);
     }
     last_id_ = id;
@@ -77,12 +82,23 @@ public:
   void store() {
     for (auto id : order_)
       if (const auto& state = states_.at(id); state.changed)
-        txn_.put(table_, key_of(queue_, id), state.record.value());
+        store(id, state);
   }
 
 private:
+  /// A producer that goes on moves in `ages` once an hour.
+  void store(producer_id id, const state& s) {
+    txn_.put(tables_.producers, key_of(queue_, id), s.record.value());
+    const auto hour = hour_of(s.record.last_time());
+    if (s.hour == hour)
+      return;
+    if (s.hour)
+      txn_.erase(tables_.ages, key_of(producer_age{*s.hour, queue_, id}));
+    txn_.put(tables_.ages, key_of(producer_age{hour, queue_, id}), {});
+  }
+
   lmdb_txn& txn_;
-  MDB_dbi table_;
+  const tables& tables_;
   queue_id queue_;
   std::unordered_map<producer_id, state> states_;
   std::vector<producer_id> order_;
@@ -103,7 +119,7 @@ void applier::apply_body(const append_entry& e, outcome& out) {
     out.keep = out.keep || run.count;
     run.count = run.bytes = 0;
   };
-  producer_cache producers(txn_, tables_.producers, e.queue);
+  producer_cache producers(txn_, tables_, e.queue);
   out.answer.verdicts.reserve(e.batches.size());
   std::vector<timer> delayed;
   std::uint32_t ordinal = 0;

@@ -2,6 +2,7 @@
 
 #include "guarded.hpp"
 #include "page_checker.hpp"
+#include "upgrade.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -84,18 +85,6 @@ env_ptr open_env(const fs::path& path, unsigned flags) {
   }
 }
 
-/// The format version of an existing shard; 0 for one that is being made.
-std::uint32_t format_version(const lmdb_txn& txn) {
-  MDB_dbi meta = 0;
-  const int rc = mdb_dbi_open(txn.get(), "meta", 0, &meta);
-  if (rc == MDB_NOTFOUND)
-    return 0;
-  check(rc, "opening table meta");
-  const auto value = txn.get(meta, meta_format);
-  require(value.has_value(), "looking for the format version");
-  return decode_format(*value).version;
-}
-
 std::vector<std::string> check_file(const fs::path& file, bool deep) {
   const descriptor d{::open(file.c_str(), O_RDONLY | O_CLOEXEC)};
   if (d.fd < 0)
@@ -161,9 +150,10 @@ std::unique_ptr<environment> environment::open_files(const fs::path& path, const
   e->env_ = open_env(path, 0).release();
   int dead = 0;
   check(mdb_reader_check(e->env_, &dead), "checking the readers");
+  build_ages(e->env_);
   lmdb_txn txn(e->env_, 0);
   // A directory of an older version gets the tables that it lacks, and a new version: older programs would
-  // trim what dead letters hold, or not read a subscription that counts.
+  // trim what dead letters hold, not read a subscription that counts, or leave `ages` behind.
   const auto version = format_version(txn);
   for (const auto& table : all_tables)
     check(mdb_dbi_open(txn.get(), table.name, table.flags | (version < table.since ? MDB_CREATE : 0),

@@ -82,6 +82,8 @@ std::uint64_t pages_of(const entry_body& body) {
     return 8 + timer_pages(e->messages);
   if (std::holds_alternative<cancel_entry>(body))
     return 8;
+  if (std::holds_alternative<evict_entry>(body)) // each producer in a page of its own
+    return applier::rows_a_step + 32;
   return 4;
 }
 

@@ -104,6 +104,14 @@ producer_key key_of(queue_id queue, producer_id producer) {
   return key;
 }
 
+age_key key_of(const producer_age& age) {
+  age_key key;
+  store_be(key.data(), age.hour);
+  store_be(key.data() + 8, age.queue.value);
+  store_be(key.data() + 12, age.producer.value);
+  return key;
+}
+
 subscription_key key_of(queue_id queue, group_id group, std::uint8_t lane) {
   subscription_key key;
   put_subscription_prefix(key, queue, group, lane);
@@ -168,6 +176,20 @@ std::uint64_t chunk_of(std::span<const char> key) {
 producer_id producer_of(std::span<const char> key) {
   require(key.size() == std::tuple_size_v<producer_key>, "reading a producer's key");
   return producer_id{load_be<std::uint64_t>(key.data() + 4)};
+}
+
+producer_age age_of(std::span<const char> key) {
+  require(key.size() == std::tuple_size_v<age_key>, "reading the age of a producer");
+  return {load_be<std::uint64_t>(key.data()), queue_id{load_be<std::uint32_t>(key.data() + 8)},
+          producer_id{load_be<std::uint64_t>(key.data() + 12)}};
+}
+
+std::uint64_t hour_of(timestamp time) {
+  return static_cast<std::uint64_t>(std::chrono::floor<std::chrono::hours>(time.time_since_epoch()).count());
+}
+
+timestamp end_of_hour(std::uint64_t hour) {
+  return timestamp{std::chrono::hours{static_cast<std::int64_t>(hour) + 1}};
 }
 
 message_place place_of(std::span<const char> key) {

@@ -22,7 +22,7 @@ namespace troupe {
 /// `meta` "format": what this directory is.
 struct format_row {
   /// 2: tables `dead` and `pins`, and runs that list messages of other entries. 3: subscriptions that count
-  /// expired messages. 4: tables `timers` and `delayed`, and runs that list fired messages.
+  /// expired messages. 4: tables `timers`, `delayed` and `ages`, and runs that list fired messages.
   static constexpr std::uint32_t current = 4;
   static constexpr std::uint32_t oldest = 1;
   bool known() const { return version >= oldest && version <= current; }
@@ -84,10 +84,18 @@ struct dead_row {
   bool operator==(const dead_row&) const = default;
 };
 
+/// A producer in `ages`, by the hour (since 1970) of shard time in which its last batch was accepted.
+struct producer_age {
+  std::uint64_t hour = 0;
+  queue_id queue;
+  producer_id producer;
+};
+
 using log_key = fixed_bytes<8>;
 using tail_key = fixed_bytes<4>;
 using queue_key = fixed_bytes<12>;
 using producer_key = fixed_bytes<12>;
+using age_key = fixed_bytes<20>;
 using subscription_key = fixed_bytes<9>;
 using settled_key = fixed_bytes<17>;
 using definition_key = fixed_bytes<5>;
@@ -109,6 +117,7 @@ queue_key key_of(queue_id queue, queue_offset base);
 /// The first key that no row of `queue` (in queues, producers, subscriptions, settled or dead) reaches.
 queue_key end_key(queue_id queue);
 producer_key key_of(queue_id queue, producer_id producer);
+age_key key_of(const producer_age& age);
 subscription_key key_of(queue_id queue, group_id group, std::uint8_t lane);
 settled_key key_of(queue_id queue, group_id group, std::uint8_t lane, std::uint64_t chunk);
 definition_key key_of(topic_id topic);
@@ -131,6 +140,10 @@ message_place place_of(std::span<const char> dead_key);
 std::uint8_t lane_of(std::span<const char> subscription_or_settled_key);
 std::uint64_t chunk_of(std::span<const char> settled_key);
 producer_id producer_of(std::span<const char> producer_key);
+producer_age age_of(std::span<const char> age_key);
+/// Hours since 1970 that had ended, and when the given one ends.
+std::uint64_t hour_of(timestamp time);
+timestamp end_of_hour(std::uint64_t hour);
 
 fixed_bytes<16> encode(const format_row& row);
 fixed_bytes<32> encode(const state_row& row);

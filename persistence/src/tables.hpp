@@ -20,6 +20,7 @@ struct tables {
   MDB_dbi pins = 0;
   MDB_dbi timers = 0;
   MDB_dbi delayed = 0;
+  MDB_dbi ages = 0;
 };
 
 /// Every table with its name and flags; all of them are replicated.
@@ -43,6 +44,7 @@ inline constexpr table_description all_tables[] = {
     {"pins", &tables::pins, MDB_INTEGERKEY, 2},
     {"timers", &tables::timers, 0, 4},
     {"delayed", &tables::delayed, 0, 4},
+    {"ages", &tables::ages, 0, 4},
 };
 
 } // namespace troupe

@@ -1,7 +1,6 @@
 #include "verifier.hpp"
 
 #include "complaint.hpp"
-#include "producer_record.hpp"
 #include "queue_index.hpp"
 #include "record_reader.hpp"
 
@@ -31,6 +30,7 @@ void verifier::run(const progress_handler& progress) {
   check_pins();
   check_entries();
   check_producers();
+  check_ages();
   check_subscriptions();
   check_settled();
   check_definitions();
@@ -143,32 +143,6 @@ void verifier::check_entries() {
       report(index, header ? header->queue : queue_id{}, "nothing points at the entry");
     else if (header && header->index != index)
       report(index, header->queue, "the entry lies under another's index");
-  }
-}
-
-void verifier::check_producers() {
-  lmdb_cursor rows(txn_, env_.db().producers);
-  for (bool more = rows.first(); more; more = rows.next()) {
-    const auto why = complaint([&] {
-      const auto queue = queue_of(rows.key());
-      const producer_record record(rows.value());
-      const auto verdicts = record.verdicts();
-      const auto next = next_of(queue);
-      bool sane = record.last_time() <= state_.time;
-      const stored_verdict* older = nullptr;
-      for (const auto& v : verdicts) {
-        sane = sane && v.index <= state_.applied && v.base.value + v.count <= next.value;
-        sane =
-            sane && (!older || (v.index >= older->index && v.base.value >= older->base.value + older->count));
-        older = &v;
-      }
-      if (!sane)
-        report(verdicts.back().index, queue,
-               "what is known of producer " + std::to_string(producer_of(rows.key()).value) +
-                   " contradicts the queue");
-    });
-    if (!why.empty())
-      report({}, queue_of(rows.key()), why);
   }
 }
 

@@ -47,7 +47,9 @@ private:
   /// That entries are pinned as often as they are held: by dead letters, delayed messages and runs that list.
   /// After all of these.
   void check_pins();
+  /// What is known of producers, and that each stands in `ages` under its hour, and nobody else.
   void check_producers();
+  void check_ages();
   void check_subscriptions();
   void check_settled();
   void check_definitions();

@@ -36,6 +36,7 @@ bool known(entry_kind kind) {
   case entry_kind::fire:
   case entry_kind::split:
   case entry_kind::cancel:
+  case entry_kind::evict:
     return true;
   default:
     return false;
@@ -158,10 +159,10 @@ error check_record(const batch_place& place, const char* from, std::uint64_t beg
 } // namespace
 
 entry_kind kind_of(const entry_body& body) {
-  static constexpr entry_kind kinds[] = {entry_kind::noop,   entry_kind::append,  entry_kind::settle,
-                                         entry_kind::define, entry_kind::trim,    entry_kind::drop_queue,
-                                         entry_kind::reset,  entry_kind::redrive, entry_kind::purge,
-                                         entry_kind::fire,   entry_kind::split,   entry_kind::cancel};
+  static constexpr entry_kind kinds[] = {
+      entry_kind::noop,       entry_kind::append, entry_kind::settle,  entry_kind::define, entry_kind::trim,
+      entry_kind::drop_queue, entry_kind::reset,  entry_kind::redrive, entry_kind::purge,  entry_kind::fire,
+      entry_kind::split,      entry_kind::cancel, entry_kind::evict};
   static_assert(std::size(kinds) == std::variant_size_v<entry_body>);
   return kinds[body.index()];
 }

@@ -60,6 +60,7 @@ std::size_t extra_words(const redrive_entry& e) {
   return list_words<schema::MessagePlace>(e.messages.size());
 }
 std::size_t extra_words(const purge_entry& e) { return list_words<schema::MessagePlace>(e.messages.size()); }
+std::size_t extra_words(const evict_entry&) { return 0; }
 
 // -- writing --
 
@@ -135,6 +136,11 @@ template <class Listing, class Builder> void write_listing(const Listing& e, Bui
 void write(const redrive_entry& e, schema::Redrive::Builder to) { write_listing(e, to); }
 void write(const purge_entry& e, schema::Purge::Builder to) { write_listing(e, to); }
 
+void write(const evict_entry& e, schema::Evict::Builder to) {
+  to.setBefore(to_unix_ms(e.before));
+  to.setKeep(e.keep);
+}
+
 // -- checking --
 
 objection check(const settle_range& range) {
@@ -162,6 +168,10 @@ objection check(std::span<const message_place> messages) {
   if (std::ranges::adjacent_find(messages, std::greater_equal{}) != messages.end())
     return impossible("the messages that it lists do not ascend");
   return {};
+}
+
+objection check(const evict_entry& e) {
+  return is_stored_time(e.before) ? objection{} : impossible("its time is not between 1970 and 9999");
 }
 
 objection check(const append_entry& e) {
@@ -268,6 +278,13 @@ result<entry_body> read(schema::Fire::Reader from) { return read_timer_body(from
 result<entry_body> read(schema::Split::Reader from) { return read_timer_body(from); }
 result<entry_body> read(schema::Cancel::Reader from) { return read_timer_body(from); }
 
+result<entry_body> read(schema::Evict::Reader from) {
+  const evict_entry e{from_unix_ms(from.getBefore()), from.getKeep()};
+  if (auto o = check(e))
+    return after_reading("the entry", o);
+  return entry_body{e};
+}
+
 // -- which value has which root --
 
 template <class Value> struct root_of;
@@ -281,6 +298,7 @@ template <> struct root_of<purge_entry> : std::type_identity<schema::Purge> {};
 template <> struct root_of<fire_entry> : std::type_identity<schema::Fire> {};
 template <> struct root_of<split_entry> : std::type_identity<schema::Split> {};
 template <> struct root_of<cancel_entry> : std::type_identity<schema::Cancel> {};
+template <> struct root_of<evict_entry> : std::type_identity<schema::Evict> {};
 
 template <class Value>
 concept has_root = requires {
@@ -347,6 +365,8 @@ objection check_body(const entry_body& body) {
     return check(*split);
   if (const auto* cancel = std::get_if<cancel_entry>(&body))
     return check(cancel->row);
+  if (const auto* evict = std::get_if<evict_entry>(&body))
+    return check(*evict);
   return {};
 }
 
@@ -376,6 +396,8 @@ result<entry_body> read_body(entry_kind kind, std::span<const char> bytes) {
     return read_root<schema::Split>(bytes);
   case entry_kind::cancel:
     return read_root<schema::Cancel>(bytes);
+  case entry_kind::evict:
+    return read_root<schema::Evict>(bytes);
   default:
     return damaged("its kind has no such body");
   }

@@ -75,7 +75,8 @@ std::vector<std::string> bodies(const std::vector<stored_batch>& batches) {
   return out;
 }
 
-publish_fixture::publish_fixture(const shard_options& options) : ctx_(std::make_shared<node_context>()) {
+publish_fixture::publish_fixture(const shard_options& options, const producer_limits& producers)
+    : ctx_(std::make_shared<node_context>()) {
   auto& sys = world_.system();
   auto data = open(dir_.path(), options);
   ctx_->shards = {data};
@@ -91,6 +92,7 @@ publish_fixture::publish_fixture(const shard_options& options) : ctx_(std::make_
       },
       .in_flight = ctx_->in_flight,
       .now = ctx_->now,
+      .producers = producers,
       .on_failure = [this](const error& e) { failures_.push_back(e); },
       .retention = [this] { return ctx_->retentions.empty() ? retention_actor{} : ctx_->retentions[0]; },
       .timer = [this] { return ctx_->timers.empty() ? timer_actor{} : ctx_->timers[0]; },

@@ -394,6 +394,78 @@ TEST_F(store, measures_its_commits) {
   EXPECT_FALSE(status->admission);
 }
 
+class forgetful_store : public store {
+protected:
+  forgetful_store() : store(shard_options{}, producer_limits{.most = 2, .memory = std::chrono::hours{2}}) {}
+  std::uint64_t known() const { return ctx_->shards[0]->producers().value().count; }
+};
+
+TEST_F(forgetful_store, evicts_nobody_between_the_acknowledgement_of_a_buffered_batch_and_its_commit) {
+  for (std::uint64_t p : {7, 8})
+    append(1, make_batch(p, 1, {"a"}), durability::buffered);
+  run();
+  advance(1h);
+  for (std::uint64_t p : {9, 10})
+    append(1, make_batch(p, 1, {"b"}), durability::buffered);
+  run();
+  answers();
+  append(1, make_batch(7, 2, {"c"}), durability::buffered);
+  run();
+  const auto held = answers();
+  ASSERT_EQ(held.size(), 1u);
+  EXPECT_FALSE(held[0].placed);
+  EXPECT_THAT(stored(queue_id{1}), ElementsAre("a", "a", "b", "b", "c"));
+  EXPECT_EQ(known(), 4u) << "nobody goes before what was acknowledged";
+  append(1, make_batch(7, 3, {"d"}), durability::buffered);
+  run();
+  EXPECT_EQ(known(), 2u);
+  const auto after = answers();
+  ASSERT_EQ(after.size(), 1u) << "it was not acknowledged first";
+  EXPECT_EQ(after[0].code, errc::unknown_producer);
+  append(1, make_batch(10, 2, {"e"}), durability::buffered);
+  run();
+  EXPECT_TRUE(answers().at(0).placed) << "others of that hour went, so nobody of it is sure";
+  append(1, make_batch(10, 3, {"f"}), durability::buffered);
+  run();
+  EXPECT_FALSE(answers().at(0).placed) << "who stayed is acknowledged early again";
+}
+
+TEST_F(forgetful_store, forgets_producers_that_were_silent_for_long_but_not_by_a_clock_that_was_set) {
+  append(1, make_batch(7, 1, {"a"}));
+  run();
+  now_ += 24h;
+  append(1, make_batch(8, 1, {"b"}));
+  run();
+  append(1, make_batch(8, 2, {"c"}));
+  run();
+  EXPECT_EQ(known(), 2u);
+  now_ -= 24h;
+  advance(4h);
+  append(1, make_batch(8, 3, {"d"}));
+  run();
+  append(1, make_batch(8, 4, {"e"}));
+  run();
+  EXPECT_EQ(known(), 1u);
+  append(1, make_batch(7, 2, {"x"}));
+  run();
+  EXPECT_EQ(answers().back().code, errc::unknown_producer);
+}
+
+TEST_F(forgetful_store, that_finds_no_room_for_an_eviction_goes_on_and_tries_again) {
+  for (std::uint64_t p : {7, 8, 9})
+    append(1, make_batch(p, 1, {"a"}));
+  run();
+  faults_->what = {errc::too_large, "an eviction is refused", {}};
+  faults_->times = 2; // the call, then the eviction alone
+  append(1, make_batch(9, 2, {"b"}));
+  run();
+  EXPECT_EQ(answers().back().code, errc::none);
+  EXPECT_EQ(known(), 3u);
+  append(1, make_batch(9, 3, {"c"}));
+  run();
+  EXPECT_EQ(known(), 2u);
+}
+
 class small_store : public store {
 protected:
   small_store() : store(shard_options{.budget = 6u << 20, .reserve = 2u << 20}) {}

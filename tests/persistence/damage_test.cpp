@@ -285,16 +285,27 @@ TEST_F(contradictions, a_producer_is_known_for_more_than_the_queue_has) {
       testing::ElementsAre(HasSubstr("producer 1 contradicts")));
 }
 
+TEST_F(contradictions, a_producer_does_not_stand_among_the_ages_or_only_there) {
+  EXPECT_THAT(after([](auto& txn, auto& t) {
+                txn.erase(t.ages, key_of(producer_age{0, queue_id{1}, producer_id{1}}));
+                txn.put(t.ages, key_of(producer_age{7, queue_id{1}, producer_id{1}}), {});
+                txn.put(t.ages, key_of(producer_age{0, queue_id{9}, producer_id{5}}), {});
+              }),
+              testing::UnorderedElementsAre(HasSubstr("producer 1 does not stand"),
+                                            HasSubstr("`ages` knows producer 5"),
+                                            HasSubstr("`ages` knows producer 1")));
+}
+
 TEST_F(contradictions, a_row_is_garbage) {
   EXPECT_THAT(after([](auto& txn, auto& t) {
                 const std::string junk(17, 'j');
-                txn.put(t.producers, key_of(queue_id{1}, producer_id{1}), junk);
+                txn.put(t.producers, key_of(queue_id{1}, producer_id{1}), junk); // and its age
                 txn.put(t.tails, key_of(queue_id{3}), junk);
                 txn.put(t.settled, key_of(queue_id{1}, group_id{1}, 0, 0), junk);
                 txn.put(t.subscriptions, key_of(queue_id{2}, group_id{1}, 0), junk);
                 txn.put(t.definitions, key_of(topic_id{1}), junk);
               }),
-              testing::SizeIs(5));
+              testing::SizeIs(6));
 }
 
 TEST_F(contradictions, a_definition_has_an_id_that_was_never_given) {

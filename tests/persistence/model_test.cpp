@@ -14,6 +14,7 @@ namespace {
 constexpr std::uint32_t queues = 4;
 constexpr std::uint32_t groups = 3;
 constexpr std::uint64_t producers = 4;
+constexpr std::int64_t hour = 3'600'000;
 
 /// Random proposals that fit the state the model is in: mostly sensible ones, with every kind of mistake
 /// among them.
@@ -23,8 +24,10 @@ public:
 
   proposal next() {
     time_ += random_.one_in(10) ? -500 : static_cast<std::int64_t>(random_.below(20));
+    if (random_.one_in(40))
+      time_ += hour;
     proposal p{from_unix_ms(time_), {}};
-    const auto dice = random_.below(100);
+    const auto dice = random_.below(103);
     if (dice < 42)
       p.body = append();
     else if (dice < 66)
@@ -43,6 +46,8 @@ public:
       p.body = drop_queue_entry{queue(), group_id{random_.one_in(2) ? 0 : group().value}};
     else if (dice < 99)
       p.body = define();
+    else if (dice < 102)
+      p.body = evict();
     return p;
   }
 
@@ -213,6 +218,11 @@ private:
     return {q, queue_offset{runs[random_.below(std::min<std::size_t>(runs.size(), 3))].next()}};
   }
 
+  evict_entry evict() {
+    return {from_unix_ms(time_ - static_cast<std::int64_t>(random_.below(3)) * hour),
+            random_.one_in(2) ? 1'000'000 : random_.between(0, producers * queues)};
+  }
+
   define_entry define() {
     define_entry e;
     topic_definition topic;
@@ -235,7 +245,7 @@ private:
 
   random_source& random_;
   const shard_model& model_;
-  std::int64_t time_ = 1'000'000;
+  std::int64_t time_ = 3 * hour;
 };
 
 void expect_equal(const applied& got, const applied& wanted) {
@@ -248,6 +258,7 @@ void expect_equal(const applied& got, const applied& wanted) {
   EXPECT_EQ(got.done, wanted.done);
   EXPECT_EQ(got.found, wanted.found);
   EXPECT_EQ(got.look_at, wanted.look_at);
+  EXPECT_EQ(got.evicted, wanted.evicted);
 }
 
 void expect_equal(const stored_batch& got, const shard_model::stored& wanted) {
@@ -468,6 +479,12 @@ void expect_equal(const shard& s, const shard_model& m, random_source& random) {
   EXPECT_EQ(to_unix_ms(s.last_time()), m.time);
   EXPECT_EQ(s.stats().last.value, m.index);
   EXPECT_EQ(s.stats().entries, m.entries().size());
+  producer_census census{m.producers.size(), {}};
+  for (const auto& [key, p] : m.producers) {
+    const auto end = from_unix_ms((p.time / hour + 1) * hour);
+    census.oldest = std::min(census.oldest.value_or(end), end);
+  }
+  EXPECT_EQ(s.producers().value(), census);
 }
 
 /// Runs one history; the hash of all tables at its end.

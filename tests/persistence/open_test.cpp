@@ -55,14 +55,14 @@ TEST(opening, refuses_an_unknown_format_version_without_touching_anything) {
   scratch_directory dir;
   { shard_harness h(log_kind::local, dir.path(), small_shard()); }
   tamper(dir.path(), [](lmdb_txn& txn, const tables& t) {
-    txn.put(t.meta, meta_format, encode(format_row{5, {}, 1}));
+    txn.put(t.meta, meta_format, encode(format_row{format_row::current + 1, {}, 1}));
   });
   fs::remove(dir / "shard-0" / "lock.mdb");
   const auto before = snapshot(dir.path());
   const auto s = shard::open(dir.path(), small_shard());
   ASSERT_FALSE(s.has_value());
   EXPECT_EQ(s.error().code, errc::unknown_version);
-  EXPECT_THAT(s.error().reason, testing::HasSubstr("version 5"));
+  EXPECT_THAT(s.error().reason, testing::HasSubstr("version " + std::to_string(format_row::current + 1)));
   EXPECT_EQ(snapshot(dir.path()), before);
 }
 
@@ -74,7 +74,7 @@ TEST(opening, makes_the_tables_that_a_directory_of_format_version_1_lacks) {
     h.apply(reset(1, 1, 0));
   }
   tamper(dir.path(), [](lmdb_txn& txn, const tables& t) {
-    for (auto table : {t.dead, t.pins, t.timers, t.delayed})
+    for (auto table : {t.dead, t.pins, t.timers, t.delayed, t.ages})
       check(mdb_drop(txn.get(), table, 1), "removing a table");
     txn.put(t.meta, meta_format, encode(format_row{1, {}, 1}));
   });
@@ -93,9 +93,34 @@ TEST(opening, makes_the_tables_that_a_directory_of_format_version_1_lacks) {
     const lmdb_txn txn(env, MDB_RDONLY);
     MDB_dbi meta = 0;
     ASSERT_EQ(mdb_dbi_open(txn.get(), "meta", 0, &meta), 0);
-    EXPECT_EQ(decode_format(txn.get(meta, meta_format).value()).version, 4u);
+    EXPECT_EQ(decode_format(txn.get(meta, meta_format).value()).version, format_row::current);
   }
   mdb_env_close(env);
+}
+
+TEST(opening, finds_out_the_ages_of_producers_that_an_older_program_left) {
+  scratch_directory dir;
+  std::uint64_t hash = 0;
+  {
+    shard_harness h(log_kind::local, dir.path(), small_shard());
+    for (std::uint64_t hour = 0; hour < 20; ++hour) { // more producers than one transaction takes
+      std::vector<batch> batches;
+      for (std::uint64_t n = 1; n <= 1000; ++n)
+        batches.push_back(make_batch((hour * 1000 + n) * 0x9e3779b97f4a7c15u, 1, 1, 0));
+      h.apply(publish(1 + hour % 2, std::move(batches), static_cast<std::int64_t>(hour) * 3'600'000));
+    }
+    hash = h.store().table_hash().value();
+  }
+  tamper(dir.path(), [](lmdb_txn& txn, const tables& t) {
+    check(mdb_drop(txn.get(), t.ages, 0), "emptying a table");
+    // What an upgrade that was interrupted left behind, and an older program made wrong since.
+    txn.put(t.ages, key_of(producer_age{99, queue_id{1}, producer_id{1}}), {});
+    txn.put(t.meta, meta_format, encode(format_row{3, {}, 1}));
+  });
+  shard_harness h(log_kind::local, dir.path(), small_shard());
+  EXPECT_THAT(h.store().verify({}), testing::IsEmpty());
+  EXPECT_EQ(h.store().table_hash().value(), hash);
+  EXPECT_EQ(h.store().producers().value(), (producer_census{20'000, from_unix_ms(3'600'000)}));
 }
 
 TEST(opening, refuses_the_directory_of_another_shard) {

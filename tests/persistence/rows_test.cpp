@@ -143,6 +143,17 @@ TEST(golden_rows, of_producers) {
                             "14");
 }
 
+TEST(golden_rows, of_the_ages_of_producers) {
+  const auto key =
+      key_of(producer_age{hour_of(from_unix_ms(258 * 3'600'000 + 1)), queue_id{5}, producer_id{0x0102}});
+  EXPECT_EQ(hex(key), "0000000000000102"
+                      "00000005"
+                      "0000000000000102");
+  EXPECT_EQ(age_of(key).hour, 258u);
+  EXPECT_EQ(end_of_hour(258), from_unix_ms(259 * 3'600'000));
+  EXPECT_THROW(age_of(std::span(key).first(19)), storage_error);
+}
+
 TEST(golden_rows, of_subscriptions_and_settled_chunks) {
   EXPECT_EQ(hex(encode(generation{1}, queue_offset{258})), "01000000000000000201000000000000");
   const auto with_expired = encode(generation{1}, queue_offset{258}, 515);

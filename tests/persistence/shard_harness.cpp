@@ -74,6 +74,9 @@ proposal drop(std::uint32_t queue, std::uint32_t group) {
   return {{}, drop_queue_entry{queue_id{queue}, group_id{group}}};
 }
 
+proposal evict(std::int64_t before, std::uint64_t keep) {
+  return {from_unix_ms(1000), evict_entry{from_unix_ms(before), keep}};
+}
 settle_range ack(std::uint64_t first, std::uint32_t count) {
   return {queue_offset{first}, count, settle_action::ack, 0, {}};
 }

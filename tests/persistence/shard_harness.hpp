@@ -59,6 +59,8 @@ proposal settle(std::uint32_t group, std::uint32_t queue, std::uint64_t gen, std
 proposal trim(std::uint32_t queue, std::uint64_t first);
 proposal reset(std::uint32_t group, std::uint32_t queue, std::uint64_t to);
 proposal drop(std::uint32_t queue, std::uint32_t group = 0);
+/// Forgets producers heard of last in an hour that ended by `before`, and the oldest above `keep`.
+proposal evict(std::int64_t before, std::uint64_t keep = 1'000'000);
 settle_range ack(std::uint64_t first, std::uint32_t count = 1);
 settle_range retry(std::uint64_t first, std::uint16_t attempts, std::int64_t due, std::uint32_t count = 1);
 settle_range dead(std::uint64_t first, std::uint32_t count = 1, dead_reason reason = dead_reason::attempts,

@@ -71,6 +71,7 @@ void shard_model::apply(const append_entry& e, applied& out) {
         p.verdicts.clear();
       p.epoch = h.epoch.value;
       p.last = h.sequence.value;
+      p.time = time;
       p.verdicts[p.last] = {q.next, index, ordinal};
       if (p.verdicts.size() > 64)
         p.verdicts.erase(p.verdicts.begin());
@@ -194,6 +195,19 @@ void shard_model::apply(const redrive_entry& e, applied& out) {
 void shard_model::apply(const purge_entry& e, applied& out) {
   for (const auto& m : e.messages)
     out.found.push_back(dead_letters.erase({e.queue.value, e.group.value, m.index.value, m.ordinal}) != 0);
+}
+
+void shard_model::apply(const evict_entry& e, applied& out) {
+  constexpr std::int64_t hour = 3'600'000;
+  std::set<std::tuple<std::int64_t, std::uint32_t, std::uint64_t>> oldest;
+  for (const auto& [key, p] : producers)
+    oldest.emplace(p.time / hour, key.first, key.second);
+  for (const auto& [at, queue, producer] : oldest) {
+    if ((at + 1) * hour > to_unix_ms(e.before) && producers.size() <= e.keep)
+      return;
+    producers.erase({queue, producer});
+    out.evicted = from_unix_ms((at + 1) * hour);
+  }
 }
 
 void shard_model::leave(queue& q, std::uint64_t up_to) {

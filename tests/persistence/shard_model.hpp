@@ -44,6 +44,8 @@ public:
   struct producer {
     std::uint32_t epoch = 0;
     std::uint64_t last = 0;
+    /// Of its last accepted batch.
+    std::int64_t time = 0;
     struct verdict {
       std::uint64_t base = 0;
       std::uint64_t index = 0;
@@ -113,6 +115,7 @@ private:
   void apply(const fire_entry& e, applied& out);
   void apply(const split_entry& e, applied& out);
   void apply(const cancel_entry& e, applied& out);
+  void apply(const evict_entry& e, applied& out);
   void apply(std::monostate, applied&) {}
 
   batch_verdict judge(std::uint32_t queue, const batch& b) const;

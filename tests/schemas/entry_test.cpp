@@ -34,8 +34,9 @@ bool same(const entry_body& a, const entry_body& b) {
 class every_entry : public testing::TestWithParam<std::size_t> {};
 
 std::string kind_name(const testing::TestParamInfo<std::size_t>& info) {
-  static constexpr const char* names[] = {"noop",  "append",  "settle", "define", "trim",  "drop_queue",
-                                          "reset", "redrive", "purge",  "fire",   "split", "cancel"};
+  static constexpr const char* names[] = {"noop",       "append", "settle",  "define", "trim",
+                                          "drop_queue", "reset",  "redrive", "purge",  "fire",
+                                          "split",      "cancel", "evict"};
   return names[info.param];
 }
 

@@ -312,6 +312,9 @@ TEST(golden_bytes, of_a_cancel) {
                             {bucket_at(timer_level::days, from_unix_ms(1'714'566'600'123)), log_index{40}, 1},
                             {log_index{40}, 3}});
 }
+TEST(golden_bytes, of_an_evict) {
+  expect_entry("entry_evict", evict_entry{from_unix_ms(1'714'566'600'000), 1'000'000});
+}
 
 TEST(golden_bytes, of_a_topic) {
   auto bytes = encode(topic());

@@ -40,6 +40,11 @@ struct node_config {
   std::uint64_t tail_cache = 64u << 20;
   /// How far ahead a message may be due when it is published: 1 ms to 100 years.
   milliseconds max_delay = default_max_delay;
+  /// Producers that each shard remembers, per queue, so that what they send twice counts once: above the
+  /// number (at least 1) those that were silent for longest are forgotten, and each after so much time (at
+  /// least an hour) since its last batch.
+  std::uint64_t max_producers = 1'000'000;
+  milliseconds producer_memory = std::chrono::hours{24 * 7};
   /// PEM files: this node's certificate and key, and the private CA that signs the certificates of all peers.
   /// All or none.
   std::filesystem::path tls_certificate;

@@ -4,6 +4,7 @@
 #include "troupe/entry.hpp"
 #include "troupe/error.hpp"
 #include "troupe/ids.hpp"
+#include "troupe/producer_eviction.hpp"
 #include "troupe/stored.hpp"
 
 #include <cstdint>
@@ -62,8 +63,8 @@ struct applied {
   /// settle: floors after it, one per section (gen 0: section ignored, its generation was not current).
   std::vector<subscription_row> subscriptions;
   /// trim: first offset that still exists. redrive, fire: offset of the first message that became visible;
-  /// the others follow in the order of the entry, up to `next`. drop_queue, split: done when nothing was
-  /// left.
+  /// the others follow in the order of the entry, up to `next`. drop_queue, split, evict: done when nothing
+  /// was left.
   queue_offset first;
   bool done = true;
   /// redrive, purge: per message of the entry, in order, whether it was a dead letter. fire, cancel: whether
@@ -71,6 +72,8 @@ struct applied {
   std::vector<bool> found;
   /// append, split: when something must be done about the delayed messages that it brought or moved.
   std::optional<timestamp> look_at;
+  /// evict: producers whose last batch was accepted before this may be gone; 0 when none is.
+  timestamp evicted{};
 };
 
 struct shard_stats {
@@ -147,6 +150,9 @@ public:
   result<std::optional<delayed_place>> find_delayed(message_place message) const;
   /// The queue that a message was published to; nothing when its record is gone. One lookup.
   result<std::optional<queue_id>> origin(message_place message) const;
+
+  /// Producers that are known. Two lookups, however many there are.
+  result<producer_census> producers() const;
 
   struct definitions {
     std::vector<topic_definition> topics;

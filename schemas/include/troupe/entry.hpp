@@ -34,6 +34,7 @@ enum class entry_kind : std::uint16_t {
   purge = 12,
   split = 13,
   cancel = 14,
+  evict = 20,
 };
 
 /// The fixed header of every entry, 56 bytes on disk, little-endian.
@@ -217,10 +218,19 @@ struct cancel_entry {
   bool operator==(const cancel_entry&) const = default;
 };
 
+/// Forgets producers, those that were silent for longest first, at most 1024 of them: while the hour of
+/// shard time in which a producer's last batch was accepted had ended by `before`, or more than `keep` are
+/// known in the shard. The proposer repeats it until apply() reports that nothing is left to do.
+struct evict_entry {
+  timestamp before{};
+  std::uint64_t keep = 0;
+  bool operator==(const evict_entry&) const = default;
+};
+
 /// The body of an entry as plain values.
 using entry_body =
     std::variant<std::monostate, append_entry, settle_entry, define_entry, trim_entry, drop_queue_entry,
-                 reset_entry, redrive_entry, purge_entry, fire_entry, split_entry, cancel_entry>;
+                 reset_entry, redrive_entry, purge_entry, fire_entry, split_entry, cancel_entry, evict_entry>;
 
 /// An entry to be: the log gives it its index, term and shard time.
 struct proposal {

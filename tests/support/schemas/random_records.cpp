@@ -244,6 +244,9 @@ entry_body random_body(random_source& random, std::size_t alternative) {
   case 11:
     return cancel_entry{queue_id{static_cast<std::uint32_t>(random.next())}, random_row(random),
                         random_places(random).front()};
+  case 12:
+    return evict_entry{from_unix_ms(static_cast<std::int64_t>(random.below(253'402'300'800'000))),
+                       random.next()};
   default:
     return {};
   }

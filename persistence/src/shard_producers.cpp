@@ -1,0 +1,20 @@
+#include "guarded.hpp"
+#include "shard_impl.hpp"
+
+namespace troupe {
+
+result<producer_census> shard::producers() const {
+  return guarded([&]() -> result<producer_census> {
+    const lmdb_txn txn(impl_->env->handle(), MDB_RDONLY);
+    const auto& db = impl_->env->db();
+    MDB_stat known{};
+    check(mdb_stat(txn.get(), db.producers, &known), "counting producers");
+    producer_census census{known.ms_entries, {}};
+    lmdb_cursor ages(txn, db.ages);
+    if (ages.first())
+      census.oldest = end_of_hour(age_of(ages.key()).hour);
+    return census;
+  });
+}
+
+} // namespace troupe
