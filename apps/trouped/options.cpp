@@ -91,11 +91,11 @@ void add_options(CLI::App& app, texts& t) {
                  "Bytes of newest messages kept in memory for consumers that keep up")
       ->type_name("SIZE");
   app.add_option("--max-delay", t.max_delay, "How far ahead a message may be due when it is published")
-      app.add_option(
-             "--max-producers", t.max_producers,
-             "Producers that each shard remembers, per queue; beyond, those that were silent for longest "
-             "are forgotten")
-          ->type_name("N");
+      ->type_name("DURATION");
+  app.add_option("--max-producers", t.max_producers,
+                 "Producers that each shard remembers, per queue; beyond, those that were silent for longest "
+                 "are forgotten")
+      ->type_name("N");
   app.add_option("--producer-memory", t.producer_memory,
                  "How long a producer is remembered after its last message; 1h or more")
       ->type_name("DURATION");

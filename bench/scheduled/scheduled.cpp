@@ -5,6 +5,7 @@
 #include "troupe/consumer.hpp"
 #include "troupe/node.hpp"
 #include "troupe/producer.hpp"
+#include "troupe/wire_admin.hpp"
 
 #include <nlohmann/json.hpp>
 

@@ -107,7 +107,7 @@ TEST_F(ProducerActor, GathersWhileTheLineIsBusyAndSendsTheRestTogether) {
 }
 
 TEST_F(ProducerActor, SendsDelayedMessagesInBatchesOfTheirOwnAndSaysThatTheyHaveNoPlaceYet) {
-  wall = from_unix_ms(1'000'000);
+  wall = from_unix_ms(1'000'000'000'000);
   open({.batch_messages = 100});
   for (int line_is_busy = 0; line_is_busy < 4; ++line_is_busy)
     send("busy");
@@ -142,7 +142,7 @@ TEST_F(ProducerActor, SendsDelayedMessagesInBatchesOfTheirOwnAndSaysThatTheyHave
 }
 
 TEST_F(ProducerActor, RefusesWhatIsDueTooLateOrExpiresBefore) {
-  wall = from_unix_ms(1'000'000);
+  wall = from_unix_ms(1'000'000'000'000);
   open();
   const auto refusal = [&](milliseconds ahead, std::optional<milliseconds> ttl) {
     return box->check(message{.body = "x", .born = wall, .ttl = ttl, .deliver_at = wall + ahead});
