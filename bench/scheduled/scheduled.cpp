@@ -173,6 +173,7 @@ void run(const settings& s) {
                                {"ratio_beside", full / full_plain}});
   print_late("lateness, many wait", steady(c, s, "many"));
   print("node", {{"rss_bytes", must(node->status()).rss}});
+  c.close();
   must(node->stop());
   std::filesystem::remove_all(s.dir);
 }
