@@ -5,7 +5,6 @@
 #include "troupe/consumer.hpp"
 #include "troupe/node.hpp"
 #include "troupe/producer.hpp"
-#include "troupe/wire_admin.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -14,6 +13,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <iostream>
 #include <memory>
@@ -39,13 +39,19 @@ struct settings {
   std::uint32_t queues = 8;
 };
 
+/// As producers send that publish all the time, and that publish as much as they can.
+constexpr std::uint32_t small_batch = 50;
+constexpr std::uint32_t large_batch = 4096;
+
 timestamp wall() { return std::chrono::floor<milliseconds>(std::chrono::system_clock::now()); }
 
 using due_function = std::function<std::optional<timestamp>(std::uint64_t)>;
 
 /// Messages per second, until the last is answered.
-double publish(const client& c, const std::string& topic, std::uint64_t messages, const due_function& due) {
-  auto to = must(producer::open(c, {.topic = topic, .timeout = milliseconds{120'000}}));
+double publish(const client& c, const std::string& topic, std::uint64_t messages, const due_function& due,
+               std::uint32_t batch = producer_options{}.batch_messages) {
+  auto to =
+      must(producer::open(c, {.topic = topic, .batch_messages = batch, .timeout = milliseconds{120'000}}));
   message m{.body = std::string(100, 'x')};
   const auto begin = clock_type::now();
   for (std::uint64_t n = 0; n < messages; ++n) {
@@ -91,14 +97,15 @@ std::vector<double> take(client& c, const std::string& topic, std::uint64_t coun
   return late;
 }
 
-/// Due one after the other at a rate, in an order that is not that of publishing.
-std::vector<double> steady(client& c, const settings& s, const std::string& topic) {
+/// Due one after the other at a rate, in an order that is not that of publishing, sent in batches of so many.
+std::vector<double> steady(client& c, const settings& s, const std::string& topic, std::uint32_t batch) {
   const auto count = 10 * s.rate;
   must(c.create_topic(topic, {.queues = s.queues}));
   std::mt19937_64 random(2);
-  const auto first = wall() + milliseconds{2'000 + count / 50};
-  publish(c, topic, count,
-          [&](std::uint64_t) { return std::optional{first + milliseconds{random() % 10'000}}; });
+  const auto first = wall() + milliseconds{5'000 + count / 10};
+  publish(
+      c, topic, count, [&](std::uint64_t) { return std::optional{first + milliseconds{random() % 10'000}}; },
+      batch);
   return take(c, topic, count);
 }
 
@@ -142,26 +149,36 @@ void print(const std::string& what, const nlohmann::json& more) {
   std::cout << line.dump() << std::endl;
 }
 
-void run(const settings& s) {
-  std::filesystem::remove_all(s.dir);
-  auto node = must(node::start({.data = s.dir}));
-  auto c = must(client::attach(*node));
+/// Anonymous memory of this process, node and client together; 0 when the system does not say.
+std::uint64_t anonymous_memory() {
+  std::ifstream in("/proc/self/status");
+  for (std::string word; in >> word;)
+    if (std::uint64_t kib = 0; word == "RssAnon:" && in >> kib)
+      return kib << 10;
+  return 0;
+}
+
+void measure(client& c, const settings& s) {
   for (const auto* topic : {"plain", "delayed", "plain-beside"})
     must(c.create_topic(topic, {.queues = s.queues}));
   auto quantile = [](const std::vector<double>& sorted, double q) {
     return sorted[static_cast<std::size_t>(q * static_cast<double>(sorted.size() - 1))];
   };
-  auto print_late = [&](const std::string& what, const std::vector<double>& late) {
-    print(what, {{"rate", s.rate},
-                 {"p50_ms", quantile(late, 0.5)},
-                 {"p99_ms", quantile(late, 0.99)},
-                 {"max_ms", late.back()}});
+  auto print_late = [&](const std::string& waits, std::uint32_t batch) {
+    const auto late = steady(c, s, waits + std::to_string(batch), batch);
+    print("lateness, " + waits + " wait", {{"rate", s.rate},
+                                           {"batch", batch},
+                                           {"p50_ms", quantile(late, 0.5)},
+                                           {"p99_ms", quantile(late, 0.99)},
+                                           {"max_ms", late.back()}});
   };
   const auto plain = publish(c, "plain", s.messages, at_once);
   const auto empty = publish(c, "delayed", s.messages, far_ahead());
   print("publish, nothing waits", {{"plain_per_s", plain}, {"per_s", empty}, {"ratio", empty / plain}});
-  print_late("lateness, few wait", steady(c, s, "few"));
+  for (auto batch : {small_batch, large_batch})
+    print_late("few", batch);
   print("fire at one moment", {{"messages", s.messages}, {"per_s", at_one_moment(c, s)}});
+  const auto before = anonymous_memory();
   if (s.pending > s.messages)
     publish(c, "delayed", s.pending - s.messages, far_ahead());
   const auto full_plain = publish(c, "plain-beside", s.messages, at_once);
@@ -171,9 +188,20 @@ void run(const settings& s) {
                                {"per_s", full},
                                {"ratio", full / plain},
                                {"ratio_beside", full / full_plain}});
-  print_late("lateness, many wait", steady(c, s, "many"));
-  print("node", {{"rss_bytes", must(node->status()).rss}});
-  c.close();
+  for (auto batch : {small_batch, large_batch})
+    print_late("many", batch);
+  print("memory", {{"before", before}, {"after", anonymous_memory()}});
+}
+
+void run(const settings& s) {
+  if (std::filesystem::exists(s.dir))
+    throw std::invalid_argument(s.dir.string() + " exists: name a directory that this may make and remove");
+  auto node = must(node::start({.data = s.dir, .host = "127.0.0.1"}));
+  {
+    auto c = must(client::connect({.address = node->address(), .timeout = milliseconds{60'000}}));
+    measure(c, s);
+    c.close();
+  }
   must(node->stop());
   std::filesystem::remove_all(s.dir);
 }
