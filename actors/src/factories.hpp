@@ -63,6 +63,8 @@ struct store_config {
   /// The same for timers_stored.
   std::function<timer_actor()> timer;
   log_sink log;
+  /// node_config's; may be empty.
+  std::function<void(std::string_view)> at_step;
 };
 
 store_actor spawn_store(caf::actor_system& sys, store_config cfg);
@@ -70,7 +72,7 @@ reader_actor spawn_reader(caf::actor_system& sys, std::shared_ptr<shard> data);
 retention_actor spawn_retention(caf::actor_system& sys, std::shared_ptr<shard> data, store_actor store,
                                 std::function<timestamp()> now, log_sink log = {});
 timer_actor spawn_timer(caf::actor_system& sys, std::shared_ptr<shard> data, store_actor store,
-                        std::function<timestamp()> now, log_sink log = {});
+                        std::shared_ptr<node_clock> clock, log_sink log = {});
 /// TOPIC; its QUEUEs are started (and owned, linked) by it on first use. One that `replaces` another that
 /// died starts them at once, and catches up with what the old ones had sent to the STORE.
 topic_actor spawn_topic(caf::actor_system& sys, context_ptr ctx, topic_definition definition,

@@ -184,6 +184,7 @@ error node::impl::spawn_actors() {
     store.producers = {config.max_producers, config.producer_memory};
     store.now = config.now;
     store.log = config.log;
+    store.at_step = config.at_step;
     store.on_failure = [end = end](const error& err) { end->raise(err); };
     store.retention = [retention] { return *retention; };
     store.timer = [timer] { return *timer; };
@@ -191,7 +192,7 @@ error node::impl::spawn_actors() {
     ctx.readers.push_back(spawn_reader(sys, data));
     *retention = spawn_retention(sys, data, ctx.stores.back(), config.now, config.log);
     ctx.retentions.push_back(*retention);
-    *timer = spawn_timer(sys, data, ctx.stores.back(), config.now, config.log);
+    *timer = spawn_timer(sys, data, ctx.stores.back(), ctx.clock, config.log);
     ctx.timers.push_back(*timer);
   }
   auto catalog = spawn_catalog(sys, parts->ctx);

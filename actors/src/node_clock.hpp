@@ -34,6 +34,11 @@ public:
     const auto now = wall_();
     return guard_.trusts(now, since_epoch(monotonic)) ? now : now - guard_.off();
   }
+  /// How far the wall clock was ahead (or behind: negative) when it was last asked.
+  milliseconds off() {
+    std::lock_guard lock{mutex_};
+    return guard_.off();
+  }
 
 private:
   static milliseconds since_epoch(moment at) {

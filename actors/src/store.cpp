@@ -1,5 +1,6 @@
 #include "store.hpp"
 
+#include "commit_steps.hpp"
 #include "messaging.hpp"
 
 #include <caf/actor_system.hpp>
@@ -128,14 +129,21 @@ void store_state::settle_due() {
 void store_state::commit() {
   armed_ = false;
   flush();
+  std::optional<commit_steps> steps;
   try {
     propose_evictions();
-    if (auto call = plan_.take(cfg_.now()); !call.empty())
+    if (auto call = plan_.take(cfg_.now()); !call.empty()) {
+      steps.emplace(cfg_.at_step, call.proposals);
+      steps->before();
       run(std::move(call));
+      steps->stored();
+    }
   } catch (...) {
     fail(exception_error(std::current_exception()));
   }
   flush();
+  if (steps)
+    steps->told();
   if (!plan_.empty())
     arm();
 }

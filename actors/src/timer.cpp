@@ -28,25 +28,20 @@ error gone(const message_id& message) {
 
 void timer_state::init(timer_config cfg) {
   cfg_ = std::move(cfg);
-  wall_.emplace(cfg_.now(), monotonic());
   // What came due while the node was down.
   arm(timestamp{});
 }
 
-milliseconds timer_state::monotonic() const {
-  return std::chrono::duration_cast<milliseconds>(self_->clock().now().time_since_epoch());
-}
-
 timestamp timer_state::wall() {
-  const bool before = wall_->trusted();
-  const auto now = wall_->now(cfg_.now(), monotonic());
-  if (const bool trusted = wall_->trusted(); trusted != before)
+  const auto monotonic = self_->clock().now();
+  const bool trusted = cfg_.clock->trusted(monotonic).has_value();
+  if (trusted != std::exchange(clock_trusted_, trusted))
     report(trusted ? log_level::info : log_level::warning, trusted ? "clock_trusted" : "clock_not_trusted",
            trusted ? "the wall clock is right again; delayed messages go by it"
-                   : "the wall clock was set (off by " + format_duration(wall_->off()) +
+                   : "the wall clock was set (off by " + format_duration(cfg_.clock->off()) +
                          "): until it is right again, or the node is restarted, delayed messages go by the "
                          "time since then");
-  return now;
+  return cfg_.clock->right(monotonic);
 }
 
 void timer_state::stored(const timers_stored& s) {
@@ -219,9 +214,9 @@ timer_impl::behavior_type timers(timer_impl::stateful_pointer<timer_state> self,
 }
 
 timer_actor spawn_timer(caf::actor_system& sys, std::shared_ptr<shard> data, store_actor store,
-                        std::function<timestamp()> now, log_sink log) {
+                        std::shared_ptr<node_clock> clock, log_sink log) {
   return sys.spawn<caf::detached>(
-      timers, timer_config{std::move(data), std::move(store), std::move(now), std::move(log)});
+      timers, timer_config{std::move(data), std::move(store), std::move(clock), std::move(log)});
 }
 
 } // namespace troupe

@@ -3,7 +3,6 @@
 #include "factories.hpp"
 
 #include "troupe/backoff.hpp"
-#include "troupe/steady_wall.hpp"
 #include "troupe/timer_actor.hpp"
 
 #include <caf/typed_event_based_actor.hpp>
@@ -27,7 +26,7 @@ using timer_impl = timer_actor::extend<
 struct timer_config {
   std::shared_ptr<shard> data;
   store_actor store;
-  std::function<timestamp()> now;
+  std::shared_ptr<node_clock> clock;
   log_sink log;
 };
 
@@ -69,12 +68,12 @@ private:
   void try_cancel(cancel_round round);
   void end(cancel_round& round, result<cancelled_timer> answer);
   timestamp wall();
-  milliseconds monotonic() const;
   void report(log_level level, std::string_view event, std::string text);
 
   timer_impl::pointer self_;
   timer_config cfg_;
-  std::optional<steady_wall> wall_;
+  /// At the last look.
+  bool clock_trusted_ = true;
   std::unordered_map<queue_id, queue_actor> queues_;
   std::uint64_t arming_ = 0;
   /// What the work message under way is for.

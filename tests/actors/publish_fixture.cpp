@@ -96,14 +96,15 @@ publish_fixture::publish_fixture(const shard_options& options, const producer_li
       .on_failure = [this](const error& e) { failures_.push_back(e); },
       .retention = [this] { return ctx_->retentions.empty() ? retention_actor{} : ctx_->retentions[0]; },
       .timer = [this] { return ctx_->timers.empty() ? timer_actor{} : ctx_->timers[0]; },
-      .log = ctx_->log};
+      .log = ctx_->log,
+      .at_step = [this](std::string_view step) { steps_.emplace_back(step); }};
   // Undetached: what the factories start in threads of their own runs in ours here.
   ctx_->stores = {world_.owned(store_actor{sys.spawn(store, std::move(cfg))})};
   ctx_->readers = {world_.owned(reader_actor{sys.spawn(reader, data)})};
   ctx_->retentions = {world_.owned(
       retention_actor{sys.spawn(retention, retention_config{data, ctx_->stores[0], ctx_->now, ctx_->log})})};
   ctx_->timers = {world_.owned(
-      timer_actor{sys.spawn(timers, timer_config{data, ctx_->stores[0], ctx_->now, ctx_->log})})};
+      timer_actor{sys.spawn(timers, timer_config{data, ctx_->stores[0], ctx_->clock, ctx_->log})})};
   run();
 }
 

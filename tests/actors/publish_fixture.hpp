@@ -61,6 +61,8 @@ protected:
   std::shared_ptr<log_faults> faults_ = std::make_shared<log_faults>();
   std::vector<error> failures_;
   std::vector<std::string> logged_;
+  /// Of all commits.
+  std::vector<std::string> steps_;
   deterministic world_;
   std::shared_ptr<node_context> ctx_;
 };

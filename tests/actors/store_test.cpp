@@ -281,6 +281,14 @@ TEST_F(store, answers_a_proposal_when_it_is_applied) {
   EXPECT_EQ(a->index, log_index{2});
 }
 
+TEST_F(store, says_the_steps_of_a_commit_before_it_when_it_is_stored_and_when_all_were_told) {
+  append(1, make_batch(7, 1, {"a"}));
+  append(2, make_batch(7, 1, {"b"}));
+  new_subscription(1, 1);
+  EXPECT_THAT(steps_, ElementsAre("reset.before", "append.before", "reset.stored", "append.stored",
+                                  "reset.told", "append.told"));
+}
+
 TEST_F(store, refuses_a_proposal_that_cannot_be_and_takes_nobody_along) {
   append(1, make_batch(7, 1, {"a"}));
   auto bad = request(2, make_batch(7, 1, {"b"}), producer, queue_handle);

@@ -110,8 +110,9 @@ TEST_F(timer_test, that_starts_anew_fires_at_once_and_in_order_what_came_due_mea
   now_ += 4h;
   world_.advance(1ms);
   EXPECT_THAT(visible_now(), IsEmpty());
-  aut = world_.owned(timer_actor{
-      world_.system().spawn(timers, timer_config{ctx_->shards[0], ctx_->stores[0], ctx_->now, ctx_->log})});
+  auto restarted = std::make_shared<node_clock>(ctx_->now, world_.system().clock().now());
+  aut = world_.owned(timer_actor{world_.system().spawn(
+      timers, timer_config{ctx_->shards[0], ctx_->stores[0], std::move(restarted), ctx_->log})});
   run();
   EXPECT_THAT(visible_now(), ElementsAre("1", "2", "3"));
   expect_sound();

@@ -26,18 +26,19 @@ bool eventually(const std::function<bool()>& condition, std::chrono::millisecond
   return true;
 }
 
-node_process::node_process(std::filesystem::path data, std::vector<std::string> options)
-    : data_(std::move(data)), options_(std::move(options)) {}
+node_process::node_process(std::filesystem::path data, std::vector<std::string> options,
+                           std::filesystem::path program)
+    : data_(std::move(data)), options_(std::move(options)), program_(std::move(program)) {}
 
-void node_process::begin() {
+void node_process::begin(process_options how) {
   auto arguments = options_;
   arguments.insert(arguments.end(),
                    {"--data", data_.string(), "--listen", address_.empty() ? "127.0.0.1:0" : address_});
-  running_ = std::make_unique<process>(TROUPE_TROUPED, std::move(arguments));
+  running_ = std::make_unique<process>(program_, std::move(arguments), std::move(how));
 }
 
-void node_process::start() {
-  begin();
+void node_process::start(process_options how) {
+  begin(std::move(how));
   const auto line = running_->read_until(ready, 60s);
   if (!line) {
     running_->signal(SIGKILL);

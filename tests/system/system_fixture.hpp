@@ -38,12 +38,13 @@ bool eventually(const std::function<bool()>& condition, std::chrono::millisecond
 /// same one at every later start.
 class node_process {
 public:
-  explicit node_process(std::filesystem::path data, std::vector<std::string> options = {});
+  explicit node_process(std::filesystem::path data, std::vector<std::string> options = {},
+                        std::filesystem::path program = TROUPE_TROUPED);
 
   /// Starts it and waits until it is ready; throws with its log when it does not come.
-  void start();
+  void start(process_options how = {});
   /// Starts it again and doesn't wait; only after a first start().
-  void begin();
+  void begin(process_options how = {});
   /// kill -9, and waits for its end.
   void kill();
   /// SIGTERM; its exit code, or nothing when it did not end.
@@ -67,6 +68,7 @@ public:
 private:
   std::filesystem::path data_;
   std::vector<std::string> options_;
+  std::filesystem::path program_;
   std::string address_;
   std::unique_ptr<process> running_;
 };

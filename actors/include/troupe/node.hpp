@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace troupe {
@@ -59,6 +60,10 @@ struct node_config {
   std::function<void(const error&)> on_end;
   /// The wall clock; tests put their own. Any thread calls it.
   std::function<timestamp()> now;
+  /// For tests that end the process at a chosen moment: called by the threads of the STOREs with the name of
+  /// each step of each entry, `<kind>.before` (it is proposed), `<kind>.stored` (it is durable, and nobody
+  /// knows) and `<kind>.told` (whoever asked was answered). The kinds are those of docs/disk-format.md.
+  std::function<void(std::string_view)> at_step;
 };
 
 /// No error when every value is within its documented range and the values fit each other. Touches no file.
