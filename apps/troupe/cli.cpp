@@ -106,6 +106,7 @@ void declare(CLI::App& app, context& ctx) {
   add_globals(app, ctx);
   add_topic_verbs(app, ctx);
   add_send_verb(app, ctx);
+  add_request_verb(app, ctx);
   add_receive_verb(app, ctx);
   add_group_verbs(app, ctx);
   add_dlq_verbs(app, ctx);

@@ -86,6 +86,7 @@ void add_later_verb(CLI::App& app, const std::string& name, const std::string& f
 
 void add_topic_verbs(CLI::App& app, context& ctx);
 void add_send_verb(CLI::App& app, context& ctx);
+void add_request_verb(CLI::App& app, context& ctx);
 void add_receive_verb(CLI::App& app, context& ctx);
 void add_group_verbs(CLI::App& app, context& ctx);
 void add_dlq_verbs(CLI::App& app, context& ctx);

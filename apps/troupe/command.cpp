@@ -64,7 +64,7 @@ std::vector<std::string> merged(const std::vector<std::pair<std::string, std::st
 
 /// Starts /bin/sh -c; the child's pid, or an errno.
 int start(const command_options& options, const std::vector<std::string>& environment, int input, int output,
-          pid_t& pid) {
+          int errors, pid_t& pid) {
   std::vector<char*> variables;
   for (const auto& entry : environment)
     variables.push_back(const_cast<char*>(entry.c_str()));
@@ -75,8 +75,9 @@ int start(const command_options& options, const std::vector<std::string>& enviro
   posix_spawn_file_actions_init(&files);
   posix_spawn_file_actions_adddup2(&files, input, STDIN_FILENO);
   if (output >= 0)
-    for (int said : {STDOUT_FILENO, STDERR_FILENO})
-      posix_spawn_file_actions_adddup2(&files, output, said);
+    posix_spawn_file_actions_adddup2(&files, output, STDOUT_FILENO);
+  if (errors >= 0)
+    posix_spawn_file_actions_adddup2(&files, errors, STDERR_FILENO);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   sigset_t defaults;
@@ -108,22 +109,66 @@ bool feed(int fd, std::string_view& input) {
   return !input.empty();
 }
 
-/// What a command prints, cut into lines.
+/// What a command prints into a pipe, piece by piece.
 class listener {
 public:
-  explicit listener(const std::function<void(std::string_view)>& hear) : hear_(hear) {}
+  using sink = std::function<void(std::string_view)>;
 
-  /// Reads once. False when there is nothing, or nothing more to come.
-  bool read_from(int fd) {
+  /// An errno, or 0. Without a sink nobody listens.
+  int open(sink to) {
+    to_ = std::move(to);
+    std::array<int, 2> ends{-1, -1};
+    if (to_ && pipe2(ends.data(), O_CLOEXEC) != 0)
+      return errno;
+    from_.fd = ends[0];
+    into_.fd = ends[1];
+    if (to_)
+      fcntl(from_.fd, F_SETFL, O_NONBLOCK);
+    return 0;
+  }
+  /// For the command; negative when nobody listens.
+  int input() const { return into_.fd; }
+  /// The command has its own now.
+  void started() { into_.reset(); }
+  pollfd to_poll() const { return {from_.fd, POLLIN, 0}; }
+
+  /// Reads once, and no more when that was all.
+  void hear() {
+    if (!read_once())
+      from_.reset();
+  }
+  /// What is in the pipe; somebody whom the command has left behind may go on for ever.
+  void hear_rest() {
+    for (int i = 0; i < 16 && from_.fd >= 0 && read_once(); ++i) {
+    }
+  }
+
+private:
+  bool read_once() {
     std::array<char, 4096> buffer;
-    const auto n = read(fd, buffer.data(), buffer.size());
-    for (char c : std::string_view(buffer.data(), static_cast<std::size_t>(std::max<ssize_t>(n, 0)))) {
+    const auto n = read(from_.fd, buffer.data(), buffer.size());
+    if (n > 0)
+      to_(std::string_view(buffer.data(), static_cast<std::size_t>(n)));
+    return n > 0;
+  }
+
+  sink to_;
+  owned_fd from_;
+  owned_fd into_;
+};
+
+/// Cuts what comes into lines.
+class line_cutter {
+public:
+  explicit line_cutter(const std::function<void(std::string_view)>& hear) : hear_(hear) {}
+
+  void add(std::string_view bytes) {
+    for (char c : bytes) {
       if (c != '\n')
         line_ += c;
       if (c == '\n' || line_.size() >= longest)
         end_line();
     }
-    return n > 0;
   }
   void end_line() {
     if (!line_.empty())
@@ -181,19 +226,21 @@ result<int> run_command(const command_options& options, std::string_view input,
   owned_fd reading(ends[0]);
   owned_fd writing(ends[1]);
   fcntl(writing.fd, F_SETFL, O_NONBLOCK);
-  ends = {-1, -1};
-  if (options.hear && pipe2(ends.data(), O_CLOEXEC) != 0)
-    return cannot_start(options.command, errno);
-  owned_fd hearing(ends[0]);
-  owned_fd saying(ends[1]);
-  if (options.hear)
-    fcntl(hearing.fd, F_SETFL, O_NONBLOCK);
-  listener said(options.hear);
+  line_cutter lines(options.hear);
+  listener said;
+  listener taken;
+  int failed = said.open(options.hear ? [&](std::string_view bytes) { lines.add(bytes); } : listener::sink{});
+  if (failed == 0)
+    failed = taken.open(options.take);
   pid_t pid = 0;
-  if (int failed = start(options, merged(environment), reading.fd, saying.fd, pid); failed != 0)
+  if (failed == 0)
+    failed = start(options, merged(environment), reading.fd, options.take ? taken.input() : said.input(),
+                   said.input(), pid);
+  if (failed != 0)
     return cannot_start(options.command, failed);
   reading.reset();
-  saying.reset();
+  said.started();
+  taken.started();
   if (input.empty())
     writing.reset();
   // Not through <sys/pidfd.h>, which glibc 2.36 does not declare for C++.
@@ -203,14 +250,16 @@ result<int> run_command(const command_options& options, std::string_view input,
   while (true) {
     // A negative descriptor is one that poll() skips. After the first signal its own is always ready, so it
     // is left out and a second one interrupts poll() or is seen a moment later.
-    std::array<pollfd, 4> ready{pollfd{ended.fd, POLLIN, 0}, pollfd{writing.fd, POLLOUT, 0},
-                                pollfd{stop.requested() ? -1 : stop.fd(), POLLIN, 0},
-                                pollfd{hearing.fd, POLLIN, 0}};
+    std::array<pollfd, 5> ready{pollfd{ended.fd, POLLIN, 0}, pollfd{writing.fd, POLLOUT, 0},
+                                pollfd{stop.requested() ? -1 : stop.fd(), POLLIN, 0}, said.to_poll(),
+                                taken.to_poll()};
     poll(ready.data(), ready.size(), std::min(poll_limit(next), stop.requested() ? 100 : 60'000));
     if (ready[0].revents != 0 || ended.fd < 0)
       break;
-    if (ready[3].revents != 0 && !said.read_from(hearing.fd))
-      hearing.reset();
+    if (ready[3].revents != 0)
+      said.hear();
+    if (ready[4].revents != 0)
+      taken.hear();
     if (ready[1].revents != 0 && !feed(writing.fd, input))
       writing.reset();
     if (stop.impatient() && !std::exchange(killed, true))
@@ -222,10 +271,9 @@ result<int> run_command(const command_options& options, std::string_view input,
     }
   }
   auto code = collect(pid);
-  // What is in the pipe; somebody whom the command has left behind may go on for ever.
-  for (int i = 0; i < 16 && hearing.fd >= 0 && said.read_from(hearing.fd); ++i) {
-  }
-  said.end_line();
+  said.hear_rest();
+  taken.hear_rest();
+  lines.end_line();
   if (killed)
     return error{errc::shutting_down, "interrupted: the command was ended before it was done"};
   return code;

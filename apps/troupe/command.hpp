@@ -29,6 +29,8 @@ struct command_options {
   std::function<void()> meanwhile;
   /// Gets what it prints on stdout and stderr, line by line, long ones in pieces; empty: they are ours.
   std::function<void(std::string_view)> hear;
+  /// Gets the bytes of its stdout, in pieces; then `hear` hears its stderr only.
+  std::function<void(std::string_view)> take;
 };
 
 /// Runs a command with `input` on its standard input, in a process group of its own so that a Ctrl-C meant

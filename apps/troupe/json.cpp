@@ -192,6 +192,14 @@ json to_json(const received_message& message, bool delivered) {
   return object;
 }
 
+json to_json(const message& reply, const std::string& topic) {
+  json object{{"topic", topic}};
+  put_content(object, reply);
+  object["born"] = to_unix_ms(reply.born);
+  put_body(object, reply.body);
+  return object;
+}
+
 json to_json(const dead_letter_info& letter, const std::string& group) {
   json object{{"id", troupe::to_string(letter.id)},
               {"topic", letter.topic},

@@ -21,6 +21,9 @@ json to_json(const receipt& place, std::string_view durability);
 /// A message that was delivered (with its attempt) or read (without).
 json to_json(const received_message& message, bool delivered);
 
+/// A reply to a request over this topic: it has no place of its own.
+json to_json(const message& reply, const std::string& topic);
+
 /// A dead letter of a group: the message's fields, when it was read, and how it died.
 json to_json(const dead_letter_info& letter, const std::string& group);
 

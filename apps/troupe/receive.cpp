@@ -6,6 +6,7 @@
 
 #include "troupe/consumer.hpp"
 #include "troupe/filter.hpp"
+#include "troupe/requester.hpp"
 
 #include <algorithm>
 
@@ -33,6 +34,7 @@ struct receive_settings {
   std::string settle = "ack";
   std::optional<milliseconds> retry_delay;
   std::string command;
+  bool reply = false;
   bool quiet = false;
 };
 
@@ -61,8 +63,8 @@ result<consumer_options> consumer_of(const receive_settings& s) {
 /// One `receive`: fetches, prints or runs, settles. What is unsettled at its end goes back to the group.
 class receiving {
 public:
-  receiving(context& ctx, const receive_settings& s, pull_consumer from, milliseconds lease)
-      : ctx_(ctx), s_(s), from_(std::move(from)), lease_(lease) {}
+  receiving(context& ctx, const receive_settings& s, client& by, pull_consumer from, milliseconds lease)
+      : ctx_(ctx), s_(s), client_(by), from_(std::move(from)), lease_(lease) {}
 
   int run() {
     auto failed = loop();
@@ -190,9 +192,15 @@ private:
     if (auto err = ctx_.out.flush())
       return err;
     const auto name = "message " + troupe::to_string(m.id());
-    command_options options{s_.command, lease_ / 3, [&] { from_.renew(m); }, {}};
+    command_options options{s_.command, lease_ / 3, [&] { from_.renew(m); }, {}, {}};
     if (ctx_.out.json_lines)
       options.hear = [&](std::string_view line) { ctx_.out.note(name + ": " + std::string(line)); };
+    std::string answer;
+    if (s_.reply)
+      // One byte more than may be is enough to know that it is too long.
+      options.take = [&](std::string_view bytes) {
+        answer.append(bytes.substr(0, limits{}.body + 1 - answer.size()));
+      };
     auto code = run_command(options, m.body(), environment_of(m.copy()), stop_);
     if (!code && code.error().code != errc::shutting_down) {
       from_.give_back(m);
@@ -202,15 +210,28 @@ private:
       return from_.give_back(m);
     ++received_;
     if (*code == 0)
-      return settle({m});
+      return s_.reply ? reply_to(m, name, std::move(answer)) : settle({m});
     const auto why = "the command ended with " + std::to_string(*code);
     ctx_.out.note(name + ": " + why + (*code == rejects ? ": rejected" : ", so it is retried"));
     return *code == rejects ? from_.reject(m, why)
                             : from_.retry(m, s_.retry_delay.value_or(milliseconds{0}), why);
   }
 
+  /// A request that nobody waits for is done all the same.
+  error reply_to(const leased_message& m, const std::string& name, std::string answer) {
+    const auto failed = reply(client_, m, message{.body = std::move(answer)});
+    if (!failed)
+      return settle({m});
+    const bool again = failed.code != errc::invalid_argument && failed.code != errc::not_found &&
+                       failed.code != errc::too_large;
+    const auto why = "no reply was sent: " + failed.reason;
+    ctx_.out.note(name + ": " + why + (again ? ", so it is retried" : ""));
+    return again ? from_.retry(m, s_.retry_delay.value_or(milliseconds{0}), why) : settle({m});
+  }
+
   context& ctx_;
   const receive_settings& s_;
+  client& client_;
   interrupt stop_;
   pull_consumer from_;
   const milliseconds lease_;
@@ -233,6 +254,9 @@ int receive(context& ctx, const receive_settings& s) {
     return ctx.misuse(
         "receive", "--exec and --settle " + s.settle + " exclude each other",
         "the exit code of the command settles: 0 acknowledges, 65 rejects, anything else retries");
+  if (s.reply && s.command.empty())
+    return ctx.misuse("receive", "--reply needs --exec",
+                      "the reply is what the command prints on its standard output");
   auto options = consumer_of(s);
   if (!options)
     return ctx.misuse("receive", options.error().reason, options.error().hint);
@@ -243,7 +267,7 @@ int receive(context& ctx, const receive_settings& s) {
     auto group = c.describe_group(s.group);
     if (!group)
       return ctx.fail("describing group '" + s.group + "'", group.error());
-    return receiving(ctx, s, std::move(*from), group->options.lease).run();
+    return receiving(ctx, s, c, std::move(*from), group->options.lease).run();
   });
 }
 
@@ -300,6 +324,9 @@ void add_receive_verb(CLI::App& app, context& ctx) {
                    ? "an empty command would acknowledge every message; name one, or leave --exec out"
                    : "";
       });
+  verb->add_flag("--reply", s->reply,
+                 "With --exec: what the command prints on stdout is the reply to a request (`troupe "
+                 "request`); to a message that asks for none nothing is sent");
   verb->add_flag("--quiet", s->quiet, "Print errors only");
   examples(*verb, {"troupe receive orders --group billing",
                    "troupe receive orders --group audit --filter 'paid || refunded' --from latest",
@@ -307,6 +334,7 @@ void add_receive_verb(CLI::App& app, context& ctx) {
                    "troupe receive orders --group peek --max 10 --wait 1s --settle none",
                    "troupe receive orders --group mail --exec 'sendmail \"$TROUPE_PROPERTY_to\"'",
                    "troupe receive prices --group caches --mode broadcast --member $(hostname)",
+                   "troupe receive questions --group desk --exec 'tr a-z A-Z' --reply",
                    "troupe --json receive orders --group copy --wait 5s | jq .body",
                    "Output is written out after each delivery; a message is acknowledged after that."});
 }

@@ -1,5 +1,6 @@
 #include "bulk_sender.hpp"
 #include "cli.hpp"
+#include "content.hpp"
 #include "interrupt.hpp"
 #include "json.hpp"
 #include "jsonl.hpp"
@@ -23,45 +24,20 @@ using clock = std::chrono::steady_clock;
 /// A JSON line may spell each byte of a body with six, and has other fields.
 constexpr std::size_t longest_json_line = std::size_t{32} << 20;
 
-struct send_settings {
+struct send_settings : content_settings {
   std::string topic;
-  std::optional<std::string> body;
-  std::string file;
   std::string lines;
   std::string jsonl;
-  std::vector<std::string> keys;
-  std::string tag;
-  std::vector<std::string> properties;
-  std::string order_key;
-  std::optional<std::uint8_t> priority;
   std::string durability = "durable";
   bool one_way = false;
   bool quiet = false;
   std::optional<double> rate;
-  std::optional<milliseconds> ttl;
   std::optional<milliseconds> delay;
   std::optional<timestamp> at;
   std::optional<unsigned> delay_level;
 
   bool many() const { return !lines.empty() || !jsonl.empty(); }
 };
-
-/// Everything but the body, from the options.
-result<message> template_of(const send_settings& s) {
-  message m;
-  m.keys = s.keys;
-  m.tag = s.tag;
-  m.order_key = s.order_key;
-  m.priority = s.priority.value_or(0);
-  m.ttl = s.ttl;
-  for (const auto& text : s.properties) {
-    auto property = parse_property(text);
-    if (!property)
-      return property.error();
-    m.properties.push_back(std::move(*property));
-  }
-  return m;
-}
 
 /// When a message that is sent now is due.
 std::optional<timestamp> due(const send_settings& s) {
@@ -90,16 +66,6 @@ error settle_all(const context& ctx, producer& to) {
 
 // -- one message
 // ----------------------------------------------------------------------------------------------------
-
-result<std::string> body_of(const send_settings& s) {
-  if (s.body)
-    return *s.body;
-  interrupt stop;
-  auto file = input_file::open(s.file.empty() ? "-" : s.file);
-  if (!file)
-    return file.error();
-  return read_all(*file, limits{}.body, stop);
-}
 
 void report(context& ctx, const send_settings& s, const receipt& r) {
   if (s.quiet)
@@ -289,7 +255,7 @@ int send(context& ctx, const send_settings& s) {
   if (s.one_way && s.durability == "buffered")
     return ctx.misuse("send", "--one-way and --durability exclude each other",
                       "one-way has no answer; leave one out");
-  auto m = template_of(s);
+  auto m = attributes_of(s);
   if (!m)
     return ctx.misuse("send", m.error().reason, m.error().hint);
   return s.many() ? send_many(ctx, s, *m) : send_one(ctx, s, std::move(*m));
@@ -297,9 +263,8 @@ int send(context& ctx, const send_settings& s) {
 
 void add_sources(CLI::App& verb, send_settings& s) {
   const auto* group = "What to send";
-  auto* body =
-      verb.add_option("BODY", s.body, "The body; without BODY, --file, --lines and --jsonl: standard input");
-  auto* file = verb.add_option("--file", s.file, "A file whose content is the body")->group(group);
+  const auto [body, file] =
+      add_body(verb, s, "The body; without BODY, --file, --lines and --jsonl: standard input", group);
   auto* lines = verb.add_option("--lines", s.lines,
                                 "Each line of a file (-: standard input) is a message; empty "
                                 "lines are left out")
@@ -359,25 +324,7 @@ void add_send_verb(CLI::App& app, context& ctx) {
   auto [verb, s] = add_verb(app, ctx, "send", "Publishes a message, or many", send);
   verb->add_option("TOPIC", s->topic, "Where to")->required();
   add_sources(*verb, *s);
-  add_repeated(*verb, "--key", s->keys, "A business key to find the message by; may be repeated");
-  verb->add_option("--tag", s->tag, "The tag that consumers filter by");
-  add_repeated(*verb, "--property", s->properties, "A property; may be repeated")->type_name("NAME=VALUE");
-  verb->add_option(
-      "--order-key", s->order_key,
-      "Messages with the same order key keep their order, in one queue; without a key the queues take "
-      "turns, a batch each");
-  verb->add_option("--priority", s->priority,
-                   "0 (default) to 9; the highest goes first. A topic made with --priorities N, 2 to 10, "
-                   "takes those below N; in another one it is a field for filters")
-      ->check(whole_number(9));
-  add_duration(
-      *verb, "--ttl", s->ttl,
-      "How long it is worth delivering, from now on: 1ms to 36500d. What a group was not given by then "
-      "expires for it (`troupe group create --on-expired`)")
-      ->check([](const std::string& given) {
-        const auto ttl = parse_duration(given);
-        return ttl && *ttl < milliseconds{1} ? "must be at least 1ms" : "";
-      });
+  add_attributes(*verb, *s);
   add_delay(*verb, *s);
   verb->add_option("--durability", s->durability,
                    "durable: answered when it is on disk; buffered: once the broker holds it")

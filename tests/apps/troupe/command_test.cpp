@@ -86,6 +86,16 @@ TEST_F(command, what_it_prints_is_heard_line_by_line) {
   EXPECT_EQ(lines[2] + lines[3], std::string(20'000, 'x') + "end");
 }
 
+TEST_F(command, its_output_is_taken_byte_for_byte_and_its_errors_are_heard) {
+  std::string taken, heard;
+  command_options options{.command = "printf 'a\\nb'; echo oops >&2; head -c 100000 /dev/zero"};
+  options.take = [&](std::string_view bytes) { taken += bytes; };
+  options.hear = [&](std::string_view line) { heard += line; };
+  EXPECT_EQ(run_command(options, {}, {}, stop_).value(), 0);
+  EXPECT_EQ(taken, "a\nb" + std::string(100'000, '\0'));
+  EXPECT_EQ(heard, "oops");
+}
+
 TEST_F(command, a_long_one_lets_us_do_something_meanwhile) {
   int calls = 0;
   command_options options{.command = "cat " + path("fifo"), .every = 5ms, .hear = [](std::string_view) {}};
