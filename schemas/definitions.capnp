@@ -19,6 +19,8 @@ struct Topic {
   created @8 :Int64;
   # Unix milliseconds.
   version @9 :UInt64;
+  dedupeWindow @10 :UInt64;
+  # Milliseconds; 0: keys mean nothing.
 }
 
 struct QueueRange {

@@ -113,3 +113,9 @@ struct Evict {
   # Unix milliseconds.
   keep @1 :UInt64;
 }
+
+struct ForgetKeys {
+  queue @0 :UInt32;
+  before @1 :Int64;
+  # Unix milliseconds.
+}

@@ -10,9 +10,9 @@ namespace troupe {
 namespace {
 
 /// In the order of entry_body.
-constexpr std::string_view kinds[] = {"noop",       "append", "settle",  "define", "trim",
-                                      "drop_queue", "reset",  "redrive", "purge",  "fire",
-                                      "split",      "cancel", "evict"};
+constexpr std::string_view kinds[] = {"noop",       "append", "settle",  "define",     "trim",
+                                      "drop_queue", "reset",  "redrive", "purge",      "fire",
+                                      "split",      "cancel", "evict",   "forget_keys"};
 static_assert(std::size(kinds) == std::variant_size_v<entry_body>);
 
 } // namespace

@@ -13,6 +13,8 @@ using namespace std::chrono_literals;
 
 constexpr std::uint32_t max_queues = 1024;
 constexpr std::uint8_t max_priorities = 10;
+constexpr milliseconds min_dedupe_window = std::chrono::seconds{1};
+constexpr milliseconds max_dedupe_window = std::chrono::hours{24 * 30};
 constexpr milliseconds min_retention = 1s;
 constexpr milliseconds min_lease = 1s;
 constexpr milliseconds max_lease = 12h;
@@ -74,6 +76,13 @@ error validate(const topic_options& options) {
                        "give another --max-message (topic_options::max_message); what is larger is sent in "
                        "parts, or as a reference to it"))
     return err;
+  if (options.dedupe_window != 0ms &&
+      (options.dedupe_window < min_dedupe_window || options.dedupe_window > max_dedupe_window))
+    return {errc::invalid_argument,
+            "the window for repeated keys is " + format_duration(options.dedupe_window) +
+                "; it must be from " + format_duration(min_dedupe_window) + " to " +
+                format_duration(max_dedupe_window),
+            "use 0 to take every message, whatever its key"};
   return {};
 }
 

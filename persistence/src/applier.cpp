@@ -7,7 +7,7 @@
 
 namespace troupe {
 
-applier::applier(lmdb_txn& txn, const tables& t) : txn_(txn), tables_(t) {
+applier::applier(lmdb_txn& txn, const tables& t, key_index& keys) : txn_(txn), tables_(t), keys_(keys) {
   const auto value = txn.get(t.meta, meta_state);
   if (!value)
     throw storage_error{MDB_CORRUPTED, "looking for the log's state"};
@@ -154,6 +154,10 @@ void applier::apply_body(const drop_queue_entry& e, outcome& out) {
   // Records last: what is left of a queue between two steps has no row that points behind its end.
   if (everything)
     room -= erase_producers(e.queue, room);
+  if (everything) {
+    room -= erase_rows(tables_.firsts, e.queue, group_id{}, room);
+    keys_.forget(e.queue);
+  }
   room -= erase_rows(tables_.settled, e.queue, e.group, room);
   room -= erase_dead(e.queue, e.group, room);
   if (everything)

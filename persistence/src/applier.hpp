@@ -1,6 +1,7 @@
 #pragma once
 
 #include "index_block.hpp"
+#include "key_index.hpp"
 #include "lmdb.hpp"
 #include "rows.hpp"
 #include "tables.hpp"
@@ -10,6 +11,7 @@
 #include "troupe/shard.hpp"
 
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -24,8 +26,11 @@ public:
   /// removes at most.
   static constexpr std::size_t records_a_step = 64;
   static constexpr std::size_t rows_a_step = 1024;
+  /// Of keys that one entry forgets.
+  static constexpr std::size_t key_bytes_a_step = 1u << 20;
 
-  applier(lmdb_txn& txn, const tables& t);
+  /// `keys` speeds up what `firsts` decides.
+  applier(lmdb_txn& txn, const tables& t, key_index& keys);
 
   /// The index and the shard time of an entry proposed now, were it the next.
   entry_header next_header(timestamp proposed) const;
@@ -34,6 +39,8 @@ public:
     applied answer;
     /// Somebody needs the entry: it must be (or stay) in the log. Otherwise it must not be there any more.
     bool keep = false;
+    /// What must stand in the log in its place: the entry without its repeats.
+    std::optional<entry_body> rewritten = {};
   };
   /// Applies the next entry: its index must be the one after the last applied.
   outcome apply(const entry_header& header, const entry_body& body);
@@ -55,6 +62,7 @@ private:
   void apply_body(const split_entry& e, outcome& out);
   void apply_body(const cancel_entry& e, outcome& out);
   void apply_body(const evict_entry& e, outcome& out);
+  void apply_body(const forget_keys_entry& e, outcome& out);
   void apply_body(std::monostate, outcome&) {}
 
   queue_offset next_offset(queue_id queue);
@@ -110,6 +118,7 @@ private:
 
   lmdb_txn& txn_;
   const tables& tables_;
+  key_index& keys_;
   state_row state_;
   /// For reuse.
   std::vector<char> buffer_;

@@ -1,5 +1,7 @@
 #include "applier.hpp"
+#include "entry_thinner.hpp"
 #include "producer_record.hpp"
+#include "repeat_finder.hpp"
 
 #include <optional>
 #include <unordered_map>
@@ -8,26 +10,33 @@ namespace troupe {
 
 namespace {
 
+struct judgement {
+  batch_verdict verdict;
+  /// duplicate: some of the batch's messages were repeats.
+  bool had_repeats = false;
+};
+
 /// Decides about a batch by its sequence (design.md section 5). Accepting is the caller's work.
-batch_verdict judge(const producer_record& p, const batch_header& h) {
+judgement judge(const producer_record& p, const batch_header& h) {
   using outcome = batch_verdict::outcome;
-  batch_verdict v;
+  judgement j;
+  auto& v = j.verdict;
   if (!p.known()) {
     if (h.sequence.value != 1)
       v.what = outcome::unknown_producer;
-    return v;
+    return j;
   }
   if (h.epoch < p.epoch()) {
     v.what = outcome::fenced;
-    return v;
+    return j;
   }
   const std::uint64_t last = h.epoch > p.epoch() ? 0 : p.last().value;
   if (h.sequence.value == last + 1)
-    return v;
+    return j;
   if (h.sequence.value > last || last == 0) {
     v.what = outcome::gap;
     v.expected = batch_sequence{last + 1};
-    return v;
+    return j;
   }
   v.what = outcome::duplicate;
   const auto first = p.find(h.sequence);
@@ -36,18 +45,24 @@ batch_verdict judge(const producer_record& p, const batch_header& h) {
     v.base = first->base;
     v.index = first->index;
     v.first_ordinal = first->ordinal;
+    j.had_repeats = first->had_repeats || (h.kind != batch_kind::delayed && first->count != h.count);
   }
-  return v;
+  return j;
 }
 
-/// The messages of a delayed batch, the first of which is at `first`; false when its bytes are not what they
-/// should be.
-bool add_timers(const batch& b, message_place first, std::vector<timer>& to) {
+/// The messages of a delayed batch, the first of which is at `first`, without its repeats; false when its
+/// bytes are not what they should be.
+bool add_timers(const batch& b, message_place first, std::span<const repeated_message> repeats,
+                std::vector<timer>& to) {
   const auto opened = batch_reader::open(b.header, b.data);
   if (!opened)
     return false;
-  for (std::uint32_t i = 0; i < opened->count(); ++i, ++first.ordinal)
-    to.push_back({opened->due(i), first});
+  for (std::uint32_t i = 0; i < opened->count(); ++i, ++first.ordinal) {
+    if (!repeats.empty() && repeats.front().position == i)
+      repeats = repeats.subspan(1);
+    else
+      to.push_back({opened->due(i), first});
+  }
   return true;
 }
 
@@ -119,45 +134,64 @@ void applier::apply_body(const append_entry& e, outcome& out) {
     out.keep = out.keep || run.count;
     run.count = run.bytes = 0;
   };
+  auto show = [&](const batch_header& h, std::uint32_t ordinal) {
+    if (h.count == 0)
+      return;
+    if (run.lane != h.lane || run.first_ordinal + run.count != ordinal)
+      flush();
+    if (run.count == 0) {
+      run.first_ordinal = ordinal;
+      run.lane = h.lane;
+    }
+    run.count += h.count;
+    run.bytes += h.size;
+  };
   producer_cache producers(txn_, tables_, e.queue);
+  entry_thinner thinner(e);
+  repeat_finder finder(txn_, tables_, keys_, {e.queue, state_.applied, state_.time, e.window});
   out.answer.verdicts.reserve(e.batches.size());
   std::vector<timer> delayed;
   std::uint32_t ordinal = 0;
   for (const auto& b : e.batches) {
     const auto& h = b.header;
     auto& producer = producers.find(h.producer);
-    auto verdict = judge(producer.record, h);
+    auto [verdict, had_repeats] = judge(producer.record, h);
     if (verdict.what == batch_verdict::outcome::accepted && crc32c(b.data.bytes()) != h.crc)
       verdict.what = batch_verdict::outcome::corrupt;
-    const bool waits = h.kind == batch_kind::delayed;
-    if (waits && verdict.what == batch_verdict::outcome::accepted &&
-        !add_timers(b, {state_.applied, ordinal}, delayed))
-      verdict.what = batch_verdict::outcome::corrupt;
     if (verdict.what == batch_verdict::outcome::accepted) {
-      if (h.count && (run.lane != h.lane || run.first_ordinal + run.count != ordinal))
-        flush();
       verdict.base = queue_offset{index.next().value + run.count};
       verdict.index = state_.applied;
       verdict.first_ordinal = ordinal;
-      const auto visible = waits ? 0 : h.count;
-      producer.record.accept(h.epoch, h.sequence, {state_.applied, ordinal, verdict.base, visible},
-                             state_.time);
+    }
+    finder.complete(verdict, b, had_repeats);
+    const bool waits = h.kind == batch_kind::delayed;
+    if (waits && verdict.what == batch_verdict::outcome::accepted &&
+        !add_timers(b, {state_.applied, ordinal}, verdict.repeats, delayed))
+      verdict = {.what = batch_verdict::outcome::corrupt};
+    if (verdict.what == batch_verdict::outcome::accepted) {
+      const auto repeats = static_cast<std::uint32_t>(verdict.repeats.size());
+      producer.record.accept(
+          h.epoch, h.sequence,
+          {state_.applied, ordinal, verdict.base, waits ? 0 : h.count - repeats, waits && repeats > 0},
+          state_.time);
       producer.changed = true;
-      if (visible && run.count == 0) {
-        run.first_ordinal = ordinal;
-        run.lane = h.lane;
-      }
-      run.count += visible;
-      run.bytes += visible ? h.size : 0;
+      for (const auto& part : thinner.add(b, ordinal, verdict.repeats))
+        if (!waits)
+          show(part.messages.header, part.first);
+    } else {
+      thinner.add(b, ordinal);
     }
     ordinal += h.count;
-    out.answer.verdicts.push_back(verdict);
+    out.answer.verdicts.push_back(std::move(verdict));
   }
   flush();
   producers.store();
+  finder.store();
   if (out.keep)
     txn_.put(tables_.tails, key_of(e.queue), index.value());
   delay(e.queue, delayed, out);
+  if (out.keep)
+    out.rewritten = thinner.take();
   out.answer.next = index.next();
 }
 

@@ -26,6 +26,24 @@ void applier::apply_body(const evict_entry& e, outcome& out) {
   }
 }
 
+void applier::apply_body(const forget_keys_entry& e, outcome& out) {
+  std::size_t gone = 0, bytes = 0;
+  {
+    lmdb_cursor rows(txn_, tables_.firsts);
+    for (bool more = rows.seek(key_of(e.queue, first_place{})); more; more = rows.next()) {
+      if (queue_of(rows.key()) != e.queue || first_place_of(rows.key()).time >= e.before)
+        break;
+      out.answer.done = gone < rows_a_step && bytes <= key_bytes_a_step;
+      if (!out.answer.done)
+        break;
+      bytes += rows.value().size();
+      rows.erase();
+      ++gone;
+    }
+  }
+  keys_.prune(txn_, tables_.firsts, e.queue);
+}
+
 std::size_t applier::erase_producers(queue_id queue, std::size_t limit) {
   std::size_t erased = 0;
   lmdb_cursor rows(txn_, tables_.producers);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "key_index.hpp"
 #include "rows.hpp"
 #include "tables.hpp"
 
@@ -60,6 +61,11 @@ public:
 
   /// Shard time of the last applied entry, for any thread.
   std::atomic<std::int64_t> last_time{0};
+  /// Bytes of keys(), for any thread.
+  std::atomic<std::uint64_t> key_memory{0};
+
+  /// Of the thread that writes.
+  key_index& keys() { return keys_; }
 
 private:
   environment() = default;
@@ -75,6 +81,7 @@ private:
   int fd_ = -1;
   std::uint64_t page_size_ = 4096;
   tables tables_;
+  key_index keys_;
   shard_options options_;
   std::filesystem::path data_file_;
 };

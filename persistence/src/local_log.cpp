@@ -36,12 +36,12 @@ public:
 private:
   void write(lmdb_txn& txn, std::span<const proposal> proposals) {
     const auto& db = writer_.env().db();
-    applier apply(txn, db);
+    applier apply(txn, db, writer_.env().keys());
     for (const auto& p : proposals) {
       const auto header = apply.next_header(p.time);
-      auto [answer, keep] = apply.apply(header, p.body);
+      auto [answer, keep, rewritten] = apply.apply(header, p.body);
       if (keep)
-        put_entry(txn, db, header, p.body);
+        put_entry(txn, db, header, rewritten ? *rewritten : p.body);
       outcomes_.push_back(std::move(answer));
     }
     apply.finish();

@@ -1,5 +1,7 @@
 #include "log_writer.hpp"
 
+#include "firsts_row.hpp"
+
 #include <algorithm>
 #include <unordered_map>
 
@@ -20,6 +22,8 @@ constexpr std::uint64_t listed_a_page = 2;
 constexpr std::uint64_t timer_buckets = 700;
 /// Delayed messages of which a page that is half full holds the rows.
 constexpr std::uint64_t timers_a_page = 200;
+/// A message between two repeats: a batch and a run of its own, half of the time.
+constexpr std::uint64_t repeat_bytes = 120;
 /// Below this much room nothing is admitted: a transaction and a small entry.
 constexpr std::uint64_t admission_pages = 64;
 /// Room that must come back before a disk that was full is tried again.
@@ -57,6 +61,15 @@ std::uint64_t timer_pages(std::span<const proposal> proposals) {
 }
 
 std::uint64_t pages_of(const entry_body& body) {
+  if (const auto* e = std::get_if<append_entry>(&body); e && e->window.count() > 0) {
+    // Beside what any append takes: its keys, and what it costs to take repeats out, each with a run of its
+    // own.
+    std::uint64_t messages = 0;
+    for (const auto& b : e->batches)
+      messages += b.header.count;
+    return (encoded_size(body) + messages * (firsts_row::item + repeat_bytes) + page - 1) / page + 4 +
+           e->batches.size() / 8;
+  }
   if (const auto* e = std::get_if<append_entry>(&body))
     return (encoded_size(body) + 16 + page - 1) / page + 2 + e->batches.size() / 8;
   if (const auto* e = std::get_if<settle_entry>(&body)) {
@@ -200,6 +213,9 @@ error log_writer::commit(const std::function<void(lmdb_txn&)>& work) {
     txn.commit();
     return {};
   });
+  if (err) // what was added may not be there, what was taken out may
+    env_.keys().clear();
+  env_.key_memory = env_.keys().bytes();
   if (err.code == errc::storage_failed && disk_is_full())
     err = refuse("the file system is full at a file", env_.file_size());
   // A commit whose very last write failed, the meta page's, ends the environment, for whatever reason it
@@ -235,6 +251,10 @@ void log_writer::measure() {
 
 void put_entry(lmdb_txn& txn, const tables& t, const entry_header& header, const entry_body& body) {
   encode(header, body, txn.reserve(t.log, key_of(header.index), encoded_size(body), MDB_APPEND));
+}
+
+void replace_entry(lmdb_txn& txn, const tables& t, const entry_header& header, const entry_body& body) {
+  encode(header, body, txn.reserve(t.log, key_of(header.index), encoded_size(body)));
 }
 
 } // namespace troupe

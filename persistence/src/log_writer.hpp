@@ -62,5 +62,7 @@ private:
 
 /// Writes an entry to the end of the log.
 void put_entry(lmdb_txn& txn, const tables& t, const entry_header& header, const entry_body& body);
+/// Writes another body in the place of one that is in the log.
+void replace_entry(lmdb_txn& txn, const tables& t, const entry_header& header, const entry_body& body);
 
 } // namespace troupe

@@ -19,6 +19,9 @@ constexpr std::size_t newest_index_at = 40;
 constexpr std::size_t newest_base_at = 48;
 constexpr std::size_t head_size = 56;
 
+/// In the place of a count.
+constexpr std::uint32_t delayed_with_repeats = std::uint32_t{1} << 31;
+
 constexpr const char* doing = "reading what is known of a producer";
 
 /// One verdict as it is stored: log index and base are distances to the verdict before.
@@ -61,6 +64,11 @@ std::vector<stored_verdict> producer_record::verdicts() const {
     const auto s = take_step(rest);
     stored_verdict v{log_index{number_at(value_, oldest_index_at)}, s.ordinal,
                      queue_offset{number_at(value_, oldest_base_at)}, s.count};
+    if (v.count >= delayed_with_repeats) {
+      require(v.count == delayed_with_repeats, doing);
+      v.count = 0;
+      v.had_repeats = true;
+    }
     // The distances of the oldest lead to one that is forgotten.
     if (i > 0) {
       v.index = log_index{found.back().index.value + s.index};
@@ -96,7 +104,7 @@ void producer_record::accept(producer_epoch epoch, batch_sequence sequence, cons
   put_varint(value_, verdict.index.value - number_at(value_, newest_index_at));
   put_varint(value_, verdict.ordinal);
   put_varint(value_, verdict.base.value - number_at(value_, newest_base_at));
-  put_varint(value_, verdict.count);
+  put_varint(value_, verdict.had_repeats ? delayed_with_repeats : verdict.count);
   store_le(value_.data() + count_at, static_cast<std::uint16_t>(count() + 1));
   store_le(value_.data() + last_at, sequence.value);
   store_le(value_.data() + time_at, static_cast<std::uint64_t>(to_unix_ms(time)));

@@ -14,7 +14,10 @@ struct stored_verdict {
   log_index index;
   std::uint32_t ordinal = 0;
   queue_offset base;
+  /// Messages that became visible with it.
   std::uint32_t count = 0;
+  /// A delayed batch, of which none did: some of its messages were repeats.
+  bool had_repeats = false;
   bool operator==(const stored_verdict&) const = default;
 };
 

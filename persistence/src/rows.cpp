@@ -112,6 +112,14 @@ age_key key_of(const producer_age& age) {
   return key;
 }
 
+firsts_key key_of(queue_id queue, const first_place& at) {
+  firsts_key key;
+  store_be(key.data(), queue.value);
+  store_be(key.data() + 4, static_cast<std::uint64_t>(to_unix_ms(at.time)));
+  store_be(key.data() + 12, at.index.value);
+  return key;
+}
+
 subscription_key key_of(queue_id queue, group_id group, std::uint8_t lane) {
   subscription_key key;
   put_subscription_prefix(key, queue, group, lane);
@@ -182,6 +190,12 @@ producer_age age_of(std::span<const char> key) {
   require(key.size() == std::tuple_size_v<age_key>, "reading the age of a producer");
   return {load_be<std::uint64_t>(key.data()), queue_id{load_be<std::uint32_t>(key.data() + 8)},
           producer_id{load_be<std::uint64_t>(key.data() + 12)}};
+}
+
+first_place first_place_of(std::span<const char> key) {
+  require(key.size() == std::tuple_size_v<firsts_key>, "reading the place of keys");
+  return {from_unix_ms(static_cast<std::int64_t>(load_be<std::uint64_t>(key.data() + 4))),
+          log_index{load_be<std::uint64_t>(key.data() + 12)}};
 }
 
 std::uint64_t hour_of(timestamp time) {

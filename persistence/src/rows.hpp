@@ -23,7 +23,8 @@ namespace troupe {
 struct format_row {
   /// 2: tables `dead` and `pins`, and runs that list messages of other entries. 3: subscriptions that count
   /// expired messages. 4: tables `timers`, `delayed` and `ages`, and runs that list fired messages.
-  static constexpr std::uint32_t current = 4;
+  /// 5: table `firsts`, entries with a window for repeats.
+  static constexpr std::uint32_t current = 5;
   static constexpr std::uint32_t oldest = 1;
   bool known() const { return version >= oldest && version <= current; }
   std::uint32_t version = current;
@@ -91,11 +92,19 @@ struct producer_age {
   producer_id producer;
 };
 
+/// Of a row of `firsts`, beside its queue: an entry and its shard time.
+struct first_place {
+  timestamp time{};
+  log_index index;
+  auto operator<=>(const first_place&) const = default;
+};
+
 using log_key = fixed_bytes<8>;
 using tail_key = fixed_bytes<4>;
 using queue_key = fixed_bytes<12>;
 using producer_key = fixed_bytes<12>;
 using age_key = fixed_bytes<20>;
+using firsts_key = fixed_bytes<20>;
 using subscription_key = fixed_bytes<9>;
 using settled_key = fixed_bytes<17>;
 using definition_key = fixed_bytes<5>;
@@ -118,6 +127,7 @@ queue_key key_of(queue_id queue, queue_offset base);
 queue_key end_key(queue_id queue);
 producer_key key_of(queue_id queue, producer_id producer);
 age_key key_of(const producer_age& age);
+firsts_key key_of(queue_id queue, const first_place& at);
 subscription_key key_of(queue_id queue, group_id group, std::uint8_t lane);
 settled_key key_of(queue_id queue, group_id group, std::uint8_t lane, std::uint64_t chunk);
 definition_key key_of(topic_id topic);
@@ -141,6 +151,7 @@ std::uint8_t lane_of(std::span<const char> subscription_or_settled_key);
 std::uint64_t chunk_of(std::span<const char> settled_key);
 producer_id producer_of(std::span<const char> producer_key);
 producer_age age_of(std::span<const char> age_key);
+first_place first_place_of(std::span<const char> firsts_key);
 /// Hours since 1970 that had ended, and when the given one ends.
 std::uint64_t hour_of(timestamp time);
 timestamp end_of_hour(std::uint64_t hour);

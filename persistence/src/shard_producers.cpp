@@ -17,4 +17,16 @@ result<producer_census> shard::producers() const {
   });
 }
 
+result<std::optional<timestamp>> shard::oldest_keys(queue_id queue) const {
+  return guarded([&]() -> result<std::optional<timestamp>> {
+    const lmdb_txn txn(impl_->env->handle(), MDB_RDONLY);
+    lmdb_cursor rows(txn, impl_->env->db().firsts);
+    if (!rows.seek(key_of(queue, first_place{})) || queue_of(rows.key()) != queue)
+      return std::optional<timestamp>();
+    return std::optional(first_place_of(rows.key()).time);
+  });
+}
+
+std::uint64_t shard::key_memory() const { return impl_->env->key_memory; }
+
 } // namespace troupe

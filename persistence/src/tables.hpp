@@ -21,6 +21,7 @@ struct tables {
   MDB_dbi timers = 0;
   MDB_dbi delayed = 0;
   MDB_dbi ages = 0;
+  MDB_dbi firsts = 0;
 };
 
 /// Every table with its name and flags; all of them are replicated.
@@ -45,6 +46,7 @@ inline constexpr table_description all_tables[] = {
     {"timers", &tables::timers, 0, 4},
     {"delayed", &tables::delayed, 0, 4},
     {"ages", &tables::ages, 0, 4},
+    {"firsts", &tables::firsts, 0, 5},
 };
 
 } // namespace troupe

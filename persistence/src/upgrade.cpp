@@ -11,6 +11,8 @@ namespace {
 
 /// Producers in one transaction. Their rows in `ages` may each copy a page that holds a hundred others.
 constexpr std::size_t producers_a_commit = 16384;
+/// The first format version that has `ages`.
+constexpr std::uint32_t ages_since = 4;
 
 MDB_dbi open_table(const lmdb_txn& txn, const char* name, unsigned flags = 0) {
   MDB_dbi table = 0;
@@ -36,7 +38,7 @@ void build_ages(MDB_env* env) {
   for (bool first = true, more = true; more; first = false) {
     lmdb_txn txn(env, 0);
     const auto version = format_version(txn);
-    if (version == 0 || version >= 4)
+    if (version == 0 || version >= ages_since)
       return;
     const auto producers = open_table(txn, "producers");
     const auto ages = open_table(txn, "ages", MDB_CREATE);

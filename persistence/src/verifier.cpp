@@ -31,6 +31,7 @@ void verifier::run(const progress_handler& progress) {
   check_entries();
   check_producers();
   check_ages();
+  check_firsts();
   check_subscriptions();
   check_settled();
   check_definitions();

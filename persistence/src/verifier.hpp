@@ -50,6 +50,9 @@ private:
   /// What is known of producers, and that each stands in `ages` under its hour, and nobody else.
   void check_producers();
   void check_ages();
+  /// Which messages were the first ones of their keys. After check_queues.
+  void check_firsts();
+  void check_firsts(std::span<const char> key, std::span<const char> value);
   void check_subscriptions();
   void check_settled();
   void check_definitions();

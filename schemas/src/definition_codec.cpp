@@ -41,6 +41,7 @@ void write(const topic_definition& topic, schema::Topic::Builder to) {
   to.setQueues(topic.options.queues);
   to.setPriorities(topic.options.priorities);
   to.setMaxMessage(topic.options.max_message);
+  to.setDedupeWindow(ms_of(topic.options.dedupe_window));
   to.setRetention(ms_of(topic.options.retention));
   to.setRetentionBytes(topic.options.retention_bytes);
   to.setCreated(to_unix_ms(topic.created));
@@ -113,6 +114,9 @@ objection check(const topic_definition& topic) {
     return of(topic.name, "the id or name");
   if (!is_stored_duration(topic.options.retention) || !is_stored_time(topic.created))
     return of(topic.name, "a time");
+  // An entry has 32 bits for it.
+  if (ms_of(topic.options.dedupe_window) > std::numeric_limits<std::uint32_t>::max())
+    return of(topic.name, "the window for keys");
   std::uint64_t total = 0;
   for (const auto& range : topic.queues) {
     if (range.first.value == 0 || range.count == 0 ||
@@ -159,7 +163,8 @@ result<topic_definition> read(schema::Topic::Reader from) {
                    .priorities = from.getPriorities(),
                    .retention = duration_of(from.getRetention()),
                    .retention_bytes = from.getRetentionBytes(),
-                   .max_message = from.getMaxMessage()};
+                   .max_message = from.getMaxMessage(),
+                   .dedupe_window = duration_of(from.getDedupeWindow())};
   for (auto range : from.getRanges())
     topic.queues.push_back({queue_id{range.getFirst()}, range.getCount()});
   topic.created = from_unix_ms(from.getCreated());

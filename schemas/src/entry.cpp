@@ -37,6 +37,7 @@ bool known(entry_kind kind) {
   case entry_kind::split:
   case entry_kind::cancel:
   case entry_kind::evict:
+  case entry_kind::forget_keys:
     return true;
   default:
     return false;
@@ -67,7 +68,7 @@ void write_header(const entry_header& header, std::size_t covered, char* out) {
   store(out + at::queue_at, header.queue.value);
   store(out + at::crc_at, std::uint32_t{0});
   store(out + at::covered_at, static_cast<std::uint32_t>(covered));
-  store(out + at::reserved_at, std::uint32_t{0});
+  store(out + at::window_at, static_cast<std::uint32_t>(header.window.count()));
 }
 
 void write_record(const batch_header& header, std::uint32_t begin, std::uint32_t first_ordinal, char* out) {
@@ -89,7 +90,10 @@ void write_append(const append_entry& entry, std::span<char> out) {
   auto* to = out.data() + entry_header::size;
   auto begin = static_cast<std::uint32_t>(directory_end(entry.batches.size()));
   std::uint32_t ordinal = 0;
-  for (const auto& b : entry.batches) {
+  for (std::size_t i = 0; i < entry.batches.size(); ++i) {
+    const auto& b = entry.batches[i];
+    if (!entry.ordinals.empty())
+      ordinal = entry.ordinals[i];
     write_record(b.header, begin, ordinal, to);
     if (!b.data.empty())
       std::memcpy(out.data() + begin, b.data.data.get(), b.data.size);
@@ -159,10 +163,11 @@ error check_record(const batch_place& place, const char* from, std::uint64_t beg
 } // namespace
 
 entry_kind kind_of(const entry_body& body) {
-  static constexpr entry_kind kinds[] = {
-      entry_kind::noop,       entry_kind::append, entry_kind::settle,  entry_kind::define, entry_kind::trim,
-      entry_kind::drop_queue, entry_kind::reset,  entry_kind::redrive, entry_kind::purge,  entry_kind::fire,
-      entry_kind::split,      entry_kind::cancel, entry_kind::evict};
+  static constexpr entry_kind kinds[] = {entry_kind::noop,   entry_kind::append,     entry_kind::settle,
+                                         entry_kind::define, entry_kind::trim,       entry_kind::drop_queue,
+                                         entry_kind::reset,  entry_kind::redrive,    entry_kind::purge,
+                                         entry_kind::fire,   entry_kind::split,      entry_kind::cancel,
+                                         entry_kind::evict,  entry_kind::forget_keys};
   static_assert(std::size(kinds) == std::variant_size_v<entry_body>);
   return kinds[body.index()];
 }
@@ -192,6 +197,7 @@ void encode(entry_header header, const entry_body& body, std::span<char> out) {
   header.length = static_cast<std::uint32_t>(out.size());
   header.batches = append ? static_cast<std::uint32_t>(append->batches.size()) : 0;
   header.queue = append ? append->queue : queue_id{};
+  header.window = append ? append->window : milliseconds{0};
   auto covered = append ? directory_end(append->batches.size()) : out.size();
   if (append) {
     write_append(*append, out);
@@ -225,8 +231,10 @@ result<entry_header> decode_header(std::span<const char> bytes) {
   header.crc = load<std::uint32_t>(bytes.data() + at::crc_at);
   if (checksum(bytes, covered) != header.crc)
     return damaged("the checksum of its header differs");
-  if (load<std::uint32_t>(bytes.data() + at::reserved_at) != 0)
+  const auto window = load<std::uint32_t>(bytes.data() + at::window_at);
+  if (window != 0 && header.kind != entry_kind::append)
     return newer("a longer header");
+  header.window = milliseconds{window};
   if (auto err = check_kind(header, covered))
     return err;
   return header;
@@ -263,10 +271,18 @@ result<entry_body> decode_body(const entry_header& header, block bytes) {
     auto places = decode_directory(header, bytes.bytes());
     if (!places)
       return places.error();
-    append_entry entry{header.queue, {}};
+    append_entry entry{header.queue, {}, header.window};
     entry.batches.reserve(places->size());
-    for (const auto& place : *places)
+    std::uint32_t ordinal = 0;
+    bool gaps = false;
+    for (const auto& place : *places) {
       entry.batches.push_back({place.header, bytes.slice(place.at, place.header.size)});
+      entry.ordinals.push_back(place.first_ordinal);
+      gaps = gaps || place.first_ordinal != ordinal;
+      ordinal = place.first_ordinal + place.header.count;
+    }
+    if (!gaps)
+      entry.ordinals.clear();
     return entry_body{std::move(entry)};
   }
   auto rest = bytes.slice(entry_header::size, bytes.size - entry_header::size);

@@ -61,6 +61,7 @@ std::size_t extra_words(const redrive_entry& e) {
 }
 std::size_t extra_words(const purge_entry& e) { return list_words<schema::MessagePlace>(e.messages.size()); }
 std::size_t extra_words(const evict_entry&) { return 0; }
+std::size_t extra_words(const forget_keys_entry&) { return 0; }
 
 // -- writing --
 
@@ -141,6 +142,11 @@ void write(const evict_entry& e, schema::Evict::Builder to) {
   to.setKeep(e.keep);
 }
 
+void write(const forget_keys_entry& e, schema::ForgetKeys::Builder to) {
+  to.setQueue(e.queue.value);
+  to.setBefore(to_unix_ms(e.before));
+}
+
 // -- checking --
 
 objection check(const settle_range& range) {
@@ -174,6 +180,10 @@ objection check(const evict_entry& e) {
   return is_stored_time(e.before) ? objection{} : impossible("its time is not between 1970 and 9999");
 }
 
+objection check(const forget_keys_entry& e) {
+  return is_stored_time(e.before) ? objection{} : impossible("its time is not between 1970 and 9999");
+}
+
 objection check(const append_entry& e) {
   std::uint64_t length = entry_header::size, messages = 0;
   for (const auto& b : e.batches) {
@@ -186,6 +196,16 @@ objection check(const append_entry& e) {
     messages += b.header.count;
   }
   constexpr std::uint64_t most = std::numeric_limits<std::uint32_t>::max();
+  if (e.window.count() < 0 || static_cast<std::uint64_t>(e.window.count()) > most)
+    return impossible("its window for repeats is too long");
+  if (!e.ordinals.empty() && e.ordinals.size() != e.batches.size())
+    return impossible("it has not one ordinal for each batch");
+  std::uint64_t ordinal = 0;
+  for (std::size_t i = 0; i < e.ordinals.size(); ++i) {
+    if (e.ordinals[i] < ordinal)
+      return impossible("the ordinals of its messages do not ascend");
+    messages = ordinal = std::uint64_t{e.ordinals[i]} + e.batches[i].header.count;
+  }
   return length > most || messages > most ? impossible("it is too long") : objection{};
 }
 
@@ -262,6 +282,13 @@ result<entry_body> read(schema::Reset::Reader from) {
                                 queue_offset{from.getTo()}}};
 }
 
+result<entry_body> read(schema::ForgetKeys::Reader from) {
+  const forget_keys_entry e{queue_id{from.getQueue()}, from_unix_ms(from.getBefore())};
+  if (auto o = check(e))
+    return after_reading("the entry", o);
+  return entry_body{e};
+}
+
 template <class Listing> result<entry_body> read_listing(auto from) {
   Listing e{group_id{from.getGroup()}, queue_id{from.getQueue()}, {}};
   e.messages.reserve(from.getMessages().size());
@@ -299,6 +326,7 @@ template <> struct root_of<fire_entry> : std::type_identity<schema::Fire> {};
 template <> struct root_of<split_entry> : std::type_identity<schema::Split> {};
 template <> struct root_of<cancel_entry> : std::type_identity<schema::Cancel> {};
 template <> struct root_of<evict_entry> : std::type_identity<schema::Evict> {};
+template <> struct root_of<forget_keys_entry> : std::type_identity<schema::ForgetKeys> {};
 
 template <class Value>
 concept has_root = requires {
@@ -367,6 +395,8 @@ objection check_body(const entry_body& body) {
     return check(cancel->row);
   if (const auto* evict = std::get_if<evict_entry>(&body))
     return check(*evict);
+  if (const auto* forget = std::get_if<forget_keys_entry>(&body))
+    return check(*forget);
   return {};
 }
 
@@ -398,6 +428,8 @@ result<entry_body> read_body(entry_kind kind, std::span<const char> bytes) {
     return read_root<schema::Cancel>(bytes);
   case entry_kind::evict:
     return read_root<schema::Evict>(bytes);
+  case entry_kind::forget_keys:
+    return read_root<schema::ForgetKeys>(bytes);
   default:
     return damaged("its kind has no such body");
   }

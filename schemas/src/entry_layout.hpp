@@ -18,8 +18,9 @@ inline constexpr std::size_t batches_at = 36; // u32
 inline constexpr std::size_t queue_at = 40;   // u32
 inline constexpr std::size_t crc_at = 44;     // u32
 /// How many bytes from the start the checksum covers: what lies behind them has checksums of its own.
-inline constexpr std::size_t covered_at = 48;  // u32
-inline constexpr std::size_t reserved_at = 52; // u32, 0
+inline constexpr std::size_t covered_at = 48; // u32
+/// Of an append; else 0.
+inline constexpr std::size_t window_at = 52; // u32, milliseconds
 
 // One record of the directory.
 namespace record {

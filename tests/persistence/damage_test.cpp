@@ -1,3 +1,4 @@
+#include "firsts_row.hpp"
 #include "index_block.hpp"
 #include "producer_record.hpp"
 #include "shard_harness.hpp"
@@ -294,6 +295,31 @@ TEST_F(contradictions, a_producer_does_not_stand_among_the_ages_or_only_there) {
               testing::UnorderedElementsAre(HasSubstr("producer 1 does not stand"),
                                             HasSubstr("`ages` knows producer 5"),
                                             HasSubstr("`ages` knows producer 1")));
+}
+
+TEST(keys, that_are_not_those_of_their_messages_are_found) {
+  shard_harness h{log_kind::local};
+  h.apply(publish(1, {make_keyed_batch(1, 1, 1, {"a", "b"})}, 1000, milliseconds{1000}));
+  h.apply(publish(1, {make_batch(1, 1, 2, 1)}, 1000));
+  EXPECT_THAT(h.store().verify({}), IsEmpty());
+  h.close();
+  tamper(h.where(), [](lmdb_txn& txn, const tables& t) {
+    auto write = [&](std::int64_t time, std::uint64_t index, std::vector<first_of_key> messages) {
+      std::vector<char> value;
+      encode(messages, value);
+      txn.put(t.firsts, key_of(queue_id{1}, first_place{from_unix_ms(time), log_index{index}}), value);
+    };
+    write(1000, 1, {{hash_key("a"), 0, queue_offset{0}}, {hash_key("c"), 1, queue_offset{1}}});
+    write(1000, 2, {{hash_key("a"), 0, queue_offset{2}}});
+    write(1000, 9, {{hash_key("a"), 0, queue_offset{77}}});
+  });
+  h.reopen();
+  std::vector<std::string> texts;
+  for (const auto& d : h.store().verify({}))
+    texts.push_back(to_string(d));
+  EXPECT_THAT(texts, testing::UnorderedElementsAre(HasSubstr("a key is not that of its message"),
+                                                   HasSubstr("keys stand under an entry that has none"),
+                                                   HasSubstr("the keys of messages contradict the queue")));
 }
 
 TEST_F(contradictions, a_row_is_garbage) {

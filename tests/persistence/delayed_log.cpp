@@ -67,7 +67,7 @@ struct delayed_log::impl {
     std::vector<applied> outcomes;
     auto err = writer.commit([&](lmdb_txn& txn) {
       const auto& db = writer.env().db();
-      applier apply(txn, db);
+      applier apply(txn, db, writer.env().keys());
       auto header = apply.next_header(timestamp{});
       if (!pending.empty()) {
         header.index = log_index{pending.back().index.value + 1};
@@ -85,9 +85,11 @@ struct delayed_log::impl {
         const auto body = h ? decode_body(*h, bytes) : result<entry_body>(h.error());
         if (!body)
           throw storage_error{MDB_CORRUPTED, "applying an entry"};
-        auto [answer, keep] = apply.apply(*h, *body);
+        auto [answer, keep, rewritten] = apply.apply(*h, *body);
         if (!keep)
           txn.erase(db.log, key_of(w.index));
+        else if (rewritten)
+          replace_entry(txn, db, *h, *rewritten);
         outcomes.push_back(std::move(answer));
       };
       for (const auto& w : pending)

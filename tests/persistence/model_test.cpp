@@ -27,7 +27,7 @@ public:
     if (random_.one_in(40))
       time_ += hour;
     proposal p{from_unix_ms(time_), {}};
-    const auto dice = random_.below(103);
+    const auto dice = random_.below(106);
     if (dice < 42)
       p.body = append();
     else if (dice < 66)
@@ -48,6 +48,9 @@ public:
       p.body = define();
     else if (dice < 102)
       p.body = evict();
+    else if (dice < 105)
+      p.body = forget_keys_entry{queue(),
+                                 from_unix_ms(time_ - static_cast<std::int64_t>(random_.below(4)) * hour)};
     return p;
   }
 
@@ -63,8 +66,19 @@ private:
   /// An offset within the queue, or a little behind its end.
   queue_offset near(queue_id q) { return queue_offset{random_.below(known(q).next + 5)}; }
 
+  /// Keys for so many messages, for half of the batches; an empty one is none.
+  std::vector<std::string> keys(std::size_t count) {
+    std::vector<std::string> some(count);
+    if (random_.one_in(2))
+      for (auto& key : some)
+        if (!random_.one_in(8))
+          key = "k" + std::to_string(random_.below(count > 100 ? 3000 : 30));
+    return some;
+  }
+
   append_entry append() {
-    append_entry e{queue(), {}};
+    static constexpr std::int64_t windows[] = {0, 0, 30, hour, 3 * hour};
+    append_entry e{queue(), {}, milliseconds{windows[random_.below(std::size(windows))]}};
     std::map<std::uint64_t, std::pair<std::uint32_t, std::uint64_t>>
         expected; // producer: epoch, last sequence
     for (auto n = random_.between(1, 5); n > 0; --n) {
@@ -98,7 +112,7 @@ private:
       const auto size = random_.below(many || !random_.one_in(20) ? 50 : 20000);
       auto b = random_.one_in(3) && !many
                    ? delayed(producer, sequence, count, size, sent_epoch)
-                   : make_batch(producer, sent_epoch, sequence, static_cast<std::uint32_t>(count), size);
+                   : make_keyed_batch(producer, sent_epoch, sequence, keys(count), size);
       if (random_.one_in(40))
         b.header.crc ^= 0x10;
       else if (sequence == last + 1 && sent_epoch == epoch)
@@ -111,11 +125,13 @@ private:
   batch delayed(std::uint64_t producer, std::uint64_t sequence, std::uint64_t count, std::size_t size,
                 std::uint32_t epoch) {
     static constexpr std::uint64_t spans[] = {2'000, 600'000, 200'000'000};
-    std::vector<std::int64_t> dues(count);
-    for (auto& due : dues)
-      due =
-          random_.one_in(20) ? 0 : time_ + static_cast<std::int64_t>(random_.below(spans[random_.below(3)]));
-    return make_delayed(producer, sequence, dues, size, epoch);
+    std::vector<keyed_message> messages;
+    for (auto& key : keys(count))
+      messages.push_back(
+          {std::move(key), random_.one_in(20)
+                               ? 0
+                               : time_ + static_cast<std::int64_t>(random_.below(spans[random_.below(3)]))});
+    return make_keyed_delayed(producer, epoch, sequence, messages, size);
   }
 
   /// Fires, splits or cancels some of what waits, and what does not.
@@ -245,7 +261,7 @@ private:
 
   random_source& random_;
   const shard_model& model_;
-  std::int64_t time_ = 3 * hour;
+  std::int64_t time_ = 5 * hour;
 };
 
 void expect_equal(const applied& got, const applied& wanted) {

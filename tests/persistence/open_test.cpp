@@ -74,7 +74,7 @@ TEST(opening, makes_the_tables_that_a_directory_of_format_version_1_lacks) {
     h.apply(reset(1, 1, 0));
   }
   tamper(dir.path(), [](lmdb_txn& txn, const tables& t) {
-    for (auto table : {t.dead, t.pins, t.timers, t.delayed, t.ages})
+    for (auto table : {t.dead, t.pins, t.timers, t.delayed, t.ages, t.firsts})
       check(mdb_drop(txn.get(), table, 1), "removing a table");
     txn.put(t.meta, meta_format, encode(format_row{1, {}, 1}));
   });
@@ -96,6 +96,30 @@ TEST(opening, makes_the_tables_that_a_directory_of_format_version_1_lacks) {
     EXPECT_EQ(decode_format(txn.get(meta, meta_format).value()).version, format_row::current);
   }
   mdb_env_close(env);
+}
+
+TEST(opening, takes_keys_once_in_a_directory_of_format_version_4) {
+  scratch_directory dir;
+  const auto b = make_keyed_delayed(1, 1, 1, {{"a", 5000}, {"a", 5001}});
+  {
+    shard_harness h(log_kind::local, dir.path(), small_shard());
+    h.apply(publish(1, {b}));
+  }
+  tamper(dir.path(), [](lmdb_txn& txn, const tables& t) {
+    check(mdb_drop(txn.get(), t.firsts, 1), "removing a table");
+    txn.put(t.meta, meta_format, encode(format_row{4, {}, 1}));
+  });
+  shard_harness h(log_kind::local, dir.path(), small_shard());
+  EXPECT_THAT(h.store().verify({}), testing::IsEmpty());
+  EXPECT_EQ(h.store().extent(queue_id{1}).value().delayed, 2u);
+  const milliseconds window{1000};
+  const auto again = h.apply(publish(1, {b}, 1000, window)).verdicts.at(0);
+  EXPECT_EQ(again.what, batch_verdict::outcome::duplicate);
+  EXPECT_TRUE(again.known);
+  EXPECT_THAT(again.repeats, testing::IsEmpty());
+  const auto first = h.apply(publish(1, {make_keyed_batch(1, 1, 2, {"a", "a"})}, 1000, window));
+  EXPECT_THAT(first.verdicts.at(0).repeats, testing::SizeIs(1));
+  EXPECT_THAT(h.store().verify({}), testing::IsEmpty());
 }
 
 TEST(opening, finds_out_the_ages_of_producers_that_an_older_program_left) {

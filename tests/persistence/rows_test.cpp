@@ -1,3 +1,4 @@
+#include "firsts_row.hpp"
 #include "index_block.hpp"
 #include "producer_record.hpp"
 #include "rows.hpp"
@@ -143,6 +144,19 @@ TEST(golden_rows, of_producers) {
                             "14");
 }
 
+TEST(golden_rows, of_a_producer_whose_delayed_batch_had_repeats) {
+  producer_record r;
+  r.accept(producer_epoch{2}, batch_sequence{1}, {log_index{998}, 0, queue_offset{300}, 0, true},
+           from_unix_ms(4));
+  EXPECT_EQ(hex(r.value()).substr(112), "00"
+                                        "00"
+                                        "00"
+                                        "8080808008");
+  std::string more(r.value().begin(), r.value().end());
+  more[more.size() - 5] = '\x81';
+  EXPECT_THROW(producer_record(more).verdicts(), storage_error);
+}
+
 TEST(golden_rows, of_the_ages_of_producers) {
   const auto key =
       key_of(producer_age{hour_of(from_unix_ms(258 * 3'600'000 + 1)), queue_id{5}, producer_id{0x0102}});
@@ -152,6 +166,37 @@ TEST(golden_rows, of_the_ages_of_producers) {
   EXPECT_EQ(age_of(key).hour, 258u);
   EXPECT_EQ(end_of_hour(258), from_unix_ms(259 * 3'600'000));
   EXPECT_THROW(age_of(std::span(key).first(19)), storage_error);
+}
+
+TEST(golden_rows, of_the_first_messages_of_keys) {
+  EXPECT_EQ(hex(key_of(queue_id{5}, first_place{from_unix_ms(0x0102), log_index{0x0304}})),
+            "00000005"
+            "0000000000000102"
+            "0000000000000304");
+  std::vector<first_of_key> messages{{{0x0b, 0x01}, 7, queue_offset{258}},
+                                     {{0x0a, 0x02}, 9, queue_offset{260}},
+                                     {{0x0c, 0x03}, 11, std::nullopt}};
+  std::vector<char> value;
+  encode(messages, value);
+  EXPECT_EQ(hex(value), "0201000000000000"
+                        "0a00000000000000"
+                        "0200000000000000"
+                        "09000000"
+                        "02000000"
+                        "0b00000000000000"
+                        "0100000000000000"
+                        "07000000"
+                        "00000000"
+                        "0c00000000000000"
+                        "0300000000000000"
+                        "0b000000"
+                        "ffffffff");
+  const firsts_row row(value);
+  EXPECT_EQ(row.find({0x0c, 0x03}), (first_of_key{{0x0c, 0x03}, 11, std::nullopt})) << "it was delayed";
+  EXPECT_EQ(row.find({0x0b, 0x01}), (first_of_key{{0x0b, 0x01}, 7, queue_offset{258}}));
+  EXPECT_EQ(row.find({0x0b, 0x02}), std::nullopt);
+  EXPECT_THROW(firsts_row(std::span<const char>(value).first(8)), storage_error);
+  EXPECT_THROW(firsts_row(std::span<const char>(value).first(33)), storage_error);
 }
 
 TEST(golden_rows, of_subscriptions_and_settled_chunks) {
@@ -264,7 +309,8 @@ TEST(producer_records, keep_the_last_64_verdicts) {
     v.base = queue_offset{v.base.value + v.count + random.below(1000)};
     v.index = log_index{v.index.value + random.below(1u << random.below(30))};
     v.ordinal = static_cast<std::uint32_t>(random.below(1u << random.below(32)));
-    v.count = static_cast<std::uint32_t>(random.below(20000));
+    v.had_repeats = random.one_in(4);
+    v.count = v.had_repeats ? 0 : static_cast<std::uint32_t>(random.below(20000));
     all.push_back(v);
     record.accept(producer_epoch{1}, batch_sequence{sequence}, v,
                   from_unix_ms(static_cast<std::int64_t>(sequence)));

@@ -27,18 +27,36 @@ scratch_directory::~scratch_directory() {
 
 batch make_batch(std::uint64_t producer, std::uint32_t epoch, std::uint64_t sequence, std::uint32_t count,
                  std::size_t size) {
-  auto b = make_delayed(producer, sequence, std::vector<std::int64_t>(count, 0), size, epoch);
-  b.header.kind = batch_kind::plain;
-  return b;
+  return make_keyed_batch(producer, epoch, sequence, std::vector<std::string>(count), size);
 }
 
 batch make_delayed(std::uint64_t producer, std::uint64_t sequence, const std::vector<std::int64_t>& dues,
                    std::size_t size, std::uint32_t epoch) {
+  std::vector<keyed_message> messages;
+  for (auto due : dues)
+    messages.push_back({{}, due});
+  return make_keyed_delayed(producer, epoch, sequence, messages, size);
+}
+
+batch make_keyed_batch(std::uint64_t producer, std::uint32_t epoch, std::uint64_t sequence,
+                       const std::vector<std::string>& keys, std::size_t size) {
+  std::vector<keyed_message> messages;
+  for (const auto& key : keys)
+    messages.push_back({key, 0});
+  auto b = make_keyed_delayed(producer, epoch, sequence, messages, size);
+  b.header.kind = batch_kind::plain;
+  return b;
+}
+
+batch make_keyed_delayed(std::uint64_t producer, std::uint32_t epoch, std::uint64_t sequence,
+                         const std::vector<keyed_message>& messages, std::size_t size) {
   batch_builder builder;
-  for (std::uint32_t i = 0; i < dues.size(); ++i) {
+  for (std::size_t i = 0; i < messages.size(); ++i) {
     message m;
-    if (dues[i])
-      m.deliver_at = from_unix_ms(dues[i]);
+    if (!messages[i].key.empty())
+      m.keys = {messages[i].key, "another"};
+    if (messages[i].due)
+      m.deliver_at = from_unix_ms(messages[i].due);
     m.body = std::to_string(producer) + "/" + std::to_string(epoch) + "/" + std::to_string(sequence) + "/" +
              std::to_string(i) + " ";
     m.body.resize(std::max(m.body.size(), size), 'x');
@@ -52,8 +70,8 @@ batch make_delayed(std::uint64_t producer, std::uint64_t sequence, const std::ve
   return b;
 }
 
-proposal publish(std::uint32_t queue, std::vector<batch> batches, std::int64_t time) {
-  return {from_unix_ms(time), append_entry{queue_id{queue}, std::move(batches)}};
+proposal publish(std::uint32_t queue, std::vector<batch> batches, std::int64_t time, milliseconds window) {
+  return {from_unix_ms(time), append_entry{queue_id{queue}, std::move(batches), window}};
 }
 
 proposal settle(std::uint32_t group, std::uint32_t queue, std::uint64_t gen, std::vector<settle_range> ranges,
@@ -77,6 +95,11 @@ proposal drop(std::uint32_t queue, std::uint32_t group) {
 proposal evict(std::int64_t before, std::uint64_t keep) {
   return {from_unix_ms(1000), evict_entry{from_unix_ms(before), keep}};
 }
+
+proposal forget_keys(std::uint32_t queue, std::int64_t before) {
+  return {{}, forget_keys_entry{queue_id{queue}, from_unix_ms(before)}};
+}
+
 settle_range ack(std::uint64_t first, std::uint32_t count) {
   return {queue_offset{first}, count, settle_action::ack, 0, {}};
 }

@@ -53,7 +53,17 @@ batch make_batch(std::uint64_t producer, std::uint32_t epoch, std::uint64_t sequ
 /// The same, delayed: due at these times, one message each.
 batch make_delayed(std::uint64_t producer, std::uint64_t sequence, const std::vector<std::int64_t>& dues,
                    std::size_t size = 20, std::uint32_t epoch = 1);
-proposal publish(std::uint32_t queue, std::vector<batch> batches, std::int64_t time = 1000);
+/// The same with one message per key; an empty key is none.
+batch make_keyed_batch(std::uint64_t producer, std::uint32_t epoch, std::uint64_t sequence,
+                       const std::vector<std::string>& keys, std::size_t size = 20);
+struct keyed_message {
+  std::string key;
+  std::int64_t due = 0;
+};
+batch make_keyed_delayed(std::uint64_t producer, std::uint32_t epoch, std::uint64_t sequence,
+                         const std::vector<keyed_message>& messages, std::size_t size = 20);
+proposal publish(std::uint32_t queue, std::vector<batch> batches, std::int64_t time = 1000,
+                 milliseconds window = {});
 proposal settle(std::uint32_t group, std::uint32_t queue, std::uint64_t gen, std::vector<settle_range> ranges,
                 std::int64_t time = 1000);
 proposal trim(std::uint32_t queue, std::uint64_t first);
@@ -61,6 +71,7 @@ proposal reset(std::uint32_t group, std::uint32_t queue, std::uint64_t to);
 proposal drop(std::uint32_t queue, std::uint32_t group = 0);
 /// Forgets producers heard of last in an hour that ended by `before`, and the oldest above `keep`.
 proposal evict(std::int64_t before, std::uint64_t keep = 1'000'000);
+proposal forget_keys(std::uint32_t queue, std::int64_t before);
 settle_range ack(std::uint64_t first, std::uint32_t count = 1);
 settle_range retry(std::uint64_t first, std::uint16_t attempts, std::int64_t due, std::uint32_t count = 1);
 settle_range dead(std::uint64_t first, std::uint32_t count = 1, dead_reason reason = dead_reason::attempts,

@@ -55,43 +55,133 @@ batch_verdict shard_model::judge(std::uint32_t queue, const batch& b) const {
   return v;
 }
 
+namespace {
+
+/// The first key of each message; empty for one that has none.
+std::vector<std::string> keys_of(const batch& b) {
+  std::vector<std::string> keys;
+  const auto reader = batch_reader::open(b.header, b.data);
+  for (std::uint32_t i = 0; reader && i < reader->count(); ++i) {
+    const auto m = reader->at(i).materialize();
+    keys.push_back(m.keys.empty() ? std::string() : m.keys.front());
+  }
+  return keys;
+}
+
+repeated_message repeat_of(const shard_model::first& f, std::uint32_t position) {
+  return {position, log_index{f.index}, f.ordinal, queue_offset{f.offset.value_or(0)}, !f.offset};
+}
+
+} // namespace
+
+void shard_model::recall(std::uint32_t queue, const batch& b, batch_verdict& v) const {
+  const auto keys = keys_of(b);
+  v.known = crc32c(b.data.bytes()) == b.header.crc;
+  for (std::uint32_t i = 0; v.known && i < keys.size(); ++i) {
+    if (keys[i].empty())
+      continue;
+    const std::pair own{v.index.value, v.first_ordinal + i};
+    const first* newest = nullptr;
+    if (const auto q = firsts.find(queue); q != firsts.end())
+      if (const auto k = q->second.find(keys[i]); k != q->second.end())
+        for (const auto& f : k->second)
+          if (std::pair{f.index, f.ordinal} <= own)
+            newest = &f;
+    v.known = newest != nullptr;
+    if (newest && std::pair{newest->index, newest->ordinal} != own)
+      v.repeats.push_back(repeat_of(*newest, i));
+  }
+  if (!v.known)
+    v.repeats.clear();
+}
+
+std::vector<repeated_message> shard_model::repeats(const append_entry& e, const batch& b,
+                                                   std::uint32_t ordinal) {
+  std::vector<repeated_message> found;
+  const auto keys = keys_of(b);
+  auto offset = queues[e.queue.value].next;
+  for (std::uint32_t i = 0; i < keys.size(); ++i) {
+    if (!keys[i].empty()) {
+      auto& known = firsts[e.queue.value][keys[i]];
+      if (!known.empty() && known.back().time > time - e.window.count()) {
+        found.push_back(repeat_of(known.back(), i));
+        continue;
+      }
+      known.push_back({time, index, ordinal + i, {}});
+      if (b.header.kind != batch_kind::delayed)
+        known.back().offset = offset;
+    }
+    ++offset;
+  }
+  return found;
+}
+
+void shard_model::show(std::uint32_t queue, const batch& b, std::uint32_t ordinal) {
+  auto& q = queues[queue];
+  const auto& h = b.header;
+  if (h.count == 0)
+    return;
+  if (q.runs.empty() || q.runs.back().lists || q.runs.back().index != index ||
+      q.runs.back().end_ordinal != ordinal)
+    q.runs.push_back({index, ordinal, {}, false});
+  auto& open = q.runs.back();
+  open.batches.push_back({h, q.next, index, ordinal, time, b.data, time, 0});
+  accepted_[index].push_back(open.batches.back());
+  open.end_ordinal = ordinal + h.count;
+  q.next += h.count;
+}
+
 void shard_model::apply(const append_entry& e, applied& out) {
-  auto& q = queues[e.queue.value];
   std::uint32_t ordinal = 0;
-  run* open = nullptr;
   for (const auto& b : e.batches) {
     const auto& h = b.header;
     auto v = judge(e.queue.value, b);
+    if (v.what == batch_verdict::outcome::duplicate && v.known) {
+      const auto& first = producers[{e.queue.value, h.producer.value}].verdicts[h.sequence.value];
+      if (first.delayed_with_repeats || (h.kind != batch_kind::delayed && first.visible != h.count))
+        recall(e.queue.value, b, v);
+    }
     if (v.what == batch_verdict::outcome::accepted) {
-      v.base = queue_offset{q.next};
+      v.base = queue_offset{queues[e.queue.value].next};
       v.index = log_index{index};
       v.first_ordinal = ordinal;
+      if (e.window.count() > 0)
+        v.repeats = repeats(e, b, ordinal);
       auto& p = producers[{e.queue.value, h.producer.value}];
       if (p.epoch != h.epoch.value)
         p.verdicts.clear();
       p.epoch = h.epoch.value;
       p.last = h.sequence.value;
       p.time = time;
-      p.verdicts[p.last] = {q.next, index, ordinal};
+      const auto left = h.count - static_cast<std::uint32_t>(v.repeats.size());
+      const bool waits = h.kind == batch_kind::delayed;
+      p.verdicts[p.last] = {v.base.value, index, ordinal, waits ? 0 : left, waits && left < h.count};
       if (p.verdicts.size() > 64)
         p.verdicts.erase(p.verdicts.begin());
-      if (h.kind == batch_kind::delayed) {
-        delay(e.queue.value, {h, 0, index, ordinal, time, b.data, 0, 0}, out);
-      } else if (h.count) {
-        if (!open || open->end_ordinal != ordinal) {
-          q.runs.push_back({index, ordinal, {}, false});
-          open = &q.runs.back();
-        }
-        open->batches.push_back({h, q.next, index, ordinal, time, b.data, time, 0});
-        accepted_[index].push_back(open->batches.back());
-        open->end_ordinal = ordinal + h.count;
-        q.next += h.count;
-      }
+      std::vector<std::uint32_t> positions;
+      for (const auto& r : v.repeats)
+        positions.push_back(r.position);
+      auto take = [&](const batch& some, std::uint32_t first) {
+        if (waits)
+          delay(e.queue.value, {some.header, 0, index, first, time, some.data, 0, 0}, out);
+        else
+          show(e.queue.value, some, first);
+      };
+      if (positions.empty())
+        take(b, ordinal);
+      else
+        for (const auto& part : without(b, positions))
+          take(part.messages, ordinal + part.first);
     }
     ordinal += h.count;
     out.verdicts.push_back(v);
   }
-  out.next = queue_offset{q.next};
+  out.next = queue_offset{queues[e.queue.value].next};
+}
+
+void shard_model::apply(const forget_keys_entry& e, applied&) {
+  for (auto& [key, known] : firsts[e.queue.value])
+    std::erase_if(known, [&](const first& f) { return f.time < to_unix_ms(e.before); });
 }
 
 void shard_model::apply(const settle_entry& e, applied& out) {
@@ -238,6 +328,13 @@ std::size_t shard_model::rows(std::uint32_t queue, std::uint32_t group) const {
     }
   for (const auto& p : producers)
     n += group == 0 && p.first.first == queue;
+  if (const auto q = firsts.find(queue); group == 0 && q != firsts.end()) {
+    std::set<std::uint64_t> entries;
+    for (const auto& [key, known] : q->second)
+      for (const auto& f : known)
+        entries.insert(f.index);
+    n += entries.size();
+  }
   return n;
 }
 
@@ -245,6 +342,8 @@ void shard_model::apply(const drop_queue_entry& e, applied& out) {
   const auto queue = e.queue.value, group = e.group.value;
   std::size_t room = 1024 - rows(queue, group); // those rows never fill a step here
   auto mine = [&](std::uint32_t q, std::uint32_t g) { return q == queue && (group == 0 || g == group); };
+  if (group == 0)
+    firsts.erase(queue);
   if (group == 0)
     std::erase_if(producers, [&](const auto& p) { return p.first.first == queue; });
   std::erase_if(subscriptions, [&](const auto& s) { return mine(s.first.first, s.first.second); });

@@ -50,8 +50,18 @@ public:
       std::uint64_t base = 0;
       std::uint64_t index = 0;
       std::uint32_t ordinal = 0;
+      std::uint32_t visible = 0;
+      bool delayed_with_repeats = false;
     };
     std::map<std::uint64_t, verdict> verdicts;
+  };
+  /// A message that was the first one of its key for a while.
+  struct first {
+    std::int64_t time = 0;
+    std::uint64_t index = 0;
+    std::uint32_t ordinal = 0;
+    /// Nothing when it was delayed.
+    std::optional<std::uint64_t> offset;
   };
   struct queue {
     std::uint64_t next = 0;
@@ -92,6 +102,8 @@ public:
   std::map<std::pair<std::uint32_t, std::uint64_t>, producer> producers;
   /// By queue and group.
   std::map<std::pair<std::uint32_t, std::uint32_t>, subscription> subscriptions;
+  /// By queue and key, oldest first.
+  std::map<std::uint32_t, std::map<std::string, std::vector<first>>> firsts;
   std::map<dead_key, dead> dead_letters;
   /// Delayed messages.
   std::map<timer_row, std::set<timer>> timers;
@@ -116,6 +128,7 @@ private:
   void apply(const split_entry& e, applied& out);
   void apply(const cancel_entry& e, applied& out);
   void apply(const evict_entry& e, applied& out);
+  void apply(const forget_keys_entry& e, applied& out);
   void apply(std::monostate, applied&) {}
 
   batch_verdict judge(std::uint32_t queue, const batch& b) const;
@@ -124,6 +137,11 @@ private:
   bool waits(std::uint32_t queue) const;
   /// Removes a queue's delayed messages as far as there is room.
   std::size_t forget_timers(std::uint32_t queue, std::size_t room);
+  /// What the messages of a batch that came again were at the first time.
+  void recall(std::uint32_t queue, const batch& b, batch_verdict& v) const;
+  /// The messages of a batch whose key came before; takes in the others.
+  std::vector<repeated_message> repeats(const append_entry& e, const batch& b, std::uint32_t ordinal);
+  void show(std::uint32_t queue, const batch& b, std::uint32_t ordinal);
   void bury(const settle_section& section, const settle_range& range, std::uint64_t offset);
   /// A message alone, whatever became of its entry.
   stored alone(std::uint64_t index, std::uint32_t ordinal) const;

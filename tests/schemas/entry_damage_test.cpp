@@ -155,7 +155,7 @@ TEST(entry, is_refused_when_its_header_contradicts_itself) {
   EXPECT_EQ(changed(at::covered_at, std::uint32_t{56}), errc::corrupt);
   EXPECT_EQ(changed(at::covered_at, std::uint32_t{0}), errc::corrupt);
   EXPECT_EQ(changed(at::covered_at, std::uint32_t{0xffffffff}), errc::corrupt);
-  EXPECT_EQ(changed(at::reserved_at, std::uint32_t{1}), errc::unknown_version);
+  EXPECT_EQ(changed(at::window_at, std::uint32_t{1}), errc::unknown_version);
 }
 
 TEST(entry, is_refused_when_its_directory_contradicts_its_batches) {

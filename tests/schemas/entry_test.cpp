@@ -25,18 +25,19 @@ bool same(const entry_body& a, const entry_body& b) {
         },
         a);
   const auto& y = std::get<append_entry>(b);
-  return x->queue == y.queue && std::equal(x->batches.begin(), x->batches.end(), y.batches.begin(),
-                                           y.batches.end(), [](const batch& l, const batch& r) {
-                                             return l.header == r.header && l.data.view() == r.data.view();
-                                           });
+  return x->queue == y.queue && x->window == y.window && x->ordinals == y.ordinals &&
+         std::equal(x->batches.begin(), x->batches.end(), y.batches.begin(), y.batches.end(),
+                    [](const batch& l, const batch& r) {
+                      return l.header == r.header && l.data.view() == r.data.view();
+                    });
 }
 
 class every_entry : public testing::TestWithParam<std::size_t> {};
 
 std::string kind_name(const testing::TestParamInfo<std::size_t>& info) {
-  static constexpr const char* names[] = {"noop",       "append", "settle",  "define", "trim",
-                                          "drop_queue", "reset",  "redrive", "purge",  "fire",
-                                          "split",      "cancel", "evict"};
+  static constexpr const char* names[] = {"noop",       "append", "settle",  "define",     "trim",
+                                          "drop_queue", "reset",  "redrive", "purge",      "fire",
+                                          "split",      "cancel", "evict",   "forget_keys"};
   return names[info.param];
 }
 

@@ -107,6 +107,12 @@ topic_definition topic() {
           .version = 2};
 }
 
+topic_definition topic_with_window() {
+  auto t = topic();
+  t.options.dedupe_window = std::chrono::hours{36};
+  return t;
+}
+
 /// As written before groups had dead letters.
 group_definition group() {
   return {.id = group_id{9},
@@ -231,12 +237,22 @@ TEST(golden_bytes, of_a_settle_from_before_there_were_dead_letters_mean_used_up_
 }
 
 TEST(golden_bytes, of_a_define) {
-  expect_entry("entry_define_with_bounds",
-               define_entry{{topic()},
+  expect_entry("entry_define_with_window",
+               define_entry{{topic(), topic_with_window()},
                             {group_with_steps(), group_with_growing_pauses(), ordered_group(),
                              broadcast_member(), group_with_bounds()},
                             {topic_id{1}, topic_id{2}},
                             {group_id{3}}});
+}
+
+TEST(golden_bytes, of_a_define_from_before_there_were_windows_for_keys_mean_none) {
+  auto stored = written_before("entry_define_with_bounds");
+  auto bytes = test::writable_copy(stored).as_block();
+  auto header = decode_header(bytes.bytes());
+  ASSERT_TRUE(header) << to_string(header.error());
+  auto body = decode_body(*header, bytes);
+  ASSERT_TRUE(body) << to_string(body.error());
+  EXPECT_EQ(std::get<define_entry>(*body).topics, std::vector{topic()});
 }
 
 TEST(golden_bytes, of_a_define_from_before_there_were_bounds_in_bytes_and_shares_mean_the_defaults) {
@@ -316,10 +332,27 @@ TEST(golden_bytes, of_an_evict) {
   expect_entry("entry_evict", evict_entry{from_unix_ms(1'714'566'600'000), 1'000'000});
 }
 
+TEST(golden_bytes, of_a_forget_keys) {
+  expect_entry("entry_forget_keys", forget_keys_entry{queue_id{5}, from_unix_ms(1'714'566'600'000)});
+}
+TEST(golden_bytes, of_an_append_that_repeats_were_taken_out_of) {
+  expect_entry("entry_append_with_window",
+               append_entry{queue_id{5},
+                            {numbered(test::build(messages()), 4), numbered({}, 5)},
+                            std::chrono::hours{24},
+                            {3, 90}});
+}
+
 TEST(golden_bytes, of_a_topic) {
-  auto bytes = encode(topic());
-  auto stored = golden("topic", {bytes.data(), bytes.size()});
+  auto bytes = encode(topic_with_window());
+  auto stored = golden("topic_with_window", {bytes.data(), bytes.size()});
   auto again = decode_topic(stored);
+  ASSERT_TRUE(again) << to_string(again.error());
+  EXPECT_EQ(*again, topic_with_window());
+}
+
+TEST(golden_bytes, of_a_topic_from_before_there_were_windows_for_keys_mean_none) {
+  auto again = decode_topic(written_before("topic"));
   ASSERT_TRUE(again) << to_string(again.error());
   EXPECT_EQ(*again, topic());
 }

@@ -22,6 +22,9 @@ struct topic_options {
   std::uint64_t retention_bytes = 0;
   /// Largest body in bytes, 1 to 4 MiB.
   std::uint32_t max_message = 4u << 20;
+  /// A message whose first key its queue had within so much time is no new one: its producer is told of the
+  /// first, and nobody gets it again. Zero: keys mean nothing; else 1 s to 30 days.
+  milliseconds dedupe_window{0};
   bool operator==(const topic_options&) const = default;
 };
 

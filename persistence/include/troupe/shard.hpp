@@ -49,6 +49,9 @@ struct batch_verdict {
   std::uint32_t first_ordinal = 0;
   batch_sequence expected;
   bool known = true;
+  /// accepted, duplicate: messages that are not taken, being repeats, in order. The offsets of the others
+  /// follow each other without them, their ordinals do not.
+  std::vector<repeated_message> repeats = {};
   bool operator==(const batch_verdict&) const = default;
 };
 
@@ -63,8 +66,8 @@ struct applied {
   /// settle: floors after it, one per section (gen 0: section ignored, its generation was not current).
   std::vector<subscription_row> subscriptions;
   /// trim: first offset that still exists. redrive, fire: offset of the first message that became visible;
-  /// the others follow in the order of the entry, up to `next`. drop_queue, split, evict: done when nothing
-  /// was left.
+  /// the others follow in the order of the entry, up to `next`. drop_queue, split, evict, forget_keys:
+  /// done when nothing was left.
   queue_offset first;
   bool done = true;
   /// redrive, purge: per message of the entry, in order, whether it was a dead letter. fire, cancel: whether
@@ -151,6 +154,11 @@ public:
   /// The queue that a message was published to; nothing when its record is gone. One lookup.
   result<std::optional<queue_id>> origin(message_place message) const;
 
+  /// Shard time of the oldest row that says which messages of the queue were the first ones of their keys;
+  /// nothing when there is none. One lookup.
+  result<std::optional<timestamp>> oldest_keys(queue_id queue) const;
+  /// Bytes of memory in which those of all queues are looked up.
+  std::uint64_t key_memory() const;
   /// Producers that are known. Two lookups, however many there are.
   result<producer_census> producers() const;
 

@@ -72,6 +72,17 @@ private:
   std::unique_ptr<impl> impl_;
 };
 
+/// Messages of a batch that follow each other there, as a batch of their own.
+struct batch_part {
+  /// Position of the first one.
+  std::uint32_t first = 0;
+  batch messages;
+};
+/// What is left of a batch without the messages at `positions` (ascending): the same messages from the same
+/// producer under the same sequence. Nothing when the batch cannot be read. Of equal arguments the bytes are
+/// equal.
+std::vector<batch_part> without(const batch& b, std::span<const std::uint32_t> positions);
+
 /// What the broker may look at per message without opening the blob.
 struct message_meta {
   std::uint32_t tag_hash = 0;

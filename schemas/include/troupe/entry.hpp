@@ -35,6 +35,7 @@ enum class entry_kind : std::uint16_t {
   split = 13,
   cancel = 14,
   evict = 20,
+  forget_keys = 21,
 };
 
 /// The fixed header of every entry, 56 bytes on disk, little-endian.
@@ -56,13 +57,33 @@ struct entry_header {
   queue_id queue;
   /// CRC-32C over the header (with this field 0) and the batch directory; over everything for other kinds.
   std::uint32_t crc = 0;
+  /// append: within it a message whose key came before is a repeat; 0: none is. Else 0.
+  milliseconds window{0};
   bool operator==(const entry_header&) const = default;
+};
+
+/// A message of a batch that its queue has already, by its key.
+struct repeated_message {
+  /// In the batch.
+  std::uint32_t position = 0;
+  /// The first one: its place in the log, and its offset.
+  log_index index;
+  std::uint32_t ordinal = 0;
+  queue_offset offset;
+  /// The first one was delayed: it had no offset when it came, which is 0 here.
+  bool delayed = false;
+  bool operator==(const repeated_message&) const = default;
 };
 
 /// Batches for one queue that were merged into one record.
 struct append_entry {
   queue_id queue;
   std::vector<batch> batches;
+  /// Of the topic at that time: messages whose first key the queue had within so much shard time are no new
+  /// ones. 0: keys mean nothing. At most 2^32-1 ms.
+  milliseconds window{0};
+  /// Of each batch's first message, where apply() took repeats out of the entry; empty: without gaps.
+  std::vector<std::uint32_t> ordinals = {};
 };
 
 /// What becomes of a delivered message.
@@ -227,10 +248,18 @@ struct evict_entry {
   bool operator==(const evict_entry&) const = default;
 };
 
+/// Forgets which messages of a queue were the first ones of their keys, of those before a shard time; at most
+/// 1024 rows. The proposer repeats it until apply() reports that nothing is left to do.
+struct forget_keys_entry {
+  queue_id queue;
+  timestamp before{};
+  bool operator==(const forget_keys_entry&) const = default;
+};
+
 /// The body of an entry as plain values.
-using entry_body =
-    std::variant<std::monostate, append_entry, settle_entry, define_entry, trim_entry, drop_queue_entry,
-                 reset_entry, redrive_entry, purge_entry, fire_entry, split_entry, cancel_entry, evict_entry>;
+using entry_body = std::variant<std::monostate, append_entry, settle_entry, define_entry, trim_entry,
+                                drop_queue_entry, reset_entry, redrive_entry, purge_entry, fire_entry,
+                                split_entry, cancel_entry, evict_entry, forget_keys_entry>;
 
 /// An entry to be: the log gives it its index, term and shard time.
 struct proposal {

@@ -136,7 +136,8 @@ topic_definition random_topic(random_source& random) {
                .priorities = static_cast<std::uint8_t>(random.between(1, 10)),
                .retention = milliseconds{random.below(1u << 31)},
                .retention_bytes = random.next(),
-               .max_message = static_cast<std::uint32_t>(random.between(1, 4u << 20))};
+               .max_message = static_cast<std::uint32_t>(random.between(1, 4u << 20)),
+               .dedupe_window = milliseconds{random.one_in(2) ? 0 : random.below(1ull << 32)}};
   for (auto n = random.between(1, 4); n > 0; --n) {
     const auto added = static_cast<std::uint32_t>(random.between(1, 256));
     t.queues.push_back(
@@ -247,6 +248,9 @@ entry_body random_body(random_source& random, std::size_t alternative) {
   case 12:
     return evict_entry{from_unix_ms(static_cast<std::int64_t>(random.below(253'402'300'800'000))),
                        random.next()};
+  case 13:
+    return forget_keys_entry{queue_id{static_cast<std::uint32_t>(random.next())},
+                             from_unix_ms(static_cast<std::int64_t>(random.below(253'402'300'800'000)))};
   default:
     return {};
   }
