@@ -406,6 +406,7 @@ void catalog_state::tell_retention(const std::vector<queue_id>& queues, const to
     rules[shard].age = options.retention;
     rules[shard].bytes = options.retention_bytes;
     rules[shard].removed = removed;
+    rules[shard].keys = options.dedupe_window;
     self->send(ctx->retentions[shard], std::move(rules[shard]));
   }
 }

@@ -117,13 +117,16 @@ void commit_answers::applied(append_entry& entry, const std::vector<append_origi
       result.base = verdict.base;
       result.index = verdict.index;
       result.first_ordinal = verdict.first_ordinal;
+      result.repeats = verdict.repeats;
     }
     // What is delayed has an id, but no place yet.
     result.visible = b.header.kind != batch_kind::delayed;
-    if (verdict.what == batch_verdict::outcome::accepted && b.header.count > 0 && result.visible) {
-      accepted = true;
-      v.batches.push_back(
-          {b.header, verdict.base, verdict.index, verdict.first_ordinal, outcome.time, std::move(b.data)});
+    if (verdict.what == batch_verdict::outcome::accepted && b.header.count > 0) {
+      // Keys want to be forgotten though their messages wait.
+      accepted = accepted || (verdict.repeats.size() < b.header.count &&
+                              (result.visible || entry.window > milliseconds{0}));
+      if (result.visible)
+        show(v, std::move(b), verdict, outcome.time);
     }
     if (!origins[i].held || result.code != errc::none)
       tell(origins[i].producer, std::move(result));
@@ -138,6 +141,25 @@ void commit_answers::got_messages(queue_id queue) {
   // A queue may have several records in a commit; they follow each other.
   if (all_.appended.empty() || all_.appended.back() != queue)
     all_.appended.push_back(queue);
+}
+
+/// As apply() made it visible: without repeats.
+void commit_answers::show(visible& to, batch&& b, const batch_verdict& verdict, timestamp time) {
+  if (verdict.repeats.empty()) {
+    to.batches.push_back(
+        {b.header, verdict.base, verdict.index, verdict.first_ordinal, time, std::move(b.data)});
+    return;
+  }
+  std::vector<std::uint32_t> positions;
+  for (const auto& r : verdict.repeats)
+    positions.push_back(r.position);
+  auto base = verdict.base;
+  for (auto& part : without(b, positions)) {
+    const auto count = part.messages.header.count;
+    to.batches.push_back({part.messages.header, base, verdict.index, verdict.first_ordinal + part.first, time,
+                          std::move(part.messages.data)});
+    base.value += count;
+  }
 }
 
 void commit_answers::refused(const append_entry& entry, const std::vector<append_origin>& origins,

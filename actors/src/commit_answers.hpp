@@ -54,6 +54,7 @@ public:
 private:
   visible& queue_of(const caf::actor& handle, queue_id id);
   void tell(const caf::actor& producer, publish_result result);
+  static void show(visible& to, batch&& b, const batch_verdict& verdict, timestamp time);
   void settle_account(const caf::actor& handle, queue_id id, const batch_header& header);
 
   shard_id shard_;

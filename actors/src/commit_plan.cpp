@@ -129,6 +129,7 @@ void commit_plan::take_appends(commit_call& call, budget& used) {
   struct record {
     std::size_t at = 0;
     std::uint64_t bytes = 0;
+    milliseconds window{0};
   };
   // The last record of each queue in this call: the only one that a further batch may join, or order would be
   // lost.
@@ -137,13 +138,14 @@ void commit_plan::take_appends(commit_call& call, budget& used) {
     auto& [r, held] = appends_.front();
     const auto bytes = size_in_record(r.data);
     auto [it, is_new] = open.try_emplace(r.queue);
-    const bool joins = !is_new && it->second.bytes + bytes <= limits_.record;
+    const bool joins = !is_new && it->second.bytes + bytes <= limits_.record && it->second.window == r.window;
     const auto rows = r.timer_rows + (joins ? 0 : 1);
     if (!fits(used, bytes, rows))
       return;
     if (!joins) {
-      it->second = {call.proposals.size(), 0};
-      call.proposals.push_back({.time = {}, .body = append_entry{.queue = r.queue, .batches = {}}});
+      it->second = {call.proposals.size(), 0, r.window};
+      call.proposals.push_back(
+          {.time = {}, .body = append_entry{.queue = r.queue, .batches = {}, .window = r.window}});
       call.origins.emplace_back(std::vector<append_origin>{});
     }
     used.rows += rows;

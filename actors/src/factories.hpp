@@ -56,6 +56,8 @@ struct store_config {
   std::shared_ptr<byte_budget> in_flight;
   std::function<timestamp()> now;
   producer_limits producers;
+  /// Bytes of memory for keys of topics that take none twice; beyond, their messages are refused for a while.
+  std::uint64_t key_memory = 256u << 20;
   /// Told when the storage failed for good; the node then ends, loudly.
   std::function<void(const error&)> on_failure;
   /// Where appended_queues go; may be empty. Set by the node after both were started, before any message.

@@ -181,6 +181,7 @@ error node::impl::spawn_actors() {
     store_config store;
     store.data = data;
     store.in_flight = ctx.in_flight;
+    store.key_memory = config.key_memory / ctx.shards.size();
     store.producers = {config.max_producers, config.producer_memory};
     store.now = config.now;
     store.log = config.log;

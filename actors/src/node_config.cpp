@@ -19,6 +19,7 @@ constexpr std::uint64_t min_budget_per_shard = 128u << 20;
 constexpr std::uint64_t min_in_flight = 16u << 20;
 constexpr std::size_t max_name = 255;
 constexpr milliseconds max_max_delay = std::chrono::hours{24 * 36500};
+constexpr std::uint64_t min_key_memory = 1u << 20;
 /// Ages are known to the hour.
 constexpr milliseconds min_producer_memory = std::chrono::hours{1};
 constexpr milliseconds max_producer_memory = std::chrono::hours{24 * 3650};
@@ -85,6 +86,10 @@ error validate(const node_config& c) {
     return invalid("the longest delay is " + format_duration(c.max_delay) + "; it must be 1ms to " +
                        format_duration(max_max_delay),
                    "40d is the default");
+  if (c.key_memory / shards < min_key_memory)
+    return invalid("the memory for keys is " + format_size(c.key_memory) + " for " + std::to_string(shards) +
+                       " shard(s); each needs at least " + format_size(min_key_memory),
+                   "raise it");
   if (c.max_producers == 0)
     return invalid("a shard would remember no producer", "let it remember at least one");
   if (c.producer_memory < min_producer_memory || c.producer_memory > max_producer_memory)

@@ -86,7 +86,8 @@ void queue_state::take(publish& p) {
                                      .data = {p.header, std::move(p.data)},
                                      .timer_rows = *timer_rows,
                                      .producer = caf::actor_cast<caf::actor>(self_->current_sender()),
-                                     .queue_handle = caf::actor_cast<caf::actor>(self_)});
+                                     .queue_handle = caf::actor_cast<caf::actor>(self_),
+                                     .window = options_.dedupe_window});
 }
 
 void queue_state::refuse(const publish& p, const error& why, batch_sequence expected) {

@@ -36,7 +36,7 @@ void retention_state::rule(const retention_rule& r) {
     if (r.removed)
       schedule_.remove(q);
     else
-      schedule_.keep(q, {r.age, r.bytes});
+      schedule_.keep(q, {r.age, r.bytes, r.keys});
   }
   arm_next();
 }
@@ -105,7 +105,7 @@ void retention_state::look(const work_item& w) {
     return;
   if (w.remove)
     look_to_remove(w);
-  else if (w.limits != retention_limits{})
+  else
     look_to_keep(w);
 }
 
@@ -119,7 +119,7 @@ void retention_state::look_to_keep(const work_item& w) {
   const auto now = cfg_.now();
   retained_queue queue{extent->first, extent->next, extent->bytes, extent->oldest, {}};
   if (const auto d = decide_by_extent(limits, queue, now))
-    return schedule_.look_at(w.queue, d->due);
+    return look_to_keys(w, d->due);
   const auto found = cfg_.data->oldest_rows(w.queue, rows_a_step);
   if (!found)
     return failed(w.queue, found.error());
@@ -130,9 +130,24 @@ void retention_state::look_to_keep(const work_item& w) {
   queue.rows = rows;
   const auto d = decide(limits, queue, now);
   if (d.trim_to == extent->first)
-    return schedule_.look_at(w.queue, d.due);
+    return look_to_keys(w, d.due);
   propose(w.queue, trim_entry{w.queue, d.trim_to},
           [this, q = w.queue, from = extent->first](const applied& a) { trimmed(q, from, a); });
+}
+
+/// Nothing is to be trimmed; `due` is when something may be.
+void retention_state::look_to_keys(const work_item& w, std::optional<timestamp> due) {
+  const auto oldest = cfg_.data->oldest_keys(w.queue);
+  if (!oldest)
+    return failed(w.queue, oldest.error());
+  if (!*oldest)
+    return schedule_.look_at(w.queue, due);
+  const auto over = **oldest + w.limits.keys;
+  const auto now = cfg_.now();
+  if (over > now || (w.limits.keys > 0ms && !age_counts_))
+    return schedule_.look_at(w.queue, std::min(due.value_or(over), over));
+  propose(w.queue, forget_keys_entry{w.queue, now - w.limits.keys + 1ms},
+          [this, q = w.queue](const applied&) { schedule_.look(q); });
 }
 
 void retention_state::look_to_remove(const work_item& w) {

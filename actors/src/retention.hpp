@@ -61,6 +61,7 @@ private:
   void judge_clock();
   void look(const work_item& w);
   void look_to_keep(const work_item& w);
+  void look_to_keys(const work_item& w, std::optional<timestamp> due);
   void look_to_remove(const work_item& w);
   template <class OnApplied> void propose(queue_id queue, entry_body body, OnApplied on_applied);
   void trimmed(queue_id queue, queue_offset before, const applied& a);

@@ -3,6 +3,8 @@
 #include "commit_steps.hpp"
 #include "messaging.hpp"
 
+#include "troupe/units.hpp"
+
 #include <caf/actor_system.hpp>
 #include <caf/spawn_options.hpp>
 
@@ -60,6 +62,8 @@ void store_state::append(append_request& r) {
     why = with_retry(log_->admission());
     note_space(why);
   }
+  if (!why && r.window.count() > 0)
+    why = key_refusal();
   if (why) {
     guard_.refused(r.queue, r.data.header);
     answers_->refused(r, why);
@@ -70,6 +74,19 @@ void store_state::append(append_request& r) {
     plan_.add(std::move(r), held);
   }
   arm();
+}
+
+/// Why no more keys are taken, if so.
+error store_state::key_refusal() const {
+  const auto used = cfg_.data->key_memory();
+  if (used < cfg_.key_memory)
+    return {};
+  return {errc::overloaded,
+          "the keys of shard " + std::to_string(cfg_.data->id().value) + " take " + format_size(used) +
+              " of memory; the limit is " + format_size(cfg_.key_memory),
+          "wait until older keys leave their windows, shorten the windows, or start the node with more "
+          "--key-memory",
+          default_retry};
 }
 
 /// Acknowledges a buffered batch that apply() will accept, when there is room for it behind all that waits.

@@ -59,6 +59,7 @@ private:
   using clock = std::chrono::steady_clock;
 
   error refusal() const;
+  error key_refusal() const;
   bool hold(const append_request& r);
   void arm();
   void run(commit_call call);

@@ -78,7 +78,8 @@ route topic_state::current_route() {
           .version = route_version_,
           .max_message = definition_.options.max_message,
           .max_delay = ctx_->max_delay,
-          .priorities = definition_.options.priorities};
+          .priorities = definition_.options.priorities,
+          .by_key = definition_.options.dedupe_window.count() > 0};
   if (deleted())
     return r;
   for (std::uint32_t i = 0; i < queues_.size(); ++i) {

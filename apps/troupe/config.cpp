@@ -78,6 +78,7 @@ std::vector<std::pair<std::string, json>> values_of(const configuration& c) {
   values.emplace_back("max-delay", format_duration(n.max_delay));
   values.emplace_back("max-producers", n.max_producers);
   values.emplace_back("producer-memory", format_duration(n.producer_memory));
+  values.emplace_back("key-memory", format_size(n.key_memory));
   values.emplace_back("tls-cert", n.tls_certificate.string());
   values.emplace_back("tls-key", n.tls_key.string());
   values.emplace_back("tls-ca", n.tls_ca.string());

@@ -71,6 +71,7 @@ json to_json(const topic_info& topic) {
               {"retention_ms", topic.options.retention.count()},
               {"retention_bytes", topic.options.retention_bytes},
               {"max_message", topic.options.max_message},
+              {"dedupe_key_window_ms", topic.options.dedupe_window.count()},
               {"messages", messages_of(topic)},
               {"bytes", bytes_of(topic)},
               {"delayed", delayed_of(topic)}};

@@ -14,6 +14,7 @@ struct topic_settings {
   std::optional<milliseconds> retention;
   std::optional<std::uint64_t> retention_bytes;
   std::optional<std::uint64_t> max_message;
+  std::optional<milliseconds> dedupe_window;
 };
 
 struct topic_name_only {
@@ -40,7 +41,10 @@ void add_settings(CLI::App& verb, topic_settings& s) {
   add_size(verb, "--max-message", s.max_message, "Largest body, up to 4MiB (4MiB)");
   add_later_except(verb, "--cleanup", {"delete"}, "compaction is");
   add_later_except(verb, "--key-index", {"off"}, "the key index is");
-  add_later_except(verb, "--dedupe-key-window", {"0", "0s"}, "deduplication by key is");
+  add_duration(
+      verb, "--dedupe-key-window", s.dedupe_window,
+      "A message whose first key its queue had within so long is no new one: it is answered with the "
+      "first one's id (0: keys mean nothing), 1s to 30d");
 }
 
 error apply(const topic_settings& s, topic_options& options) {
@@ -51,6 +55,7 @@ error apply(const topic_settings& s, topic_options& options) {
   options.priorities = s.priorities.value_or(options.priorities);
   options.retention = s.retention.value_or(options.retention);
   options.retention_bytes = s.retention_bytes.value_or(options.retention_bytes);
+  options.dedupe_window = s.dedupe_window.value_or(options.dedupe_window);
   options.max_message = static_cast<std::uint32_t>(s.max_message.value_or(options.max_message));
   return {};
 }
@@ -73,7 +78,11 @@ int report(context& ctx, const std::string& verb, const topic_info& topic) {
   else
     ctx.out.text("topic " + escape(topic.name) + " " + verb + ": " + queues_and_priorities(topic.options) +
                  ", kept " + kept(topic.options) + ", messages up to " +
-                 format_size(topic.options.max_message) + "\n");
+                 format_size(topic.options.max_message) +
+                 (topic.options.dedupe_window.count() > 0
+                      ? ", each key once in " + format_duration(topic.options.dedupe_window)
+                      : "") +
+                 "\n");
   return done;
 }
 
@@ -90,7 +99,7 @@ int create(context& ctx, const topic_settings& s) {
 
 int set(context& ctx, const topic_settings& s) {
   auto doing = "changing topic '" + s.name + "'";
-  if (!s.queues && !s.priorities && !s.retention && !s.retention_bytes && !s.max_message)
+  if (!s.queues && !s.priorities && !s.retention && !s.retention_bytes && !s.max_message && !s.dedupe_window)
     return ctx.misuse("topic set", "nothing to change was given",
                       "name at least one option; see `troupe topic set --help`");
   return ctx.with_client([&](client& c) {
@@ -142,6 +151,9 @@ void print(output& out, const topic_info& topic) {
               {"priorities", std::to_string(topic.options.priorities)},
               {"kept", kept(topic.options)},
               {"largest message", format_size(topic.options.max_message)},
+              {"each key once in", topic.options.dedupe_window.count() > 0
+                                       ? format_duration(topic.options.dedupe_window)
+                                       : std::string("keys mean nothing")},
               {"messages", grouped(messages_of(topic))},
               {"bytes", grouped(bytes_of(topic))},
               {"delayed", grouped(delayed_of(topic))}});
@@ -192,7 +204,7 @@ void add_topic_verbs(CLI::App& app, context& ctx) {
   add_settings(*create_verb, *create_settings);
   examples(*create_verb,
            {"troupe topic create orders", "troupe topic create clicks --queues 32 --retention 2h",
-            "troupe topic create jobs --priorities 3",
+            "troupe topic create jobs --priorities 3", "troupe topic create payments --dedupe-key-window 1d",
             "troupe topic create audit --retention 0 --retention-bytes 10GiB"});
 
   auto [list_verb, list_options] = add_verb(*topic, ctx, "list", "Lists all topics with their sizes", list);

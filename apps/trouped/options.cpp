@@ -62,6 +62,7 @@ struct texts {
   std::string max_delay = "40d";
   std::string max_producers = "1000000";
   std::string producer_memory = "7d";
+  std::string key_memory = "256MiB";
   std::string tls_cert;
   std::string tls_key;
   std::string tls_ca;
@@ -99,6 +100,11 @@ void add_options(CLI::App& app, texts& t) {
   app.add_option("--producer-memory", t.producer_memory,
                  "How long a producer is remembered after its last message; 1h or more")
       ->type_name("DURATION");
+  app.add_option(
+         "--key-memory", t.key_memory,
+         "Memory for the keys of topics with --dedupe-key-window, 12 to 18 bytes a key in the window; "
+         "beyond, their producers are told to wait")
+      ->type_name("SIZE");
   app.add_option("--tls-cert", t.tls_cert, "This node's certificate, PEM")->type_name("FILE");
   app.add_option("--tls-key", t.tls_key, "Its key, PEM, without a passphrase")->type_name("FILE");
   app.add_option("--tls-ca", t.tls_ca,
@@ -216,6 +222,7 @@ std::variant<options, leave> understand(const texts& t, const origins& from) {
   read.take("max-producers", read_number<std::uint64_t>(t.max_producers, 1'000'000'000),
             o.node.max_producers);
   read.take("producer-memory", troupe::parse_duration(t.producer_memory), o.node.producer_memory);
+  read.take("key-memory", troupe::parse_size(t.key_memory), o.node.key_memory);
   read.take("log-level", read_level(t.log_level), o.level);
   read.take("log-format", read_format(t.log_format), o.format);
   if (read.failed())

@@ -1,6 +1,8 @@
 // What a durable commit of the shard's log costs beside the same bytes in bare LMDB and in a plain file.
 // README.md.
 
+#include "scratch.hpp"
+
 #include "troupe/shard.hpp"
 #include "troupe/shard_log.hpp"
 
@@ -60,20 +62,6 @@ void require(bool ok, const char* what) {
   if (!ok)
     throw std::runtime_error(what);
 }
-
-/// A directory of its own that goes with it.
-struct scratch {
-  explicit scratch(const std::filesystem::path& parent) {
-    auto name = (parent / "troupe-bench-XXXXXX").string();
-    require(::mkdtemp(name.data()), "cannot make a directory");
-    path = name;
-  }
-  ~scratch() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path, ignored);
-  }
-  std::filesystem::path path;
-};
 
 /// What commits the same records in one way or another.
 class contender {

@@ -142,7 +142,7 @@ error outbox::put(const message& m, completion&& done, bool may_block) {
   }
   g.builder.add(m);
   g.cost += cost;
-  g.keyed = g.keyed || !m.order_key.empty();
+  g.keyed = g.keyed || !leading_key(m).empty();
   used_ += cost;
   ++stats_.sent;
   if (is_full(g))
@@ -179,13 +179,21 @@ bool outbox::is_old(const gathering& g, milliseconds now) const {
   return now - opened > cfg_.options.timeout / parts_of_timeout;
 }
 
+/// The key that leads to the message's queue; empty for none.
+std::string_view outbox::leading_key(const message& m) const {
+  if (m.order_key.empty() && by_key_ && !m.keys.empty())
+    return m.keys.front();
+  return m.order_key;
+}
+
 /// An order key has its queue; the others stay with one queue for a whole batch, so that batches grow large.
 /// The priority has its lane.
 std::uint32_t outbox::pick(const message& m) const {
   const bool delayed = m.deliver_at && *m.deliver_at > cfg_.wall();
   const auto priorities = priorities_.load(std::memory_order_relaxed);
   const auto n = static_cast<std::uint32_t>(lanes_.size()) / priorities;
-  const auto number = m.order_key.empty() ? sticky_ % n : queue_of_hash(short_hash(m.order_key), n);
+  const auto key = leading_key(m);
+  const auto number = key.empty() ? sticky_ % n : queue_of_hash(short_hash(key), n);
   const auto lane = lane_at({number, priorities == 1 ? std::uint8_t{0} : m.priority}, priorities);
   return lane + (delayed ? static_cast<std::uint32_t>(lanes_.size()) : 0);
 }
@@ -301,6 +309,7 @@ void outbox::route(const std::vector<queue_id>& queues, std::uint8_t priorities,
       priorities_.store(priorities, std::memory_order_relaxed);
       gathering_.resize(2 * queues.size());
     }
+    by_key_ = most.by_key;
     routed_ = true;
   }
   changed_.notify_all();
@@ -329,15 +338,23 @@ void outbox::recycle(batch_builder b) {
     spare_.push_back(std::move(b));
 }
 
-void outbox::settle(sealed_batch& batch, result<receipt> outcome) {
+void outbox::settle(sealed_batch& batch, result<receipt> outcome, std::span<const repeated_message> repeats) {
+  const bool again = outcome && outcome->duplicate;
   if (!batch.completions.empty()) {
     const callback_mark mark;
-    std::uint32_t at = 0;
+    const auto first = outcome ? *outcome : receipt{};
+    std::size_t before = 0; // repeats
     for (const auto& done : batch.completions) {
+      while (before < repeats.size() && repeats[before].position < done.position)
+        ++before;
       if (outcome && outcome->placed) {
-        outcome->offset.value += done.position - at;
-        outcome->id.ordinal += done.position - at;
-        at = done.position;
+        const bool repeat = before < repeats.size() && repeats[before].position == done.position;
+        outcome->duplicate = first.duplicate || repeat;
+        outcome->visible = repeat ? !repeats[before].delayed : first.visible;
+        outcome->offset =
+            repeat ? repeats[before].offset : queue_offset{first.offset.value + done.position - before};
+        outcome->id.index = repeat ? repeats[before].index : first.id.index;
+        outcome->id.ordinal = repeat ? repeats[before].ordinal : first.id.ordinal + done.position;
       }
       done(outcome);
     }
@@ -355,7 +372,7 @@ void outbox::settle(sealed_batch& batch, result<receipt> outcome) {
       stats_.last_failure = outcome.error();
     } else {
       stats_.accepted += batch.count;
-      stats_.duplicates += outcome->duplicate ? batch.count : 0;
+      stats_.duplicates += again ? batch.count : repeats.size();
     }
     // A quarter of the window at a time: waking a thread for each batch costs more than it brings.
     notify = flushers_ > 0 || (waiters_ > 0 && (used_ <= cfg_.options.window / 4 * 3 || used_ == 0));

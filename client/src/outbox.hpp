@@ -1,6 +1,7 @@
 #pragma once
 
 #include "troupe/batch.hpp"
+#include "troupe/entry.hpp"
 #include "troupe/lanes.hpp"
 #include "troupe/message.hpp"
 #include "troupe/producer.hpp"
@@ -14,6 +15,8 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <span>
+#include <string_view>
 #include <vector>
 
 namespace troupe {
@@ -82,6 +85,8 @@ struct outbox_config {
 struct message_limits {
   std::uint32_t body = limits{}.body;
   milliseconds delay = default_max_delay;
+  /// A message without an order key goes where its first key leads.
+  bool by_key = false;
 };
 
 /// Between the program's threads and the PRODUCER: messages are encoded here, under a lock, straight into the
@@ -123,8 +128,9 @@ public:
   /// A builder whose batch is encoded, for reuse.
   void recycle(batch_builder b);
   /// A batch is decided: tells whoever wants to hear, frees its part of the window. `outcome`: the first
-  /// message's receipt, whose offset and ordinal count up, or why all failed.
-  void settle(sealed_batch& batch, result<receipt> outcome);
+  /// message's receipt, whose offset and ordinal count up, or why all failed. `repeats`: messages that have
+  /// the place of another one.
+  void settle(sealed_batch& batch, result<receipt> outcome, std::span<const repeated_message> repeats = {});
   void count_batch(bool again);
   void count_reconnect();
   /// The PRODUCER is gone: fails what is left here.
@@ -142,6 +148,7 @@ private:
   error check_priority(const message& m) const;
   error check_delay(const message& m) const;
   /// Its lane, and whether it waits there with others that are delayed.
+  std::string_view leading_key(const message& m) const;
   std::uint32_t pick(const message& m) const;
   bool make_room(std::unique_lock<std::mutex>& lock, std::uint64_t cost, bool may_block);
   void open(std::uint32_t lane, milliseconds now);
@@ -164,6 +171,7 @@ private:
   std::atomic<std::uint32_t> max_message_{message_limits{}.body};
   std::atomic<milliseconds> max_delay_{message_limits{}.delay};
   std::atomic<std::uint8_t> priorities_{1};
+  bool by_key_ = false;
   std::uint32_t sticky_;
   std::uint64_t last_ticket_ = 0;
   std::uint64_t used_ = 0;

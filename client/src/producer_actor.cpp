@@ -87,7 +87,7 @@ void producer_state::routed(const route& r) {
     queues[r.ids[i]] = r.queues[i];
   watch(std::move(queues));
   opened_ = up_ = true;
-  cfg_.messages->route(r.ids, r.priorities, {r.max_message, r.max_delay});
+  cfg_.messages->route(r.ids, r.priorities, {r.max_message, r.max_delay, r.by_key});
   window_.connected(r.ids, now());
   carry_out(nullptr);
   send_gathered();
@@ -181,7 +181,7 @@ void producer_state::carry_out(const publish_result* answer) {
         send(*s);
       else if (const auto* done = std::get_if<producer_window::stored>(&effect)) {
         if (auto at = batches_.find(done->batch); at != batches_.end() && answer)
-          settle(done->batch, receipt_for(at->second.gathered, *answer));
+          settle(done->batch, receipt_for(at->second.gathered, *answer), answer->repeats);
       } else {
         auto& f = std::get<producer_window::failed>(effect);
         settle(f.batch, std::move(f.why));
@@ -221,10 +221,11 @@ receipt producer_state::receipt_for(const sealed_batch& b, const publish_result&
   return r;
 }
 
-void producer_state::settle(batch_ticket ticket, result<receipt> outcome) {
+void producer_state::settle(batch_ticket ticket, result<receipt> outcome,
+                            std::span<const repeated_message> repeats) {
   auto node = batches_.extract(ticket);
   if (node)
-    cfg_.messages->settle(node.mapped().gathered, std::move(outcome));
+    cfg_.messages->settle(node.mapped().gathered, std::move(outcome), repeats);
 }
 
 void producer_state::arm_tick() {

@@ -67,7 +67,7 @@ private:
   void carry_out(const publish_result* answer);
   void send(const producer_window::send& s);
   receipt receipt_for(const sealed_batch& b, const publish_result& answer) const;
-  void settle(batch_ticket ticket, result<receipt> outcome);
+  void settle(batch_ticket ticket, result<receipt> outcome, std::span<const repeated_message> repeats = {});
   void arm_tick();
 
   struct kept_batch {

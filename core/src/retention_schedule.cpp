@@ -1,6 +1,19 @@
 #include "troupe/retention_schedule.hpp"
 
+#include <algorithm>
+
 namespace troupe {
+
+namespace {
+
+/// After which something of a new message may have to go; zero for never.
+milliseconds shortest(const retention_limits& limits) {
+  if (limits.age == milliseconds{0} || limits.keys == milliseconds{0})
+    return std::max(limits.age, limits.keys);
+  return std::min(limits.age, limits.keys);
+}
+
+} // namespace
 
 void retention_schedule::keep(queue_id queue, const retention_limits& limits) {
   auto& q = queues_[queue];
@@ -24,8 +37,8 @@ void retention_schedule::appended(queue_id queue, timestamp now) {
   auto& q = it->second;
   if (q.remove || q.limits.bytes > 0)
     look(queue);
-  else if (q.limits.age > milliseconds{0} && !q.due && !q.ready)
-    look_at(queue, now + q.limits.age);
+  else if (const auto wait = shortest(q.limits); wait > milliseconds{0} && (!q.due || *q.due > now + wait))
+    look_at(queue, now + wait);
 }
 
 void retention_schedule::look(queue_id queue) {

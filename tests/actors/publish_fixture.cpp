@@ -75,7 +75,8 @@ std::vector<std::string> bodies(const std::vector<stored_batch>& batches) {
   return out;
 }
 
-publish_fixture::publish_fixture(const shard_options& options, const producer_limits& producers)
+publish_fixture::publish_fixture(const shard_options& options, const producer_limits& producers,
+                                 std::uint64_t key_memory)
     : ctx_(std::make_shared<node_context>()) {
   auto& sys = world_.system();
   auto data = open(dir_.path(), options);
@@ -93,6 +94,7 @@ publish_fixture::publish_fixture(const shard_options& options, const producer_li
       .in_flight = ctx_->in_flight,
       .now = ctx_->now,
       .producers = producers,
+      .key_memory = key_memory,
       .on_failure = [this](const error& e) { failures_.push_back(e); },
       .retention = [this] { return ctx_->retentions.empty() ? retention_actor{} : ctx_->retentions[0]; },
       .timer = [this] { return ctx_->timers.empty() ? timer_actor{} : ctx_->timers[0]; },

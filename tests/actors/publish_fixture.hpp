@@ -41,7 +41,8 @@ struct log_faults {
 class publish_fixture : public testing::Test {
 protected:
   publish_fixture() : publish_fixture(shard_options{}) {}
-  explicit publish_fixture(const shard_options& options, const producer_limits& producers = {});
+  explicit publish_fixture(const shard_options& options, const producer_limits& producers = {},
+                           std::uint64_t key_memory = 256u << 20);
   ~publish_fixture() override;
 
   /// Actor time and wall clock pass together.

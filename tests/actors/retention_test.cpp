@@ -54,6 +54,49 @@ TEST_F(retention, trims_messages_when_they_come_of_age_and_not_before) {
   expect_sound();
 }
 
+TEST_F(retention, forgets_keys_when_their_window_is_over_or_was_taken_away) {
+  auto publish_key = [&](std::uint32_t queue, const std::string& key, milliseconds delay = 0ms) {
+    batch_builder builder;
+    message m{.body = "b", .keys = {key}};
+    if (delay > 0ms)
+      m.deliver_at = now_ + delay;
+    builder.add(m);
+    auto b = builder.finish();
+    if (delay > 0ms)
+      b.header.kind = batch_kind::delayed;
+    b.header.producer = producer_id{7};
+    b.header.epoch = producer_epoch{1};
+    b.header.sequence = batch_sequence{++sequences_[queue]};
+    auto r = request(queue, std::move(b), producer, queue_handle);
+    r.window = 10min;
+    producer.send(ctx_->stores[0], std::move(r));
+    run();
+  };
+  auto oldest = [&](std::uint32_t queue) { return ctx_->shards[0]->oldest_keys(queue_id{queue}).value(); };
+  producer.send(aut, retention_rule{.queues = {queue_id{1}, queue_id{2}}, .keys = 10min});
+  run();
+  const auto t0 = now_;
+  publish_key(1, "a");
+  publish_key(2, "a");
+  advance(5min);
+  publish_key(1, "b");
+  advance(4min);
+  EXPECT_EQ(oldest(1), t0);
+  advance(1min);
+  EXPECT_EQ(oldest(1), t0 + 5min);
+  EXPECT_EQ(oldest(2), std::nullopt);
+  producer.send(aut, retention_rule{.queues = {queue_id{1}}});
+  run();
+  EXPECT_EQ(oldest(1), std::nullopt);
+  publish_key(2, "waits", 30min);
+  EXPECT_NE(oldest(2), std::nullopt);
+  advance(10min);
+  EXPECT_EQ(oldest(2), std::nullopt) << "its message waits on";
+  EXPECT_EQ(extent(2).delayed, 1u);
+  EXPECT_EQ(extent(1).next.value - first(1), 2u) << "messages stay";
+  expect_sound();
+}
+
 TEST_F(retention, trims_interleaved_topics_of_one_hour_and_thirty_days_each_by_its_own_rule) {
   constexpr auto day = 24h;
   rule({queue_id{1}, queue_id{2}}, 1h);

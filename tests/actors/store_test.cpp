@@ -402,6 +402,107 @@ TEST_F(store, measures_its_commits) {
   EXPECT_FALSE(status->admission);
 }
 
+/// A batch whose messages have these keys; their bodies are the keys with the sequence.
+batch keyed(std::uint64_t producer, std::uint64_t sequence, const std::vector<std::string>& keys,
+            std::optional<timestamp> due = {}) {
+  batch_builder builder;
+  for (const auto& key : keys)
+    builder.add(message{.body = key + std::to_string(sequence), .keys = {key}, .deliver_at = due});
+  auto b = builder.finish();
+  b.header.producer = producer_id{producer};
+  b.header.epoch = producer_epoch{1};
+  b.header.sequence = batch_sequence{sequence};
+  return b;
+}
+
+TEST_F(store, answers_a_repeat_by_key_with_the_first_message_and_shows_it_to_nobody) {
+  auto send = [&](batch b, durability wanted, milliseconds window) {
+    auto r = request(1, std::move(b), producer, queue_handle, wanted);
+    r.window = window;
+    producer.send(aut, std::move(r));
+  };
+  send(keyed(7, 1, {"a", "b"}), durability::durable, 1min);
+  run();
+  queue_handle.take<visible>();
+  answers();
+  send(keyed(7, 2, {"c", "a", "d"}), durability::durable, 1min);
+  send(keyed(7, 3, {"b"}), durability::durable, 1min);
+  send(keyed(7, 4, {"b"}), durability::durable, 0ms);
+  run();
+  const auto results = answers();
+  ASSERT_EQ(results.size(), 3u);
+  EXPECT_EQ(results[0].code, errc::none);
+  EXPECT_FALSE(results[0].duplicate);
+  EXPECT_EQ(results[0].base, queue_offset{2});
+  EXPECT_THAT(results[0].repeats, ElementsAre(repeated_message{1, log_index{1}, 0, queue_offset{0}}));
+  EXPECT_THAT(results[1].repeats, ElementsAre(repeated_message{0, log_index{1}, 1, queue_offset{1}}));
+  EXPECT_THAT(results[2].repeats, testing::IsEmpty()) << "another window is another record";
+  const auto seen = queue_handle.take<visible>();
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_THAT(bodies(seen[0].batches), ElementsAre("c2", "d2", "b4"));
+  EXPECT_EQ(seen[0].batches[1].base, queue_offset{3});
+  EXPECT_EQ(seen[0].batches[1].first_ordinal, 2u);
+  EXPECT_EQ(seen[0].next, queue_offset{5});
+  EXPECT_THAT(stored(queue_id{1}), ElementsAre("a1", "b1", "c2", "d2", "b4"));
+  EXPECT_THAT(ctx_->shards[0]->verify({}), testing::IsEmpty());
+}
+
+TEST_F(store, answers_a_repeat_of_a_delayed_message_without_an_offset_and_shows_no_delayed_repeat) {
+  auto send = [&](std::uint64_t sequence, const std::vector<std::string>& keys, batch_kind kind) {
+    auto b = keyed(7, sequence, keys, now_ + 1h);
+    b.header.kind = kind;
+    auto r = request(1, std::move(b), producer, queue_handle);
+    r.window = 1min;
+    producer.send(aut, std::move(r));
+  };
+  send(1, {"a", "b"}, batch_kind::delayed);
+  send(2, {"c", "a"}, batch_kind::plain);
+  send(3, {"c", "b", "d"}, batch_kind::delayed);
+  send(4, {"d"}, batch_kind::delayed);
+  run();
+  const auto results = answers();
+  ASSERT_EQ(results.size(), 4u);
+  EXPECT_FALSE(results[0].visible);
+  EXPECT_TRUE(results[1].visible);
+  EXPECT_THAT(results[1].repeats, ElementsAre(repeated_message{1, log_index{1}, 0, {}, true}));
+  EXPECT_THAT(results[2].repeats, ElementsAre(repeated_message{0, log_index{1}, 2, queue_offset{0}},
+                                              repeated_message{1, log_index{1}, 1, {}, true}));
+  EXPECT_THAT(results[3].repeats, ElementsAre(repeated_message{0, log_index{1}, 6, {}, true}));
+  const auto seen = queue_handle.take<visible>();
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_THAT(bodies(seen[0].batches), ElementsAre("c2"));
+  EXPECT_EQ(ctx_->shards[0]->extent(queue_id{1}).value().delayed, 3u);
+  EXPECT_THAT(ctx_->shards[0]->verify({}), testing::IsEmpty());
+}
+
+class store_of_few_keys : public store {
+protected:
+  store_of_few_keys() : store(shard_options{}, {}, 10'000) {}
+};
+
+TEST_F(store_of_few_keys, refuses_more_of_them_until_older_ones_leave_their_window) {
+  auto send = [&](batch b, milliseconds window) {
+    auto r = request(1, std::move(b), producer, queue_handle);
+    r.window = window;
+    producer.send(aut, std::move(r));
+    run();
+    return answers().back();
+  };
+  std::vector<std::string> keys(2000);
+  for (std::size_t i = 0; i < keys.size(); ++i)
+    keys[i] = "k" + std::to_string(i);
+  producer.send(ctx_->retentions[0], retention_rule{.queues = {queue_id{1}}, .keys = 1min});
+  EXPECT_EQ(send(keyed(7, 1, keys), 1min).code, errc::none);
+  const auto refused = send(keyed(7, 2, {"x"}), 1min);
+  EXPECT_EQ(refused.code, errc::overloaded);
+  EXPECT_GT(refused.retry_after, 0u);
+  EXPECT_EQ(send(keyed(8, 1, {"x"}), 0ms).code, errc::none) << "only topics that look at keys";
+  advance(2min);
+  run();
+  EXPECT_EQ(ctx_->shards[0]->oldest_keys(queue_id{1}).value(), std::nullopt);
+  EXPECT_EQ(send(keyed(7, 2, {"x"}), 1min).code, errc::none);
+}
+
 class forgetful_store : public store {
 protected:
   forgetful_store() : store(shard_options{}, producer_limits{.most = 2, .memory = std::chrono::hours{2}}) {}

@@ -78,7 +78,7 @@ struct fake_broker {
   }
 
   troupe::route route() const {
-    troupe::route r{topic_id{1}, version, 1000, default_max_delay, priorities, {}, {}};
+    troupe::route r{topic_id{1}, version, 1000, default_max_delay, priorities, false, {}, {}};
     for (std::uint32_t i = 0; i < queues.size(); ++i) {
       r.ids.push_back(queue_id{first_queue + i});
       r.queues.push_back(queues[i]);

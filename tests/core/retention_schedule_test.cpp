@@ -90,6 +90,17 @@ TEST(retention_schedule, lets_a_queue_with_an_age_limit_get_messages_without_loo
   EXPECT_EQ(due(aut, at(65)), "1");
 }
 
+TEST(retention_schedule, looks_earlier_when_something_of_new_messages_has_to_go_before_the_old_ones) {
+  retention_schedule aut;
+  aut.keep(q1, {.age = 1000min, .keys = 10min});
+  due(aut, at(0));
+  aut.look_at(q1, at(900));
+  aut.appended(q1, at(50));
+  EXPECT_EQ(aut.next_due(), at(60));
+  aut.appended(q1, at(55));
+  EXPECT_EQ(aut.next_due(), at(60));
+}
+
 TEST(retention_schedule, ignores_queues_it_has_no_rule_for) {
   retention_schedule aut;
   aut.appended(q1, at(0));

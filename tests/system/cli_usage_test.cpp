@@ -155,7 +155,7 @@ TEST_F(cli_usage, options_that_are_not_built_yet_are_refused_by_name) {
   };
   for (const auto& [verb, rest] :
        {option{send, {"--transaction", "commit"}}, option{create, {"--cleanup", "compact"}},
-        option{create, {"--key-index", "on"}}, option{create, {"--dedupe-key-window", "1h"}}}) {
+        option{create, {"--key-index", "on"}}}) {
     refused(2, joined(verb, rest), "not built yet");
     refused(2, joined(verb, rest), rest.front());
   }
@@ -181,6 +181,11 @@ TEST_F(cli_usage, a_mode_and_its_order_must_be_named_rightly) {
   refused(2, {"group", "create", "g", "--order-batch", "4"}, "--order-batch is for ordered groups");
   refused(2, {"group", "create", "g", "--mode", "ordered", "--order-batch", "few"}, "whole number");
   refused(2, {"bench", "consume", "--order-batch", "4"}, "--order-batch is for ordered groups");
+}
+
+TEST_F(cli_usage, the_window_for_keys_is_a_duration) {
+  refused(2, {"topic", "create", "t", "--dedupe-key-window", "long"}, "--dedupe-key-window");
+  refused(2, {"topic", "set", "t"}, "nothing to change");
 }
 
 TEST_F(cli_usage, priorities_and_their_share_are_numbers) {

@@ -229,8 +229,8 @@ TEST_F(trouped_test, the_config_file_has_every_option_and_unknown_keys_are_error
   write_file(config,
              "data = \"" + data.string() +
                  "\"\nlisten = \"127.0.0.1:0\"\nshards = 2\ndisk-budget = \"1GiB\"\nin-flight = \"32MiB\"\n"
-                 "tail-cache = \"8MiB\"\nmax-producers = 5000\nproducer-memory = \"2d\"\nname = "
-                 "\"from-file\"\nlog-level = \"warning\"\nlog-format = \"json\"\n");
+                 "tail-cache = \"8MiB\"\nmax-producers = 5000\nproducer-memory = \"2d\"\nkey-memory = "
+                 "\"8MiB\"\nname = \"from-file\"\nlog-level = \"warning\"\nlog-format = \"json\"\n");
   {
     process node{TROUPE_TROUPED, {"--config", config.string()}};
     ASSERT_TRUE(node.read_until("trouped ready")) << node.errors();

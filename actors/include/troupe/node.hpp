@@ -46,6 +46,9 @@ struct node_config {
   /// least an hour) since its last batch.
   std::uint64_t max_producers = 1'000'000;
   milliseconds producer_memory = std::chrono::hours{24 * 7};
+  /// Bytes of memory, over all shards, for the keys of topics that take none twice (12 to 18 a key); beyond,
+  /// producers of such topics are told `overloaded`. 1 MiB a shard or more.
+  std::uint64_t key_memory = 256u << 20;
   /// PEM files: this node's certificate and key, and the private CA that signs the certificates of all peers.
   /// All or none.
   std::filesystem::path tls_certificate;

@@ -13,6 +13,8 @@ struct retention_rule {
   milliseconds age{0};
   std::uint64_t bytes = 0;
   bool removed = false;
+  /// How long keys of messages are kept.
+  milliseconds keys{0};
 };
 
 /// RETENTION: one per shard, own thread. Decides when to trim and proposes it to the STORE, at most 64

@@ -26,6 +26,8 @@ struct append_request {
   /// The PRODUCER, for `published`; the QUEUE, for `visible`.
   caf::actor producer;
   caf::actor queue_handle;
+  /// The topic's, for repeats by key.
+  milliseconds window{0};
 };
 
 /// What a batch costs of the budgets of bytes in flight: its bytes and about what it takes to hold it.

@@ -25,7 +25,7 @@
 namespace troupe {
 
 /// Version of this protocol; `hello` with another one is refused with unknown_version.
-inline constexpr std::uint16_t wire_version = 4;
+inline constexpr std::uint16_t wire_version = 5;
 
 /// No block on the wire is longer: one batch, or one delivery.
 inline constexpr std::uint32_t max_block = 8u << 20;
@@ -58,6 +58,8 @@ struct route {
   milliseconds max_delay{0};
   /// Lanes per queue; a message's priority is below it, when there are several.
   std::uint8_t priorities = 1;
+  /// A message without an order key goes where its first key leads, so that its repeat meets it there.
+  bool by_key = false;
   /// In order of queue number, of each its lanes in order of priority.
   std::vector<queue_id> ids;
   std::vector<caf::actor> queues;
@@ -95,6 +97,8 @@ struct publish_result {
   queue_offset base;
   log_index index;
   std::uint32_t first_ordinal = 0;
+  /// Messages that are no new ones, by their keys; the offsets of the others follow each other without them.
+  std::vector<repeated_message> repeats;
   batch_sequence expected;
   std::uint32_t retry_after = 0;
   std::string reason;
@@ -268,16 +272,19 @@ template <class Inspector> auto inspect(Inspector& f, route_request& x) {
   return f(caf::meta::type_name("route_request"), x.topic);
 }
 template <class Inspector> auto inspect(Inspector& f, route& x) {
-  return f(caf::meta::type_name("route"), x.topic, x.version, x.max_message, x.max_delay, x.priorities, x.ids,
-           x.queues);
+  return f(caf::meta::type_name("route"), x.topic, x.version, x.max_message, x.max_delay, x.priorities,
+           x.by_key, x.ids, x.queues);
 }
 template <class Inspector> auto inspect(Inspector& f, publish& x) {
   return f(caf::meta::type_name("publish"), x.queue, x.wanted, x.header, x.data);
 }
+template <class Inspector> auto inspect(Inspector& f, repeated_message& x) {
+  return f(caf::meta::type_name("repeated"), x.position, x.index, x.ordinal, x.offset, x.delayed);
+}
 template <class Inspector> auto inspect(Inspector& f, publish_result& x) {
   return f(caf::meta::type_name("publish_result"), x.queue, x.epoch, x.sequence, x.code, x.duplicate,
-           x.placed, x.visible, x.shard, x.base, x.index, x.first_ordinal, x.expected, x.retry_after,
-           x.reason, x.hint);
+           x.placed, x.visible, x.shard, x.base, x.index, x.first_ordinal, x.repeats, x.expected,
+           x.retry_after, x.reason, x.hint);
 }
 template <class Inspector> auto inspect(Inspector& f, published& x) {
   return f(caf::meta::type_name("published"), x.results);

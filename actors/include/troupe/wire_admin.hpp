@@ -209,7 +209,7 @@ std::string to_string(const retry_schedule& x);
 
 template <class Inspector> auto inspect(Inspector& f, topic_options& x) {
   return f(caf::meta::type_name("topic_options"), x.queues, x.priorities, x.retention, x.retention_bytes,
-           x.max_message);
+           x.max_message, x.dedupe_window);
 }
 template <class Inspector> auto inspect(Inspector& f, group_options& x) {
   return f(caf::meta::type_name("group_options"), x.mode, x.lease, x.retry, x.max_unsettled, x.max_attempts,

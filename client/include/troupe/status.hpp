@@ -141,7 +141,8 @@ struct receipt {
   bool visible = true;
   queue_offset offset;
   message_id id;
-  /// The broker had it already: this was a resend whose first answer got lost.
+  /// The broker had it already: this was a resend whose first answer got lost, or, in a topic with a window
+  /// for keys, another message of its key came first. Offset and id are those of the first one.
   bool duplicate = false;
   /// The lane's, of a topic with several priorities; the offset counts within it.
   std::uint8_t priority = 0;

@@ -14,6 +14,8 @@ namespace troupe {
 struct retention_limits {
   milliseconds age{0};
   std::uint64_t bytes = 0;
+  /// How long the keys of messages are kept; zero: not at all.
+  milliseconds keys{0};
   bool operator==(const retention_limits&) const = default;
 };
 
