@@ -324,7 +324,7 @@ std::size_t shard_model::rows(std::uint32_t queue, std::uint32_t group) const {
         chunks.insert(at / 1024);
       for (const auto& r : s.retries)
         chunks.insert(r.first / 1024);
-      n += 1 + chunks.size();
+      n += chunks.size();
     }
   for (const auto& p : producers)
     n += group == 0 && p.first.first == queue;
@@ -346,7 +346,11 @@ void shard_model::apply(const drop_queue_entry& e, applied& out) {
     firsts.erase(queue);
   if (group == 0)
     std::erase_if(producers, [&](const auto& p) { return p.first.first == queue; });
-  std::erase_if(subscriptions, [&](const auto& s) { return mine(s.first.first, s.first.second); });
+  for (auto& [key, s] : subscriptions)
+    if (mine(key.first, key.second)) {
+      s.settled.clear();
+      s.retries.clear();
+    }
   for (auto d = dead_letters.begin(); d != dead_letters.end() && room > 0;) {
     if (!mine(std::get<0>(d->first), std::get<1>(d->first))) {
       ++d;
@@ -359,6 +363,14 @@ void shard_model::apply(const drop_queue_entry& e, applied& out) {
   }
   if (group == 0)
     room -= forget_timers(queue, room);
+  // By these, whoever starts again finds what is left.
+  for (auto s = subscriptions.begin(); s != subscriptions.end() && room > 0;)
+    if (mine(s->first.first, s->first.second)) {
+      s = subscriptions.erase(s);
+      --room;
+    } else {
+      ++s;
+    }
   out.done = room != 0;
   if (group || !out.done)
     return;
