@@ -47,6 +47,7 @@ protected:
     for (const auto* name : {"plain", "later", "doomed"})
       make(c, name, {.queues = 2});
     make(c, "short", {.queues = 1, .retention_bytes = 64u << 10});
+    make(c, "once", {.queues = 1, .dedupe_window = 1s});
   }
   static void make(client& c, const std::string& name, const topic_options& options) {
     const auto made = patiently([&] { return c.create_topic(name, options); });
@@ -80,6 +81,7 @@ protected:
       send(c, "plain", std::move(now), &all.plain);
       send(c, "later", std::move(later), &all.delayed);
       send(c, "short", std::move(large));
+      send(c, "once", {{.body = "k", .keys = {"k" + std::to_string(b)}}});
       std::vector<message> never{{.body = "c" + std::to_string(b), .deliver_at = wall() + 1h}};
       std::map<std::string, message_id> told;
       send(c, "later", std::move(never), &told);
@@ -169,7 +171,7 @@ TEST_P(crash_steps_test, a_node_that_ends_there_has_lost_and_doubled_nothing) {
 INSTANTIATE_TEST_SUITE_P(at, crash_steps_test, testing::ValuesIn([] {
                            std::vector<std::string> steps;
                            for (const std::string kind : {"define", "reset", "append", "settle", "fire",
-                                                          "cancel", "trim", "drop_queue"})
+                                                          "cancel", "trim", "drop_queue", "forget_keys"})
                              for (const std::string step : {"before", "stored", "told"})
                                steps.push_back(kind + '.' + step);
                            return steps;
