@@ -10,9 +10,11 @@ namespace troupe {
 namespace {
 
 /// In the order of entry_body.
-constexpr std::string_view kinds[] = {"noop",       "append", "settle",  "define",     "trim",
-                                      "drop_queue", "reset",  "redrive", "purge",      "fire",
-                                      "split",      "cancel", "evict",   "forget_keys"};
+constexpr std::string_view kinds[] = {"noop",   "append",      "settle",  "define",
+                                      "trim",   "drop_queue",  "reset",   "redrive",
+                                      "purge",  "fire",        "split",   "cancel",
+                                      "evict",  "forget_keys", "begin",   "seal",
+                                      "decide", "confirm",     "checked", "forget_transactions"};
 static_assert(std::size(kinds) == std::variant_size_v<entry_body>);
 
 } // namespace

@@ -41,4 +41,16 @@ std::optional<message_id> parse_message_id(std::string_view text) {
   return std::nullopt;
 }
 
+std::string to_string(const transaction_id& id) {
+  return std::to_string(id.home.value) + '-' + std::to_string(id.index.value);
+}
+
+std::optional<transaction_id> parse_transaction_id(std::string_view text) {
+  transaction_id id;
+  if (take_number(text, id.home.value) && take_dash(text) && take_number(text, id.index.value) &&
+      text.empty() && id.known())
+    return id;
+  return std::nullopt;
+}
+
 } // namespace troupe

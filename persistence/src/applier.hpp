@@ -63,6 +63,12 @@ private:
   void apply_body(const cancel_entry& e, outcome& out);
   void apply_body(const evict_entry& e, outcome& out);
   void apply_body(const forget_keys_entry& e, outcome& out);
+  void apply_body(const begin_entry& e, outcome& out);
+  void apply_body(const seal_entry& e, outcome& out);
+  void apply_body(const decide_entry& e, outcome& out);
+  void apply_body(const confirm_entry& e, outcome& out);
+  void apply_body(const checked_entry& e, outcome& out);
+  void apply_body(const forget_transactions_entry& e, outcome& out);
   void apply_body(std::monostate, outcome&) {}
 
   queue_offset next_offset(queue_id queue);

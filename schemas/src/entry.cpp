@@ -38,6 +38,7 @@ bool known(entry_kind kind) {
   case entry_kind::cancel:
   case entry_kind::evict:
   case entry_kind::forget_keys:
+  case entry_kind::transaction:
     return true;
   default:
     return false;
@@ -163,11 +164,12 @@ error check_record(const batch_place& place, const char* from, std::uint64_t beg
 } // namespace
 
 entry_kind kind_of(const entry_body& body) {
-  static constexpr entry_kind kinds[] = {entry_kind::noop,   entry_kind::append,     entry_kind::settle,
-                                         entry_kind::define, entry_kind::trim,       entry_kind::drop_queue,
-                                         entry_kind::reset,  entry_kind::redrive,    entry_kind::purge,
-                                         entry_kind::fire,   entry_kind::split,      entry_kind::cancel,
-                                         entry_kind::evict,  entry_kind::forget_keys};
+  static constexpr entry_kind kinds[] = {
+      entry_kind::noop,        entry_kind::append,      entry_kind::settle,      entry_kind::define,
+      entry_kind::trim,        entry_kind::drop_queue,  entry_kind::reset,       entry_kind::redrive,
+      entry_kind::purge,       entry_kind::fire,        entry_kind::split,       entry_kind::cancel,
+      entry_kind::evict,       entry_kind::forget_keys, entry_kind::transaction, entry_kind::transaction,
+      entry_kind::transaction, entry_kind::transaction, entry_kind::transaction, entry_kind::transaction};
   static_assert(std::size(kinds) == std::variant_size_v<entry_body>);
   return kinds[body.index()];
 }

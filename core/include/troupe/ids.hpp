@@ -65,6 +65,20 @@ std::string to_string(const message_id& id);
 /// Empty when the text is not exactly a message id.
 std::optional<message_id> parse_message_id(std::string_view text);
 
+/// The identity of a transaction of several messages: the shard that decides about it, and where that shard's
+/// log says that it began. Its text form is "<home>-<log index>" in decimal.
+struct transaction_id {
+  shard_id home;
+  /// 0: none.
+  log_index index;
+  auto operator<=>(const transaction_id&) const = default;
+  bool known() const { return index.value != 0; }
+};
+
+std::string to_string(const transaction_id& id);
+/// Empty when the text is not exactly the id of a transaction.
+std::optional<transaction_id> parse_transaction_id(std::string_view text);
+
 } // namespace troupe
 
 template <class Tag, class Rep> struct std::hash<troupe::strong<Tag, Rep>> {

@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -55,6 +56,14 @@ struct batch_verdict {
   bool operator==(const batch_verdict&) const = default;
 };
 
+/// Offsets [first, next) of messages that became visible in a queue.
+struct visible_messages {
+  queue_id queue;
+  queue_offset first;
+  queue_offset next;
+  bool operator==(const visible_messages&) const = default;
+};
+
 /// What apply() answers, by kind of entry. Deterministic.
 struct applied {
   log_index index;
@@ -64,17 +73,28 @@ struct applied {
   /// append, redrive, fire: the queue's offset after this entry. trim: unchanged.
   queue_offset next;
   /// settle: floors after it, one per section (gen 0: section ignored, its generation was not current).
+  /// decide with a guard that held: the guard's.
   std::vector<subscription_row> subscriptions;
   /// trim: first offset that still exists. redrive, fire: offset of the first message that became visible;
-  /// the others follow in the order of the entry, up to `next`. drop_queue, split, evict, forget_keys:
-  /// done when nothing was left.
+  /// the others follow in the order of the entry, up to `next`. drop_queue, split, evict, forget_keys,
+  /// forget_transactions: done when nothing was left.
   queue_offset first;
   bool done = true;
   /// redrive, purge: per message of the entry, in order, whether it was a dead letter. fire, cancel: whether
-  /// it waited.
+  /// it waited. decide: whether this entry decided about it, over all queues in order. checked: per place,
+  /// whether anything is undecided there. confirm: one, whether the transaction waited for that shard.
   std::vector<bool> found;
   /// append, split: when something must be done about the delayed messages that it brought or moved.
   std::optional<timestamp> look_at;
+  /// decide: per message as in `found`, its state after this entry: unknown when there is no such half
+  /// message, or it is of another transaction.
+  std::vector<transaction_state> states;
+  /// begin, seal, decide at home, confirm: the transaction's state after this entry.
+  transaction_state state = transaction_state::unknown;
+  /// decide: the queues in which messages became visible, in order.
+  std::vector<visible_messages> visible;
+  /// append: half messages were accepted. They are due to be asked about some time after `time`.
+  bool halves = false;
   /// evict: producers whose last batch was accepted before this may be gone; 0 when none is.
   timestamp evicted{};
 };
@@ -151,6 +171,23 @@ public:
                                                std::size_t max) const;
   /// Where a message waits; nothing when it never was, was not delayed, or is gone with its entry.
   result<std::optional<delayed_place>> find_delayed(message_place message) const;
+  /// The half message at a place; nothing when it is none, or is gone with its entry. One lookup.
+  result<std::optional<half_message>> half(message_place message) const;
+  /// The transaction that was begun here at that index; nothing when it is unknown.
+  result<std::optional<stored_transaction>> transaction(log_index begin) const;
+  /// What is due at `now`: half messages that were never asked about `first_check` after they were accepted,
+  /// all else when its next check is; whole rows, until they have about `max` messages. Those that are asked
+  /// about no more are never due.
+  result<due_checks> checks_due(timestamp now, milliseconds first_check, std::size_t max) const;
+  /// All that is undecided or not confirmed, behind the row of `after`: whole rows, until they have about
+  /// `max` messages. Ordered by checked, due, row; what is asked about no more comes last.
+  result<std::vector<open_transaction>> open_transactions(const std::optional<open_transaction>& after,
+                                                          std::size_t max) const;
+  /// Transactions that ended here and wait for other shards to confirm, in the same order.
+  result<std::vector<open_transaction>> unconfirmed() const;
+  /// These messages by their queues, as a decide_entry takes them: of each queue in their order, with its
+  /// mean size. Those whose records are gone are left out.
+  result<std::vector<decided_messages>> by_queue(std::span<const message_place> messages) const;
   /// The queue that a message was published to; nothing when its record is gone. One lookup.
   result<std::optional<queue_id>> origin(message_place message) const;
 

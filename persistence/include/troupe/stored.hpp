@@ -5,6 +5,7 @@
 #include "troupe/dead_letter.hpp"
 #include "troupe/entry.hpp"
 #include "troupe/ids.hpp"
+#include "troupe/transaction.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -39,7 +40,8 @@ struct stored_batch {
   block data;
   /// The only group that may see it (a redriven message), all other groups pass it over; 0: everybody.
   group_id only_for = {};
-  /// Its messages are delayed and wait for their time: they have no offset.
+  /// Its messages are delayed and wait for their time, or half messages that wait for a decision: they have
+  /// no offset.
   bool waits = false;
 };
 
@@ -82,6 +84,64 @@ struct timer_work {
   std::vector<split_entry> splits;
   std::optional<timestamp> next;
   bool empty() const { return fires.empty() && splits.empty(); }
+};
+
+/// A half message as it stands.
+struct half_message {
+  queue_id queue;
+  /// prepared while it waits for a decision.
+  transaction_state state = transaction_state::unknown;
+  std::string group;
+  /// None: it is a transaction of its own.
+  transaction_id transaction;
+  bool operator==(const half_message&) const = default;
+};
+
+/// A transaction of several messages, in its home shard.
+struct stored_transaction {
+  std::string group;
+  std::string key;
+  transaction_state state = transaction_state::begun;
+  /// Shard time of its begin, and of its end.
+  timestamp begun{};
+  timestamp ended{};
+  std::uint16_t checks = 0;
+  /// Of one that has not ended, or that some shard has not confirmed.
+  timestamp next_check{};
+  /// prepared: its messages. Later: those in other shards that have not confirmed.
+  std::vector<message_id> messages;
+  /// Shards that have not confirmed, sorted.
+  std::vector<shard_id> unconfirmed;
+  bool operator==(const stored_transaction&) const = default;
+};
+
+/// Something undecided: half messages that lie together, of one group and transaction, or a transaction at
+/// home.
+struct open_transaction {
+  /// The row that a checked_entry names, and by which a listing goes on. Several items may share it.
+  check_place row;
+  /// What the row's checks sort by.
+  bool checked = false;
+  timestamp due{};
+  /// Shard time of the half messages' entry, or of the begin.
+  timestamp since{};
+  std::uint16_t checks = 0;
+  std::string group;
+  /// The application's name for a transaction at home.
+  std::string key;
+  /// None: each message is a transaction of its own.
+  transaction_id transaction;
+  /// Half messages: prepared. A transaction at home: its state; ended ones are not confirmed by all.
+  transaction_state state = transaction_state::prepared;
+  /// The undecided half messages.
+  std::vector<message_place> messages;
+};
+
+/// What is due to be looked at, and when to look again if that is nothing (nothing: nothing is undecided but
+/// what is asked about no more).
+struct due_checks {
+  std::vector<open_transaction> items;
+  std::optional<timestamp> next;
 };
 
 /// Extent of a queue.

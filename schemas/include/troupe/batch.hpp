@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -19,6 +20,24 @@ std::uint32_t crc32c(std::span<const char> bytes);
 
 /// A batch's messages become visible at once (plain), when due (delayed) or at commit (transactional).
 enum class batch_kind : std::uint8_t { plain = 0, delayed = 1, transactional = 2 };
+
+/// Whose decision the messages of a transactional batch wait for.
+struct half_of {
+  /// The producer group that is asked about them; at most max_transaction_name bytes of UTF-8. May be empty
+  /// when there is a transaction.
+  std::string group;
+  /// None: each message is a transaction of its own, whose id is the message's.
+  transaction_id transaction;
+  bool operator==(const half_of&) const = default;
+};
+
+/// The same without a copy of the name.
+struct half_view {
+  std::string_view group;
+  transaction_id transaction;
+  half_of copy() const { return {std::string(group), transaction}; }
+  bool operator==(const half_view&) const = default;
+};
 
 /// What routing, deduplication and storage need to know of a batch without opening it. The producer fills
 /// it in; the broker keeps it, byte for byte, in the batch directory of the log entry (docs/disk-format.md).
@@ -66,6 +85,8 @@ public:
   bool empty() const { return count() == 0; }
   /// Encodes what was added and starts anew. Fills in count, size, crc and lane (0) of the header.
   batch finish();
+  /// The same for half messages: the header's kind is transactional.
+  batch finish(const half_view& half);
 
 private:
   struct impl;
@@ -100,6 +121,11 @@ struct batch_meta;
 /// it. Safe for bytes from outside; never false for a batch that batch_reader finds one in.
 bool may_expire(std::span<const char> bytes);
 
+/// Whose the messages of a transactional batch are, by one look at its bytes (aligned), without opening it:
+/// the checksum and the messages are not looked at. `corrupt` when there is nobody to ask (no group and no
+/// transaction), or the name is too long or not UTF-8. The view stays valid as long as the bytes.
+result<half_view> half_of_batch(const batch_header& header, std::span<const char> bytes);
+
 /// Reads a batch in place. Holds a share of the block. Safe for bytes from outside: open() and every
 /// accessor check bounds; a batch that is not what its header says is refused, never read out of range.
 class batch_reader {
@@ -120,6 +146,8 @@ public:
   message_view at(std::uint32_t i) const;
   /// When it shall become visible; the epoch for at once.
   timestamp due(std::uint32_t i) const;
+  /// Of a transactional batch: whose decision its messages wait for, or waited for. Nobody's of other kinds.
+  const half_view& half() const { return half_; }
   /// Only the body (cheaper than at()).
   std::string_view body(std::uint32_t i) const;
   /// The bytes that the views point into: the block open() got, or its aligned copy.
@@ -147,6 +175,7 @@ private:
   const char* ttls_ = nullptr;
   const char* dues_ = nullptr;
   const char* borns_ = nullptr;
+  half_view half_;
 };
 
 } // namespace troupe

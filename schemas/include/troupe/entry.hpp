@@ -7,8 +7,10 @@
 #include "troupe/error.hpp"
 #include "troupe/ids.hpp"
 #include "troupe/timer_buckets.hpp"
+#include "troupe/transaction.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <variant>
@@ -174,7 +176,7 @@ struct message_place {
   auto operator<=>(const message_place&) const = default;
 };
 
-/// Most messages in one redrive or purge.
+/// Most messages in one redrive or purge, and in one decision.
 inline constexpr std::size_t max_listed_messages = 1024;
 
 /// Makes dead letters of one group and queue visible again, for that group alone, at the end of the queue;
@@ -256,10 +258,98 @@ struct forget_keys_entry {
   bool operator==(const forget_keys_entry&) const = default;
 };
 
-/// The body of an entry as plain values.
-using entry_body = std::variant<std::monostate, append_entry, settle_entry, define_entry, trim_entry,
-                                drop_queue_entry, reset_entry, redrive_entry, purge_entry, fire_entry,
-                                split_entry, cancel_entry, evict_entry, forget_keys_entry>;
+/// Begins a transaction of several messages; this shard is its home, the index of this entry its name there.
+struct begin_entry {
+  /// Whom to ask about it; empty: it is not asked about but rolled back when it is due.
+  std::string group;
+  /// The application's name for it. Both at most max_transaction_name bytes of UTF-8.
+  std::string key;
+  timestamp next_check{};
+  bool operator==(const begin_entry&) const = default;
+};
+
+/// All messages of a transaction that was begun here are known: it is prepared. The first seal stands;
+/// changes nothing when it is prepared, ended or unknown.
+struct seal_entry {
+  log_index transaction;
+  timestamp next_check{};
+  /// 1 to max_listed_messages.
+  std::vector<message_id> messages;
+  bool operator==(const seal_entry&) const = default;
+};
+
+/// Half messages of one queue, in the order in which they become visible; one that is listed twice is decided
+/// once.
+struct decided_messages {
+  queue_id queue;
+  /// About how many bytes one of them has: what it counts in the size of its queue.
+  std::uint32_t message_bytes = 0;
+  std::vector<message_place> messages;
+  bool operator==(const decided_messages&) const = default;
+};
+
+/// Decides about half messages of this shard, in all their queues at once: makes them visible, at the end of
+/// their queues, or forgets them. Only undecided ones of that transaction (or, without one, those that are
+/// transactions of their own) are touched, all others passed over: the first decision stands.
+struct decide_entry {
+  transaction_id transaction;
+  /// This shard is the home of the transaction: decides about it, too. When it has ended or is unknown here,
+  /// or is to be committed without a guard and is not prepared, the entry changes nothing.
+  bool home = false;
+  bool commit = false;
+  /// Home and commit only; acks only. They settle together with the commit, and only when the generation is
+  /// current and each of these messages is in the queue and not settled; else the transaction is rolled back.
+  std::optional<settle_section> guard;
+  /// Ascending by queue, none empty; together at most max_listed_messages, and 1 at least unless `home`.
+  std::vector<decided_messages> queues;
+  /// Home only: its messages in other shards, which must confirm; at most max_listed_messages.
+  std::vector<message_id> elsewhere;
+  /// Home only: when to look again at who has not confirmed.
+  timestamp next_check{};
+  bool operator==(const decide_entry&) const = default;
+};
+
+/// A shard has decided as the transaction's home, this one, said.
+struct confirm_entry {
+  log_index transaction;
+  shard_id shard;
+  bool operator==(const confirm_entry&) const = default;
+};
+
+/// What is looked at when it is due: some half messages of one entry (`first` is the ordinal of the first),
+/// or the transaction that was begun at `index` (queue 0).
+struct check_place {
+  queue_id queue;
+  log_index index;
+  std::uint32_t first = 0;
+  auto operator<=>(const check_place&) const = default;
+};
+
+/// Counts a check of each place, and says when the next one is due; never(): it is asked about no more.
+struct checked_entry {
+  struct place {
+    check_place at;
+    timestamp next_check{};
+    bool operator==(const place&) const = default;
+  };
+  /// 1 to max_listed_messages.
+  std::vector<place> places;
+  bool operator==(const checked_entry&) const = default;
+};
+
+/// Forgets transactions that were begun here, ended before a time and were confirmed by all: at most 1024 of
+/// them; the proposer repeats it until apply() reports that nothing is left.
+struct forget_transactions_entry {
+  timestamp before{};
+  bool operator==(const forget_transactions_entry&) const = default;
+};
+
+/// The body of an entry as plain values. A step of a transaction is an entry of kind `transaction`.
+using entry_body =
+    std::variant<std::monostate, append_entry, settle_entry, define_entry, trim_entry, drop_queue_entry,
+                 reset_entry, redrive_entry, purge_entry, fire_entry, split_entry, cancel_entry, evict_entry,
+                 forget_keys_entry, begin_entry, seal_entry, decide_entry, confirm_entry, checked_entry,
+                 forget_transactions_entry>;
 
 /// An entry to be: the log gives it its index, term and shard time.
 struct proposal {
