@@ -26,6 +26,23 @@ struct Batch {
   # Unix milliseconds of birth, instead of bornBase and bornDelta, when those are too narrow (24 days either way).
 }
 
+struct HalfBatch {
+  # A batch of half messages: a Batch, and whose decision they wait for. A struct of its own, so that other batches do
+  # not carry it.
+  bornBase @0 :Int64;
+  metas @1 :List(Meta);
+  blob @2 :Data;
+  ttls @3 :List(UInt64);
+  dues @4 :List(Int64);
+  borns @5 :List(Int64);
+
+  group @6 :Text;
+  # The producer group that is asked; absent: nobody is, which takes a transaction.
+  home @7 :UInt16;
+  begin @8 :UInt64;
+  # The transaction: its home shard, and the log index there. 0: each message is a transaction of its own.
+}
+
 struct Meta {
   bornDelta @0 :Int32;
   tagHash @1 :UInt32;

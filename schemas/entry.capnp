@@ -119,3 +119,84 @@ struct ForgetKeys {
   before @1 :Int64;
   # Unix milliseconds.
 }
+
+struct MessageId {
+  index @0 :UInt64;
+  ordinal @1 :UInt32;
+  shard @2 :UInt16;
+}
+
+struct Transaction {
+  # One step.
+  union {
+    begin @0 :Begin;
+    seal @1 :Seal;
+    decide @2 :Decide;
+    confirm @3 :Confirm;
+    checked @4 :Checked;
+    forget @5 :ForgetTransactions;
+  }
+}
+
+struct Begin {
+  group @0 :Text;
+  # The producer group that is asked about it; absent: nobody is.
+  key @1 :Text;
+  # The application's name for it; may be absent.
+  nextCheck @2 :Int64;
+  # Unix milliseconds, as all times here.
+}
+
+struct Seal {
+  transaction @0 :UInt64;
+  nextCheck @1 :Int64;
+  messages @2 :List(MessageId);
+  # 1 to 1024.
+}
+
+struct Decide {
+  home @0 :UInt16;
+  begin @1 :UInt64;
+  # The transaction; 0: each message is one of its own.
+  isHome @2 :Bool;
+  commit @3 :Bool;
+  guard @4 :SettleSection;
+  # Home and commit only; acks only. Absent: no guard.
+  queues @5 :List(DecidedMessages);
+  # Ascending, none empty; together at most 1024 messages, and 1 at least unless isHome.
+  elsewhere @6 :List(MessageId);
+  # Home only: messages of other shards, at most 1024.
+  nextCheck @7 :Int64;
+  # Home only.
+}
+
+struct DecidedMessages {
+  queue @0 :UInt32;
+  messageBytes @1 :UInt32;
+  # About how many bytes a message has, for the size of the queue.
+  messages @2 :List(MessagePlace);
+  # In the order in which they become visible.
+}
+
+struct Confirm {
+  transaction @0 :UInt64;
+  shard @1 :UInt16;
+}
+
+struct Checked {
+  places @0 :List(CheckedPlace);
+  # 1 to 1024.
+}
+
+struct CheckedPlace {
+  nextCheck @0 :Int64;
+  index @1 :UInt64;
+  queue @2 :UInt32;
+  # 0: the transaction that was begun at index.
+  first @3 :UInt32;
+  # Ordinal of the first half message of the row.
+}
+
+struct ForgetTransactions {
+  before @0 :Int64;
+}

@@ -87,8 +87,23 @@ private:
   std::vector<T> values_;
 };
 
-constexpr std::size_t struct_bytes() {
-  return (1 + capnp::sizeInWords<schema::Batch>()) * flat::word; // with the pointer to the root
+/// With the pointer to the root.
+template <class Root> constexpr std::size_t struct_bytes() {
+  return (1 + capnp::sizeInWords<Root>()) * flat::word;
+}
+
+/// What a root has beside the messages: nothing, or whose they are.
+std::size_t extra_bytes(const half_view* half) {
+  return half && !half->group.empty() ? flat::padded(half->group.size() + 1) : 0;
+}
+
+void write(const half_view*, schema::Batch::Builder) {}
+void write(const half_view* half, schema::HalfBatch::Builder to) {
+  if (!half->group.empty())
+    std::memcpy(to.initGroup(static_cast<capnp::uint>(half->group.size())).begin(), half->group.data(),
+                half->group.size());
+  to.setHome(half->transaction.home.value);
+  to.setBegin(half->transaction.index.value);
 }
 
 } // namespace
@@ -104,8 +119,10 @@ struct batch_builder::impl {
 
   template <class Message> void add(const Message& m);
   void add_times(timestamp born, std::optional<milliseconds> ttl, std::optional<timestamp> due);
-  std::size_t encoded_size() const;
-  block encode();
+  /// Bytes of everything but the root.
+  std::size_t content_size() const;
+  template <class Root> block encode(const half_view* half);
+  template <class Root> batch finish(const half_view* half);
   void clear();
 };
 
@@ -151,19 +168,17 @@ void batch_builder::impl::add_times(timestamp born, std::optional<milliseconds> 
   dues.add(position, due ? to_unix_ms(*due) : 0);
 }
 
-std::size_t batch_builder::impl::encoded_size() const {
-  if (metas.empty())
-    return 0;
+std::size_t batch_builder::impl::content_size() const {
   // The list of metas has a word in front that describes its elements.
-  return struct_bytes() + flat::word + metas.size() * sizeof(batch_meta) + ttls.bytes() + dues.bytes() +
+  return flat::word + metas.size() * sizeof(batch_meta) + ttls.bytes() + dues.bytes() +
          (far_apart ? borns.size() * sizeof(std::int64_t) : 0) + flat::padded(blob.size());
 }
 
-block batch_builder::impl::encode() {
+template <class Root> block batch_builder::impl::encode(const half_view* half) {
   auto count = static_cast<capnp::uint>(metas.size());
   ttls.fill(count);
   dues.fill(count);
-  auto size = encoded_size();
+  auto size = struct_bytes<Root>() + extra_bytes(half) + content_size();
   auto memory = flat::allocate(size);
   // Cap'n Proto wants zeroed memory. All of the blob but its padding is written over, and it comes last.
   std::memset(memory.get(), 0, size - flat::padded(blob.size()));
@@ -172,7 +187,7 @@ block batch_builder::impl::encode() {
 
   auto all = flat::words({memory.get(), size});
   capnp::FlatMessageBuilder message(kj::arrayPtr(all.data(), all.size()));
-  auto root = message.initRoot<schema::Batch>();
+  auto root = message.initRoot<Root>();
   root.setBornBase(far_apart ? 0 : borns.front());
   auto list = root.initMetas(count);
   // The elements are contiguous and exactly batch_meta: one copy instead of ten setters each.
@@ -188,10 +203,23 @@ block batch_builder::impl::encode() {
     fill(root.initDues(count), dues.values());
   if (far_apart)
     fill(root.initBorns(count), borns);
+  write(half, root);
   if (blob.size() > 0)
     std::memcpy(root.initBlob(static_cast<capnp::uint>(blob.size())).begin(), blob.data(), blob.size());
   message.requireFilled();
   return block::adopt(std::move(memory), static_cast<std::uint32_t>(size));
+}
+
+template <class Root> batch batch_builder::impl::finish(const half_view* half) {
+  batch out;
+  if (!metas.empty()) {
+    out.header.count = static_cast<std::uint32_t>(metas.size());
+    out.data = encode<Root>(half);
+    out.header.size = out.data.size;
+    out.header.crc = crc32c(out.data.bytes());
+  }
+  clear();
+  return out;
 }
 
 void batch_builder::impl::clear() {
@@ -212,17 +240,15 @@ void batch_builder::add(const message& m) { impl_->add(m); }
 void batch_builder::add(const message_view& m) { impl_->add(m); }
 
 std::uint32_t batch_builder::count() const { return static_cast<std::uint32_t>(impl_->metas.size()); }
-std::uint32_t batch_builder::size() const { return static_cast<std::uint32_t>(impl_->encoded_size()); }
+std::uint32_t batch_builder::size() const {
+  return empty() ? 0 : static_cast<std::uint32_t>(struct_bytes<schema::Batch>() + impl_->content_size());
+}
 
-batch batch_builder::finish() {
-  batch out;
-  if (!empty()) {
-    out.header.count = count();
-    out.data = impl_->encode();
-    out.header.size = out.data.size;
-    out.header.crc = crc32c(out.data.bytes());
-  }
-  impl_->clear();
+batch batch_builder::finish() { return impl_->finish<schema::Batch>(nullptr); }
+
+batch batch_builder::finish(const half_view& half) {
+  auto out = impl_->finish<schema::HalfBatch>(&half);
+  out.header.kind = batch_kind::transactional;
   return out;
 }
 

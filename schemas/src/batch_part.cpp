@@ -11,7 +11,8 @@ std::vector<batch_part> without(const batch& b, std::span<const std::uint32_t> p
   std::uint32_t first = 0;
   auto finish = [&](std::uint32_t end) {
     if (!builder.empty()) {
-      auto part = builder.finish();
+      auto part =
+          b.header.kind == batch_kind::transactional ? builder.finish(reader->half()) : builder.finish();
       part.header.producer = b.header.producer;
       part.header.epoch = b.header.epoch;
       part.header.sequence = b.header.sequence;

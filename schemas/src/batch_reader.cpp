@@ -2,6 +2,7 @@
 #include "flat.hpp"
 
 #include "troupe/batch.hpp"
+#include "troupe/transaction.hpp"
 #include "troupe/units.hpp"
 
 #include "batch.capnp.h"
@@ -68,6 +69,14 @@ bool well_formed_properties(const char* p, const char* end) {
     p += 4 + flat::load<std::uint16_t>(p) + flat::load<std::uint16_t>(p + 2);
   }
   return true;
+}
+
+result<half_view> half_in(schema::HalfBatch::Reader root) {
+  const auto group = root.getGroup();
+  const half_view half{{group.begin(), group.size()}, {shard_id{root.getHome()}, log_index{root.getBegin()}}};
+  if (half.group.size() > max_transaction_name || !is_utf8(half.group))
+    return damaged("the name of its producer group is too long or not UTF-8");
+  return half;
 }
 
 /// Takes a message's parts out of the blob, one after the other. What they promise was checked before.
@@ -179,34 +188,61 @@ result<batch_reader> batch_reader::open(const batch_header& header, block data) 
   if (header.count == 0)
     return reader;
   auto bytes = reader.data_.bytes();
-  return flat::read<schema::Batch>(bytes, "batch", [&](schema::Batch::Reader root) -> result<batch_reader> {
-    capnp::AnyList::Reader metas = root.getMetas();
-    if (metas.size() != header.count || metas.getElementSize() != capnp::ElementSize::INLINE_COMPOSITE)
-      return damaged("it has " + std::to_string(metas.size()) + " messages, its header says " +
-                     std::to_string(header.count));
-    auto raw = metas.getRawBytes();
-    reader.metas_ = reinterpret_cast<const char*>(raw.begin());
-    reader.stride_ = static_cast<std::uint32_t>(raw.size() / header.count);
-    if (reader.stride_ < sizeof(batch_meta))
-      return damaged("its message descriptions are too short");
-    auto ttls = numbers(root.getTtls(), header.count);
-    auto dues = numbers(root.getDues(), header.count);
-    auto borns = numbers(root.getBorns(), header.count);
-    for (auto* list : {&ttls, &dues, &borns})
-      if (!*list)
-        return list->error();
-    reader.ttls_ = *ttls;
-    reader.dues_ = *dues;
-    reader.borns_ = *borns;
-    reader.born_base_ = root.getBornBase();
-    auto blob = root.getBlob();
-    reader.blob_ = reinterpret_cast<const char*>(blob.begin());
-    reader.blob_size_ = static_cast<std::uint32_t>(blob.size());
-    if (auto err = reader.check_messages())
-      return err;
-    if (auto err = reader.check_times())
-      return err;
-    return std::move(reader);
+  return flat::read<schema::HalfBatch>(
+      bytes, "batch", [&](schema::HalfBatch::Reader root) -> result<batch_reader> {
+        capnp::AnyList::Reader metas = root.getMetas();
+        if (metas.size() != header.count || metas.getElementSize() != capnp::ElementSize::INLINE_COMPOSITE)
+          return damaged("it has " + std::to_string(metas.size()) + " messages, its header says " +
+                         std::to_string(header.count));
+        auto raw = metas.getRawBytes();
+        reader.metas_ = reinterpret_cast<const char*>(raw.begin());
+        reader.stride_ = static_cast<std::uint32_t>(raw.size() / header.count);
+        if (reader.stride_ < sizeof(batch_meta))
+          return damaged("its message descriptions are too short");
+        auto ttls = numbers(root.getTtls(), header.count);
+        auto dues = numbers(root.getDues(), header.count);
+        auto borns = numbers(root.getBorns(), header.count);
+        for (auto* list : {&ttls, &dues, &borns})
+          if (!*list)
+            return list->error();
+        reader.ttls_ = *ttls;
+        reader.dues_ = *dues;
+        reader.borns_ = *borns;
+        reader.born_base_ = root.getBornBase();
+        auto blob = root.getBlob();
+        reader.blob_ = reinterpret_cast<const char*>(blob.begin());
+        reader.blob_size_ = static_cast<std::uint32_t>(blob.size());
+        if (auto err = reader.check_messages())
+          return err;
+        if (auto err = reader.check_times())
+          return err;
+        if (header.kind == batch_kind::transactional) {
+          const auto half = half_in(root);
+          if (!half)
+            return half.error();
+          reader.half_ = *half;
+        }
+        return std::move(reader);
+      });
+}
+
+result<half_of> half_of_batch(const batch_header& header, std::span<const char> bytes) {
+  if (header.kind != batch_kind::transactional || header.size != bytes.size() ||
+      bytes.size() % flat::word != 0)
+    return damaged("its messages are no half messages");
+  std::shared_ptr<char[]> copy;
+  if (!flat::aligned(bytes.data())) {
+    copy = flat::allocate(bytes.size());
+    std::memcpy(copy.get(), bytes.data(), bytes.size());
+    bytes = {copy.get(), bytes.size()};
+  }
+  return flat::read<schema::HalfBatch>(bytes, "batch", [](schema::HalfBatch::Reader root) -> result<half_of> {
+    const auto half = half_in(root);
+    if (!half)
+      return half.error();
+    if (half->group.empty() && !half->transaction.known())
+      return damaged("nobody decides about its half messages");
+    return half->copy();
   });
 }
 

@@ -3,13 +3,16 @@
 #include "definition_codec.hpp"
 #include "entry_layout.hpp"
 #include "flat.hpp"
+#include "settle_body.hpp"
 #include "timer_bodies.hpp"
+#include "transaction_bodies.hpp"
 
 #include "entry.capnp.h"
 
 #include "troupe/message.hpp"
 
 #include <algorithm>
+#include <concepts>
 #include <functional>
 #include <limits>
 #include <string>
@@ -23,6 +26,7 @@ using flat::check;
 using flat::extra_words;
 using flat::read;
 using flat::read_timer_body;
+using flat::read_transaction_body;
 using flat::write;
 
 error damaged(const char* why) { return after_reading("the entry", impossible(why)); }
@@ -33,11 +37,8 @@ capnp::uint count_of(const auto& values) { return static_cast<capnp::uint>(value
 
 std::size_t extra_words(const settle_entry& e) {
   auto words = list_words<schema::SettleSection>(e.sections.size());
-  for (const auto& section : e.sections) {
-    words += list_words<schema::SettleRange>(section.ranges.size());
-    for (const auto& range : section.ranges)
-      words += range.detail.empty() ? 0 : text_words(range.detail.size());
-  }
+  for (const auto& section : e.sections)
+    words += extra_words(section);
   return words;
 }
 
@@ -64,26 +65,6 @@ std::size_t extra_words(const evict_entry&) { return 0; }
 std::size_t extra_words(const forget_keys_entry&) { return 0; }
 
 // -- writing --
-
-void write(const settle_section& section, schema::SettleSection::Builder to) {
-  to.setGroup(section.group.value);
-  to.setQueue(section.queue.value);
-  to.setGeneration(section.gen.value);
-  to.setLane(section.lane);
-  auto ranges = to.initRanges(count_of(section.ranges));
-  for (capnp::uint i = 0; i < ranges.size(); ++i) {
-    const auto& range = section.ranges[i];
-    ranges[i].setFirst(range.first.value);
-    ranges[i].setCount(range.count);
-    ranges[i].setAction(static_cast<std::uint8_t>(range.action));
-    ranges[i].setAttempts(range.attempts);
-    ranges[i].setRetryAt(to_unix_ms(range.retry_at));
-    if (range.action == settle_action::dead)
-      ranges[i].setReason(static_cast<std::uint8_t>(range.reason));
-    if (!range.detail.empty())
-      ranges[i].setDetail(kj::StringPtr(range.detail.c_str(), range.detail.size()));
-  }
-}
 
 void write(const settle_entry& e, schema::Settle::Builder to) {
   auto sections = to.initSections(count_of(e.sections));
@@ -128,10 +109,8 @@ template <class Listing, class Builder> void write_listing(const Listing& e, Bui
   to.setGroup(e.group.value);
   to.setQueue(e.queue.value);
   auto messages = to.initMessages(count_of(e.messages));
-  for (capnp::uint i = 0; i < messages.size(); ++i) {
-    messages[i].setIndex(e.messages[i].index.value);
-    messages[i].setOrdinal(e.messages[i].ordinal);
-  }
+  for (capnp::uint i = 0; i < messages.size(); ++i)
+    write(e.messages[i], messages[i]);
 }
 
 void write(const redrive_entry& e, schema::Redrive::Builder to) { write_listing(e, to); }
@@ -148,24 +127,6 @@ void write(const forget_keys_entry& e, schema::ForgetKeys::Builder to) {
 }
 
 // -- checking --
-
-objection check(const settle_range& range) {
-  if (range.action > settle_action::expired)
-    return not_known("a settle action");
-  if (range.count == 0 || range.first.value + range.count < range.first.value)
-    return impossible("a settled range is empty or leaves the queue");
-  if (!is_stored_time(range.retry_at))
-    return impossible("a retry's time is not between 1970 and 9999");
-  if (range.action != settle_action::dead)
-    return range.detail.empty() ? objection{} : impossible("what is no dead letter has the text of one");
-  if (range.reason > dead_reason::unsettled)
-    return not_known("a reason of a dead letter");
-  if (range.reason < dead_reason::attempts || range.count > max_dead_range)
-    return impossible("dead letters have no reason or are too many");
-  if (range.detail.size() > max_dead_detail || !is_utf8(range.detail))
-    return impossible("the text of a dead letter is too long or not UTF-8");
-  return {};
-}
 
 /// Of a redrive or a purge.
 objection check(std::span<const message_place> messages) {
@@ -218,32 +179,13 @@ template <class Values> objection first_objection(const Values& values) {
 
 // -- reading --
 
-settle_range read(schema::SettleRange::Reader from) {
-  settle_range range{queue_offset{from.getFirst()}, from.getCount(),
-                     static_cast<settle_action>(from.getAction()), from.getAttempts(),
-                     from_unix_ms(from.getRetryAt())};
-  // A dead letter without a reason is from before there were any.
-  if (range.action == settle_action::dead && from.getReason() != 0)
-    range.reason = static_cast<dead_reason>(from.getReason());
-  if (from.hasDetail()) {
-    const auto detail = from.getDetail();
-    range.detail.assign(detail.begin(), detail.size());
-  }
-  return range;
-}
-
 result<entry_body> read(schema::Settle::Reader from) {
   settle_entry e;
-  for (auto s : from.getSections()) {
-    settle_section section{
-        group_id{s.getGroup()}, queue_id{s.getQueue()}, s.getLane(), generation{s.getGeneration()}, {}};
-    section.ranges.reserve(s.getRanges().size());
-    for (auto r : s.getRanges()) {
-      section.ranges.push_back(read(r));
-      if (auto o = check(section.ranges.back()))
-        return after_reading("the entry", o);
-    }
-    e.sections.push_back(std::move(section));
+  for (auto section : from.getSections()) {
+    auto one = read(section);
+    if (!one)
+      return one.error();
+    e.sections.push_back(std::move(*one));
   }
   return entry_body{std::move(e)};
 }
@@ -293,7 +235,7 @@ template <class Listing> result<entry_body> read_listing(auto from) {
   Listing e{group_id{from.getGroup()}, queue_id{from.getQueue()}, {}};
   e.messages.reserve(from.getMessages().size());
   for (auto m : from.getMessages())
-    e.messages.push_back({log_index{m.getIndex()}, m.getOrdinal()});
+    e.messages.push_back(read(m));
   if (auto o = check(e.messages))
     return after_reading("the entry", o);
   return entry_body{std::move(e)};
@@ -304,6 +246,8 @@ result<entry_body> read(schema::Purge::Reader from) { return read_listing<purge_
 result<entry_body> read(schema::Fire::Reader from) { return read_timer_body(from); }
 result<entry_body> read(schema::Split::Reader from) { return read_timer_body(from); }
 result<entry_body> read(schema::Cancel::Reader from) { return read_timer_body(from); }
+
+result<entry_body> read(schema::Transaction::Reader from) { return read_transaction_body(from); }
 
 result<entry_body> read(schema::Evict::Reader from) {
   const evict_entry e{from_unix_ms(from.getBefore()), from.getKeep()};
@@ -327,10 +271,22 @@ template <> struct root_of<split_entry> : std::type_identity<schema::Split> {};
 template <> struct root_of<cancel_entry> : std::type_identity<schema::Cancel> {};
 template <> struct root_of<evict_entry> : std::type_identity<schema::Evict> {};
 template <> struct root_of<forget_keys_entry> : std::type_identity<schema::ForgetKeys> {};
+template <> struct root_of<begin_entry> : std::type_identity<schema::Transaction> {};
+template <> struct root_of<seal_entry> : std::type_identity<schema::Transaction> {};
+template <> struct root_of<decide_entry> : std::type_identity<schema::Transaction> {};
+template <> struct root_of<confirm_entry> : std::type_identity<schema::Transaction> {};
+template <> struct root_of<checked_entry> : std::type_identity<schema::Transaction> {};
+template <> struct root_of<forget_transactions_entry> : std::type_identity<schema::Transaction> {};
 
 template <class Value>
 concept has_root = requires {
   typename root_of<Value>::type;
+};
+
+/// Whose value as a whole is looked at.
+template <class Value>
+concept has_check = requires(const Value& value) {
+  { check(value) } -> std::same_as<objection>;
 };
 
 template <class Root> result<entry_body> read_root(std::span<const char> bytes) {
@@ -372,8 +328,6 @@ void write_body(const entry_body& body, std::span<char> out) {
 }
 
 objection check_body(const entry_body& body) {
-  if (const auto* append = std::get_if<append_entry>(&body))
-    return check(*append);
   if (const auto* settle = std::get_if<settle_entry>(&body))
     for (const auto& section : settle->sections)
       if (auto o = first_objection(section.ranges))
@@ -387,17 +341,14 @@ objection check_body(const entry_body& body) {
     return check(redrive->messages);
   if (const auto* purge = std::get_if<purge_entry>(&body))
     return check(purge->messages);
-  if (const auto* fire = std::get_if<fire_entry>(&body))
-    return check(*fire);
-  if (const auto* split = std::get_if<split_entry>(&body))
-    return check(*split);
-  if (const auto* cancel = std::get_if<cancel_entry>(&body))
-    return check(cancel->row);
-  if (const auto* evict = std::get_if<evict_entry>(&body))
-    return check(*evict);
-  if (const auto* forget = std::get_if<forget_keys_entry>(&body))
-    return check(*forget);
-  return {};
+  return std::visit(
+      []<class Value>(const Value& value) -> objection {
+        if constexpr (has_check<Value>)
+          return check(value);
+        else
+          return {};
+      },
+      body);
 }
 
 result<entry_body> read_body(entry_kind kind, std::span<const char> bytes) {
@@ -430,6 +381,8 @@ result<entry_body> read_body(entry_kind kind, std::span<const char> bytes) {
     return read_root<schema::Evict>(bytes);
   case entry_kind::forget_keys:
     return read_root<schema::ForgetKeys>(bytes);
+  case entry_kind::transaction:
+    return read_root<schema::Transaction>(bytes);
   default:
     return damaged("its kind has no such body");
   }

@@ -18,19 +18,10 @@ void write(const timer_row_place& row, schema::TimerRow::Builder to) {
   to.setChunk(row.chunk);
 }
 
-void write(const message_place& message, schema::MessagePlace::Builder to) {
-  to.setIndex(message.index.value);
-  to.setOrdinal(message.ordinal);
-}
-
 timer_row_place read(schema::TimerRow::Reader from) {
   return {{from_unix_ms(from.getStart()), static_cast<timer_level>(from.getLevel())},
           log_index{from.getIndex()},
           from.getChunk()};
-}
-
-message_place read(schema::MessagePlace::Reader from) {
-  return {log_index{from.getIndex()}, from.getOrdinal()};
 }
 
 objection check(const timer_bucket& bucket) {
@@ -42,6 +33,15 @@ objection check(const timer_bucket& bucket) {
 }
 
 } // namespace
+
+void write(const message_place& message, schema::MessagePlace::Builder to) {
+  to.setIndex(message.index.value);
+  to.setOrdinal(message.ordinal);
+}
+
+message_place read(schema::MessagePlace::Reader from) {
+  return {log_index{from.getIndex()}, from.getOrdinal()};
+}
 
 std::size_t extra_words(const fire_entry& e) {
   return list_words<schema::TimerRow>(e.rows.size()) + list_words<schema::MessagePlace>(e.messages.size());
@@ -74,7 +74,7 @@ void write(const cancel_entry& e, schema::Cancel::Builder to) {
   write(e.message, to.initMessage());
 }
 
-objection check(const timer_row_place& row) { return check(row.bucket); }
+objection check(const cancel_entry& e) { return check(e.row.bucket); }
 
 objection check(const fire_entry& e) {
   if (e.messages.empty() || e.messages.size() > max_listed_messages || e.rows.empty() ||
@@ -119,7 +119,7 @@ result<entry_body> read_timer_body(schema::Split::Reader from) {
 
 result<entry_body> read_timer_body(schema::Cancel::Reader from) {
   const cancel_entry e{queue_id{from.getQueue()}, read(from.getRow()), read(from.getMessage())};
-  if (auto o = check(e.row))
+  if (auto o = check(e))
     return after_reading("the entry", o);
   return entry_body{e};
 }

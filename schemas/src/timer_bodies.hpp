@@ -17,11 +17,14 @@ std::size_t extra_words(const fire_entry& e);
 std::size_t extra_words(const split_entry& e);
 std::size_t extra_words(const cancel_entry& e);
 
+void write(const message_place& message, schema::MessagePlace::Builder to);
+message_place read(schema::MessagePlace::Reader from);
+
 void write(const fire_entry& e, schema::Fire::Builder to);
 void write(const split_entry& e, schema::Split::Builder to);
 void write(const cancel_entry& e, schema::Cancel::Builder to);
 
-objection check(const timer_row_place& row);
+objection check(const cancel_entry& e);
 objection check(const fire_entry& e);
 objection check(const split_entry& e);
 

@@ -56,5 +56,15 @@ TEST(message_id, is_not_read_from_anything_else) {
     EXPECT_FALSE(parse_message_id(text)) << text;
 }
 
+TEST(transaction_id, comes_back_from_its_text_and_is_not_read_from_anything_else) {
+  const transaction_id largest{shard_id{65535}, log_index{std::numeric_limits<std::uint64_t>::max()}};
+  EXPECT_EQ(to_string(transaction_id{shard_id{3}, log_index{42}}), "3-42");
+  EXPECT_EQ(parse_transaction_id("3-42"), (transaction_id{shard_id{3}, log_index{42}}));
+  EXPECT_EQ(parse_transaction_id(to_string(largest)), largest);
+  for (const auto* text :
+       {"", "3", "3-", "-42", "3-0", "3-42-", "3-42-1", "03-42", "3-042", "+3-42", "3 -42", "65536-1"})
+    EXPECT_FALSE(parse_transaction_id(text)) << text;
+}
+
 } // namespace
 } // namespace troupe

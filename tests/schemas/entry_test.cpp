@@ -35,9 +35,11 @@ bool same(const entry_body& a, const entry_body& b) {
 class every_entry : public testing::TestWithParam<std::size_t> {};
 
 std::string kind_name(const testing::TestParamInfo<std::size_t>& info) {
-  static constexpr const char* names[] = {"noop",       "append", "settle",  "define",     "trim",
-                                          "drop_queue", "reset",  "redrive", "purge",      "fire",
-                                          "split",      "cancel", "evict",   "forget_keys"};
+  static constexpr const char* names[] = {"noop",   "append",      "settle",  "define",
+                                          "trim",   "drop_queue",  "reset",   "redrive",
+                                          "purge",  "fire",        "split",   "cancel",
+                                          "evict",  "forget_keys", "begin",   "seal",
+                                          "decide", "confirm",     "checked", "forget_transactions"};
   return names[info.param];
 }
 
@@ -259,6 +261,71 @@ TEST(proposal, is_refused_with_buckets_that_do_not_exist_and_rows_that_do_not_as
   EXPECT_EQ(refusal(split_entry{minutes, 0}), errc::invalid_argument);
   EXPECT_EQ(refusal(split_entry{minutes, 16385}), errc::invalid_argument);
   EXPECT_EQ(refusal(split_entry{{from_unix_ms(1 << 18), timer_level::seconds}, 1}), errc::invalid_argument);
+}
+
+TEST(proposal, is_refused_with_a_step_of_a_transaction_that_makes_no_sense) {
+  auto refusal = [](entry_body body) {
+    expect_agreement(body);
+    return validate({from_unix_ms(1), std::move(body)}).code;
+  };
+  const auto bad = errc::invalid_argument;
+  const message_id id{shard_id{1}, log_index{3}, 4};
+  EXPECT_EQ(refusal(begin_entry{std::string(255, 'g'), std::string(255, 'k'), never()}), errc::none);
+  EXPECT_EQ(refusal(begin_entry{std::string(256, 'g'), "", never()}), bad);
+  EXPECT_EQ(refusal(begin_entry{"", std::string(256, 'k'), never()}), bad);
+  EXPECT_EQ(refusal(begin_entry{"\xff", "", never()}), bad);
+  EXPECT_EQ(refusal(begin_entry{"", "", never() + milliseconds{1}}), bad);
+  EXPECT_EQ(refusal(seal_entry{log_index{1}, never(), {id}}), errc::none);
+  EXPECT_EQ(refusal(seal_entry{log_index{1}, never(), std::vector(1024, id)}), errc::none);
+  EXPECT_EQ(refusal(seal_entry{log_index{1}, never(), std::vector(1025, id)}), bad);
+  EXPECT_EQ(refusal(seal_entry{log_index{1}, never(), {}}), bad);
+  EXPECT_EQ(refusal(seal_entry{log_index{0}, never(), {id}}), bad);
+  EXPECT_EQ(refusal(confirm_entry{log_index{0}, shard_id{1}}), bad);
+  EXPECT_EQ(refusal(checked_entry{}), bad);
+  EXPECT_EQ(refusal(checked_entry{{{{queue_id{1}, log_index{1}, 0}, never()}}}), errc::none);
+  EXPECT_EQ(refusal(checked_entry{{{{queue_id{1}, log_index{0}, 0}, never()}}}), bad);
+  EXPECT_EQ(refusal(forget_transactions_entry{from_unix_ms(-1)}), bad);
+}
+
+TEST(proposal, is_refused_with_a_decision_that_makes_no_sense) {
+  const settle_section guard{
+      group_id{1}, queue_id{1}, 0, generation{1}, {{queue_offset{5}, 2, settle_action::ack, 0, {}}}};
+  decide_entry whole{
+      .transaction = {shard_id{1}, log_index{7}},
+      .home = true,
+      .commit = true,
+      .guard = guard,
+      .queues = {{queue_id{1}, 10, {{log_index{3}, 4}}}, {queue_id{2}, 10, {{log_index{3}, 4}}}},
+      .elsewhere = {{shard_id{2}, log_index{3}, 4}},
+      .next_check = never()};
+  auto with = [&](auto change) {
+    auto e = whole;
+    change(e);
+    expect_agreement(e);
+    return validate({from_unix_ms(1), e}).code;
+  };
+  const auto bad = errc::invalid_argument;
+  EXPECT_EQ(with([](auto&) {}), errc::none);
+  EXPECT_EQ(with([](auto& e) { e.queues = {}; }), errc::none);
+  EXPECT_EQ(with([](auto& e) { e.transaction = {}; }), bad);
+  EXPECT_EQ(with([](auto& e) { e.commit = false; }), bad);
+  EXPECT_EQ(with([](auto& e) { e.home = false; }), bad);
+  EXPECT_EQ(with([](auto& e) { e.guard->ranges = {}; }), bad);
+  EXPECT_EQ(with([](auto& e) { e.guard->ranges[0].action = settle_action::skip; }), bad);
+  EXPECT_EQ(with([](auto& e) { e.guard->ranges[0].count = 0; }), bad);
+  EXPECT_EQ(with([](auto& e) { e.queues[1].queue = queue_id{1}; }), bad);
+  EXPECT_EQ(with([](auto& e) { e.queues[0].queue = queue_id{0}; }), bad);
+  EXPECT_EQ(with([](auto& e) { e.queues[0].messages = {}; }), bad);
+  EXPECT_EQ(with([](auto& e) { e.queues[0].messages.resize(1023); }), errc::none);
+  EXPECT_EQ(with([](auto& e) { e.queues[0].messages.resize(1024); }), bad);
+  EXPECT_EQ(with([](auto& e) { e.elsewhere.resize(1025); }), bad);
+  EXPECT_EQ(with([](auto& e) { e.next_check = from_unix_ms(-1); }), bad);
+  whole.home = false;
+  whole.guard.reset();
+  EXPECT_EQ(with([](auto&) {}), bad);
+  EXPECT_EQ(with([](auto& e) { e.elsewhere = {}; }), errc::none);
+  EXPECT_EQ(with([](auto& e) { e.elsewhere = {}, e.transaction = {}; }), errc::none);
+  EXPECT_EQ(with([](auto& e) { e.elsewhere = {}, e.queues = {}; }), bad);
 }
 
 TEST(proposal, is_refused_at_an_impossible_time) {

@@ -200,6 +200,20 @@ void expect_batch(const std::string& name, const std::vector<message>& wanted) {
 TEST(golden_bytes, of_a_batch) { expect_batch("batch", messages()); }
 TEST(golden_bytes, of_a_batch_with_times) { expect_batch("batch_with_times", messages_with_times()); }
 
+TEST(golden_bytes, of_batches_of_half_messages) {
+  const half_of alone{"orders", {}}, together{"", {shard_id{3}, log_index{41}}};
+  for (const auto& [name, half] : {std::pair{"batch_of_half_messages", alone},
+                                   std::pair{"batch_of_half_messages_of_a_transaction", together}}) {
+    auto b = test::build(messages(), half);
+    auto stored = golden(name, b.data.view());
+    auto reader = batch_reader::open(b.header, test::writable_copy(stored).as_block());
+    ASSERT_TRUE(reader) << to_string(reader.error());
+    EXPECT_EQ(reader->half().copy(), half);
+    for (std::uint32_t i = 0; i < reader->count(); ++i)
+      EXPECT_EQ(reader->at(i).materialize(), messages()[i]);
+  }
+}
+
 TEST(golden_bytes, of_a_noop) { expect_entry("entry_noop", {}); }
 
 TEST(golden_bytes, of_an_append) {
@@ -341,6 +355,33 @@ TEST(golden_bytes, of_an_append_that_repeats_were_taken_out_of) {
                             {numbered(test::build(messages()), 4), numbered({}, 5)},
                             std::chrono::hours{24},
                             {3, 90}});
+}
+
+TEST(golden_bytes, of_the_steps_of_a_transaction) {
+  const auto time = from_unix_ms(1'714'566'606'123);
+  const message_id here{shard_id{3}, log_index{42}, 1}, there{shard_id{2}, log_index{9}, 70'000};
+  expect_entry("entry_begin", begin_entry{"orders", "order 7", time});
+  expect_entry("entry_seal", seal_entry{log_index{41}, time, {here, there}});
+  expect_entry(
+      "entry_decide",
+      decide_entry{.commit = true, .queues = {{queue_id{5}, 120, {{log_index{40}, 3}, {log_index{40}, 4}}}}});
+  expect_entry("entry_decide_at_home",
+               decide_entry{.transaction = {shard_id{3}, log_index{41}},
+                            .home = true,
+                            .commit = true,
+                            .guard = settle_section{group_id{9},
+                                                    queue_id{5},
+                                                    0,
+                                                    generation{2},
+                                                    {{queue_offset{100}, 50, settle_action::ack, 0, {}}}},
+                            .queues = {{queue_id{5}, 120, {{log_index{42}, 1}}},
+                                       {queue_id{6}, 90, {{log_index{43}, 0}}}},
+                            .elsewhere = {there},
+                            .next_check = time});
+  expect_entry("entry_confirm", confirm_entry{log_index{41}, shard_id{2}});
+  expect_entry("entry_checked", checked_entry{{{{queue_id{5}, log_index{40}, 3}, time},
+                                               {{queue_id{}, log_index{41}, 0}, never()}}});
+  expect_entry("entry_forget_transactions", forget_transactions_entry{time});
 }
 
 TEST(golden_bytes, of_a_topic) {

@@ -121,10 +121,10 @@ struct batch_meta;
 /// it. Safe for bytes from outside; never false for a batch that batch_reader finds one in.
 bool may_expire(std::span<const char> bytes);
 
-/// Whose the messages of a transactional batch are, by one look at its bytes (aligned), without opening it:
-/// the checksum and the messages are not looked at. `corrupt` when there is nobody to ask (no group and no
-/// transaction), or the name is too long or not UTF-8. The view stays valid as long as the bytes.
-result<half_view> half_of_batch(const batch_header& header, std::span<const char> bytes);
+/// Whose decision the messages of a transactional batch wait for, by one look at its bytes, without opening
+/// it: the checksum and the messages are not looked at. `corrupt` when there is nobody to ask (no group and
+/// no transaction), or the name is too long or not UTF-8.
+result<half_of> half_of_batch(const batch_header& header, std::span<const char> bytes);
 
 /// Reads a batch in place. Holds a share of the block. Safe for bytes from outside: open() and every
 /// accessor check bounds; a batch that is not what its header says is refused, never read out of range.

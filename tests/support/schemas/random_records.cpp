@@ -38,6 +38,15 @@ settle_range random_range(random_source& random) {
   return range;
 }
 
+half_of random_half(random_source& random) {
+  half_of half;
+  if (random.one_in(2))
+    half.transaction = {shard_id{static_cast<std::uint16_t>(random.next())}, log_index{random.next() | 1}};
+  if (!half.transaction.known() || random.one_in(2))
+    half.group = random.letters(random.between(1, max_transaction_name));
+  return half;
+}
+
 std::vector<message_place> random_places(random_source& random) {
   std::vector<message_place> places(random.between(1, random.one_in(20) ? max_listed_messages : 20));
   message_place at{log_index{random.below(1u << 30)}, 0};
@@ -81,13 +90,62 @@ define_entry random_define(random_source& random) {
 append_entry random_append(random_source& random) {
   append_entry e{queue_id{static_cast<std::uint32_t>(random.next())}, {}};
   for (auto n = random.below(5); n > 0; --n) {
-    auto b = build(random_messages(random, 10));
+    auto b = random.one_in(3) ? build(random_messages(random, 10), random_half(random))
+                              : build(random_messages(random, 10));
     b.header.producer = producer_id{random.next()};
     b.header.epoch = producer_epoch{static_cast<std::uint32_t>(random.next())};
     b.header.sequence = batch_sequence{random.next()};
     b.header.lane = static_cast<std::uint8_t>(random.below(10));
     b.header.kind = static_cast<batch_kind>(random.below(3));
     e.batches.push_back(std::move(b));
+  }
+  return e;
+}
+
+std::vector<message_id> random_ids(random_source& random, std::size_t least) {
+  std::vector<message_id> ids(random.between(least, random.one_in(20) ? max_listed_messages : 20));
+  for (auto& id : ids)
+    id = {shard_id{static_cast<std::uint16_t>(random.next())}, log_index{random.next()},
+          static_cast<std::uint32_t>(random.next())};
+  return ids;
+}
+
+transaction_id random_transaction(random_source& random) {
+  return {shard_id{static_cast<std::uint16_t>(random.next())}, log_index{random.next() | 1}};
+}
+
+decide_entry random_decision(random_source& random) {
+  decide_entry e;
+  if (random.one_in(2))
+    e.transaction = random_transaction(random);
+  e.home = e.transaction.known() && random.one_in(2);
+  e.commit = random.one_in(2);
+  std::size_t left = max_listed_messages;
+  queue_id queue;
+  for (auto n = random.between(e.home ? 0 : 1, 4); n > 0 && left > 0; --n) {
+    queue.value += static_cast<std::uint32_t>(random.between(1, 1000));
+    auto places = random_places(random);
+    if (places.size() > left)
+      places.resize(left);
+    left -= places.size();
+    e.queues.push_back({queue, static_cast<std::uint32_t>(random.next()), std::move(places)});
+  }
+  if (!e.home)
+    return e;
+  e.elsewhere = random_ids(random, 0);
+  e.next_check = random_time(random);
+  if (e.commit && random.one_in(2)) {
+    e.guard = settle_section{group_id{static_cast<std::uint32_t>(random.next())},
+                             queue_id{static_cast<std::uint32_t>(random.next())},
+                             0,
+                             generation{random.next()},
+                             {}};
+    for (auto n = random.between(1, 5); n > 0; --n)
+      e.guard->ranges.push_back({queue_offset{random.next() >> 1},
+                                 static_cast<std::uint32_t>(random.between(1, 1u << 20)),
+                                 settle_action::ack,
+                                 0,
+                                 {}});
   }
   return e;
 }
@@ -251,6 +309,25 @@ entry_body random_body(random_source& random, std::size_t alternative) {
   case 13:
     return forget_keys_entry{queue_id{static_cast<std::uint32_t>(random.next())},
                              from_unix_ms(static_cast<std::int64_t>(random.below(253'402'300'800'000)))};
+  case 14:
+    return begin_entry{random.letters(random.below(max_transaction_name + 1)),
+                       random.letters(random.below(max_transaction_name + 1)), random_time(random)};
+  case 15:
+    return seal_entry{log_index{random.next() | 1}, random_time(random), random_ids(random, 1)};
+  case 16:
+    return random_decision(random);
+  case 17:
+    return confirm_entry{log_index{random.next() | 1}, shard_id{static_cast<std::uint16_t>(random.next())}};
+  case 18: {
+    checked_entry e;
+    for (auto n = random.between(1, 20); n > 0; --n)
+      e.places.push_back({{queue_id{static_cast<std::uint32_t>(random.next())}, log_index{random.next() | 1},
+                           static_cast<std::uint32_t>(random.next())},
+                          random_time(random)});
+    return e;
+  }
+  case 19:
+    return forget_transactions_entry{random_time(random)};
   default:
     return {};
   }
@@ -261,6 +338,13 @@ batch build(std::span<const message> messages) {
   for (const auto& m : messages)
     builder.add(m);
   return builder.finish();
+}
+
+batch build(std::span<const message> messages, const half_of& half) {
+  batch_builder builder;
+  for (const auto& m : messages)
+    builder.add(m);
+  return builder.finish({half.group, half.transaction});
 }
 
 block encode_entry(const entry_body& body, entry_header header) {
@@ -307,6 +391,7 @@ void walk(const batch_reader& reader) {
     // Touches the bytes, so that a sanitizer sees them.
     (void)crc32c(view);
   };
+  inside(reader.half().group);
   for (std::uint32_t i = 0; i < reader.count(); ++i) {
     auto view = reader.at(i);
     auto meta = reader.meta(i);

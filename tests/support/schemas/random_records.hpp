@@ -22,6 +22,8 @@ group_definition random_group(random_source& random);
 entry_body random_body(random_source& random, std::size_t alternative);
 
 batch build(std::span<const message> messages);
+/// Of half messages.
+batch build(std::span<const message> messages, const half_of& half);
 /// A complete entry with plausible term, index and time.
 block encode_entry(const entry_body& body, entry_header header = {.term = 1,
                                                                   .index = log_index{1},
