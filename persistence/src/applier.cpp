@@ -91,10 +91,14 @@ std::size_t applier::erase_oldest(queue_id queue, std::span<const queue_run> run
   for (; n < runs.size() && n < records_a_step && released.size() < rows_a_step && goes(runs[n]); ++n) {
     if (runs[n].lists)
       std::ranges::transform(listed(queue, runs[n]), std::back_inserter(released), &message_place::index);
+    if (runs[n].shared) { // it goes with the last run of all queues
+      released.push_back(runs[n].index);
+      continue;
+    }
     // Runs of one entry follow each other: the last of them takes the entry along, unless it is pinned.
     const bool last = n + 1 == runs.size() || runs[n + 1].index != runs[n].index;
     if (last && !txn_.get(tables_.pins, key_of(runs[n].index)))
-      txn_.erase(tables_.log, key_of(runs[n].index));
+      erase_entry(queue, runs[n].index);
   }
   cut(queue, n);
   unpin_all(queue, released);
@@ -162,6 +166,8 @@ void applier::apply_body(const drop_queue_entry& e, outcome& out) {
   room -= erase_dead(e.queue, e.group, room);
   if (everything)
     room -= erase_timers(e.queue, room);
+  if (everything)
+    room -= erase_halves(e.queue, room);
   // The place behind all else: by it, whoever starts again finds what is left of a group.
   room -= erase_rows(tables_.subscriptions, e.queue, e.group, room);
   out.answer.done = room != 0;

@@ -1,11 +1,13 @@
 #pragma once
 
+#include "half_row.hpp"
 #include "index_block.hpp"
 #include "key_index.hpp"
 #include "lmdb.hpp"
 #include "rows.hpp"
 #include "tables.hpp"
 #include "timer_row.hpp"
+#include "transaction_row.hpp"
 
 #include "troupe/entry.hpp"
 #include "troupe/shard.hpp"
@@ -78,6 +80,8 @@ private:
   void append(queue_id queue, block_tail& tail, queue_run& run);
   std::vector<queue_run> oldest(queue_id queue, std::size_t max);
   subscription_row settle(const settle_section& section);
+  /// Its generation is current, and every message of its ranges is there and not settled.
+  bool holds(const settle_section& guard);
   void put(const subscription_key& key, const subscription_row& row);
   /// Makes dead letters of the messages at [from, to), for the section's group. One that is not there, or
   /// that was redriven for another group, has nothing to become.
@@ -93,7 +97,10 @@ private:
   bool unpin(queue_id queue, log_index index, std::uint32_t holders = 1);
   /// One holder less for each of these, which are sorted. Returns how many entries went.
   std::size_t unpin_all(queue_id queue, std::vector<log_index>& indexes);
-  /// Makes runs of what was found of the list of this entry, each message of which counts `bytes`.
+  /// Makes runs of what was found of this entry's list of a queue, each message of which counts `bytes`.
+  visible_messages list_found(queue_id queue, const std::vector<bool>& found, std::uint64_t bytes,
+                              bool shared, outcome& out);
+  /// The same for an entry of one queue whose answer says what was found.
   void list_found(queue_id queue, std::uint64_t bytes, outcome& out);
   /// Accepted messages wait; all of one entry.
   void delay(queue_id queue, std::vector<timer>& timers, outcome& out);
@@ -105,6 +112,24 @@ private:
   void count_delayed(queue_id queue, std::int64_t change);
   /// Removes delayed messages of a queue, as erase_dead() does dead letters.
   std::size_t erase_timers(queue_id queue, std::size_t room);
+  /// Accepted half messages wait for a decision; all of one entry.
+  void hold(queue_id queue, std::vector<half_span>& halves, outcome& out);
+  /// Ends a transaction at home; nothing when that is not for this entry to do.
+  std::optional<stored_transaction> end(const decide_entry& e, outcome& out);
+  /// What became of the messages of an entry that decides nothing.
+  void report(const decide_entry& e, outcome& out);
+  /// Decides about half messages of one queue; says which of them that is.
+  std::vector<bool> decide(const decide_entry& e, const decided_messages& some, bool commit, outcome& out);
+  std::optional<stored_transaction> transaction(log_index begin);
+  void put(log_index begin, const stored_transaction& row);
+  /// Removes what says when an M row, or half messages, are looked at.
+  void erase_check(log_index begin, const stored_transaction& row);
+  /// Writes a row of `halves` that is no new one: `before` is what `checks` says of it.
+  void put(const check_place& place, const half_row& row, const check_time& before);
+  /// Removes half messages of a queue, as erase_dead() does dead letters.
+  std::size_t erase_halves(queue_id queue, std::size_t room);
+  /// Removes an entry that nobody needs, with what is known of its half messages; false when it is gone.
+  bool erase_entry(queue_id queue, log_index index);
   /// Removes dead letters of a queue (all groups when it is 0) for about `room` rows of work, of which an
   /// entry that goes counts as many as a step may remove per entry. Returns how much it took.
   std::size_t erase_dead(queue_id queue, group_id group, std::size_t room);

@@ -45,7 +45,7 @@ judgement judge(const producer_record& p, const batch_header& h) {
     v.base = first->base;
     v.index = first->index;
     v.first_ordinal = first->ordinal;
-    j.had_repeats = first->had_repeats || (h.kind != batch_kind::delayed && first->count != h.count);
+    j.had_repeats = first->had_repeats || (h.kind == batch_kind::plain && first->count != h.count);
   }
   return j;
 }
@@ -64,6 +64,30 @@ bool add_timers(const batch& b, message_place first, std::span<const repeated_me
       to.push_back({opened->due(i), first});
   }
   return true;
+}
+
+/// Whose decision the messages of a batch wait for, if they are half messages; false when it does not say.
+bool says_whose(const batch& b, half_of& whose) {
+  if (b.header.kind != batch_kind::transactional || b.header.count == 0)
+    return true;
+  auto found = half_of_batch(b.header, b.data.bytes());
+  if (found)
+    whose = *std::move(found);
+  return found.has_value();
+}
+
+/// The messages of a batch of half messages, the first of which has `ordinal`, without its repeats.
+void add_halves(const batch_header& h, std::uint32_t ordinal, std::span<const repeated_message> repeats,
+                const half_of& whose, std::vector<half_span>& to) {
+  std::uint32_t from = 0;
+  auto add_up_to = [&](std::uint32_t end) {
+    if (from < end)
+      add_half(to, ordinal + from, end - from, whose);
+    from = end + 1;
+  };
+  for (const auto& repeat : repeats)
+    add_up_to(repeat.position);
+  add_up_to(h.count);
 }
 
 /// The producers of one entry, each read once and written once.
@@ -151,12 +175,15 @@ void applier::apply_body(const append_entry& e, outcome& out) {
   repeat_finder finder(txn_, tables_, keys_, {e.queue, state_.applied, state_.time, e.window});
   out.answer.verdicts.reserve(e.batches.size());
   std::vector<timer> delayed;
+  std::vector<half_span> halves;
   std::uint32_t ordinal = 0;
   for (const auto& b : e.batches) {
     const auto& h = b.header;
     auto& producer = producers.find(h.producer);
     auto [verdict, had_repeats] = judge(producer.record, h);
-    if (verdict.what == batch_verdict::outcome::accepted && crc32c(b.data.bytes()) != h.crc)
+    half_of whose;
+    if (verdict.what == batch_verdict::outcome::accepted &&
+        (crc32c(b.data.bytes()) != h.crc || !says_whose(b, whose)))
       verdict.what = batch_verdict::outcome::corrupt;
     if (verdict.what == batch_verdict::outcome::accepted) {
       verdict.base = queue_offset{index.next().value + run.count};
@@ -164,11 +191,13 @@ void applier::apply_body(const append_entry& e, outcome& out) {
       verdict.first_ordinal = ordinal;
     }
     finder.complete(verdict, b, had_repeats);
-    const bool waits = h.kind == batch_kind::delayed;
-    if (waits && verdict.what == batch_verdict::outcome::accepted &&
+    const bool waits = h.kind != batch_kind::plain;
+    if (h.kind == batch_kind::delayed && verdict.what == batch_verdict::outcome::accepted &&
         !add_timers(b, {state_.applied, ordinal}, verdict.repeats, delayed))
       verdict = {.what = batch_verdict::outcome::corrupt};
     if (verdict.what == batch_verdict::outcome::accepted) {
+      if (h.kind == batch_kind::transactional)
+        add_halves(h, ordinal, verdict.repeats, whose, halves);
       const auto repeats = static_cast<std::uint32_t>(verdict.repeats.size());
       producer.record.accept(
           h.epoch, h.sequence,
@@ -190,6 +219,7 @@ void applier::apply_body(const append_entry& e, outcome& out) {
   if (out.keep)
     txn_.put(tables_.tails, key_of(e.queue), index.value());
   delay(e.queue, delayed, out);
+  hold(e.queue, halves, out);
   if (out.keep)
     out.rewritten = thinner.take();
   out.answer.next = index.next();

@@ -25,7 +25,7 @@ bool applier::unpin(queue_id queue, log_index index, std::uint32_t holders) {
   // Runs lie in the order of their entries. What only brought delayed messages never had one.
   const auto run =
       queue_index(txn_, tables_, queue).search([&](const queue_run& r) { return r.index < index; });
-  return (!run || run->index != index) && txn_.erase(tables_.log, key_of(index));
+  return (!run || run->index != index) && erase_entry(queue, index);
 }
 
 std::size_t applier::unpin_all(queue_id queue, std::vector<log_index>& indexes) {
@@ -112,17 +112,21 @@ void applier::apply_body(const redrive_entry& e, outcome& out) {
   list_found(e.queue, listed_bytes, out);
 }
 
-void applier::list_found(queue_id queue, std::uint64_t bytes, outcome& out) {
-  const auto& found = out.answer.found;
+visible_messages applier::list_found(queue_id queue, const std::vector<bool>& found, std::uint64_t bytes,
+                                     bool shared, outcome& out) {
   auto index = tail(queue);
-  out.answer.first = index.next();
+  visible_messages visible{queue, index.next(), {}};
   queue_run run; // of messages that follow each other in the list
   run.index = state_.applied;
   run.time = state_.time;
   run.lists = true;
+  run.shared = shared;
+  std::uint32_t runs = 0;
   auto flush = [&] {
-    if (run.count)
+    if (run.count) {
       append(queue, index, run);
+      ++runs;
+    }
     run.count = run.bytes = 0;
   };
   for (std::uint32_t i = 0; i < found.size(); ++i) {
@@ -130,16 +134,26 @@ void applier::list_found(queue_id queue, std::uint64_t bytes, outcome& out) {
       flush();
       continue;
     }
-    out.keep = true;
     if (run.count == 0)
       run.first_ordinal = i;
     ++run.count;
     run.bytes = bytes_of_list(run.count, bytes);
   }
   flush();
-  if (out.keep)
+  if (runs) {
+    out.keep = true;
     txn_.put(tables_.tails, key_of(queue), index.value());
-  out.answer.next = index.next();
+  }
+  if (runs && shared)
+    pin(state_.applied, runs);
+  visible.next = index.next();
+  return visible;
+}
+
+void applier::list_found(queue_id queue, std::uint64_t bytes, outcome& out) {
+  const auto visible = list_found(queue, out.answer.found, bytes, false, out);
+  out.answer.first = visible.first;
+  out.answer.next = visible.next;
 }
 
 std::size_t applier::erase_dead(queue_id queue, group_id group, std::size_t room) {

@@ -165,6 +165,24 @@ subscription_row applier::settle(const settle_section& section) {
   return row;
 }
 
+bool applier::holds(const settle_section& guard) {
+  const auto value = txn_.get(tables_.subscriptions, key_of(guard.queue, guard.group, guard.lane));
+  if (!value)
+    return false;
+  const auto [gen, floor] = decode_subscription(*value);
+  if (gen != guard.gen)
+    return false;
+  const auto next = next_offset(guard.queue);
+  chunk_cache chunks(txn_, tables_.settled, guard);
+  return std::ranges::all_of(guard.ranges, [&, floor = floor](const settle_range& range) {
+    const auto from = range.first.value, to = from + range.count;
+    if (range.first < floor || to > next.value)
+      return false;
+    const auto open = chunks.open(from, to);
+    return open.size() == 1 && open.front() == std::pair(from, to);
+  });
+}
+
 void applier::apply_body(const settle_entry& e, outcome& out) {
   out.answer.subscriptions.reserve(e.sections.size());
   for (const auto& section : e.sections)

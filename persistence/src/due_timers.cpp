@@ -17,8 +17,6 @@ constexpr int splits_at_once = 4;
 constexpr std::size_t small_bucket = 1024;
 /// A look goes on to the next bucket until it has so many entries.
 constexpr std::size_t most_fires = 128;
-/// Messages of an entry whose size is looked up; the others have about the same.
-constexpr std::size_t sizes_looked_up = 64;
 
 template <std::size_t N> bool begins_with(std::span<const char> key, const fixed_bytes<N>& prefix) {
   return key.size() >= N && std::ranges::equal(key.first(N), prefix);
@@ -134,11 +132,7 @@ void due_timers::fire(std::span<const candidate> some) {
   }
   std::ranges::sort(e.rows);
   e.rows.erase(std::ranges::unique(e.rows).begin(), e.rows.end());
-  const auto step = (e.messages.size() + sizes_looked_up - 1) / sizes_looked_up;
-  std::uint64_t bytes = 0, looked_up = 0;
-  for (std::size_t i = 0; i < e.messages.size(); i += step, ++looked_up)
-    bytes += messages_.mean_size(e.queue, e.messages[i]);
-  e.message_bytes = static_cast<std::uint32_t>(bytes / looked_up);
+  e.message_bytes = messages_.mean_size(e.queue, e.messages);
   work_.fires.push_back(std::move(e));
 }
 

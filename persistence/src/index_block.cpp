@@ -22,6 +22,8 @@ constexpr const char* doing = "reading a queue's index";
 
 /// Added to the lane of a run that lists.
 constexpr std::uint16_t lists_flag = 0x100;
+/// And to that, of a run whose list has runs in other queues, too.
+constexpr std::uint16_t shared_flag = 0x200;
 
 std::uint16_t count_of(std::span<const char> value) {
   return load_le<std::uint16_t>(value.data() + count_at);
@@ -50,7 +52,7 @@ void put_run(std::vector<char>& out, const queue_run& run, std::uint64_t index_b
   put_varint(out, run.count);
   put_varint(out, static_cast<std::uint64_t>(to_unix_ms(run.time)) - time_before);
   put_varint(out, run.bytes);
-  put_varint(out, run.lane | (run.lists ? lists_flag : 0u));
+  put_varint(out, run.lane | (run.lists ? lists_flag : 0u) | (run.shared ? shared_flag : 0u));
 }
 
 } // namespace
@@ -102,9 +104,10 @@ index_block index_block::decode(std::span<const char> value) {
     run.time = from_unix_ms(static_cast<std::int64_t>(time += take_varint(rest, doing)));
     run.bytes = take_small<std::uint32_t>(rest, doing);
     const auto lane = take_small<std::uint16_t>(rest, doing);
-    require(lane < 2 * lists_flag, doing);
+    require(lane < 2 * shared_flag && (lane & lists_flag || !(lane & shared_flag)), doing);
     run.lane = static_cast<std::uint8_t>(lane);
     run.lists = lane & lists_flag;
+    run.shared = lane & shared_flag;
     run.end_bytes = b.end_bytes_ += run.bytes;
     b.next_ = run.next();
     require(run.count > 0 && b.next_ > run.base, doing);

@@ -25,6 +25,8 @@ struct queue_run {
   /// 0 for a run that lists: its messages keep their own.
   std::uint8_t lane = 0;
   bool lists = false;
+  /// Other queues have runs of the same list: each of these runs holds the entry.
+  bool shared = false;
 
   queue_offset next() const { return queue_offset{base.value + count}; }
   bool operator==(const queue_run&) const = default;

@@ -22,13 +22,17 @@ error damaged(const char* why) { return {errc::corrupt, why}; }
 /// To open a batch is to look through it, which is some 30 times as fast as to deliver it.
 constexpr std::uint64_t looking_through = 32;
 
+/// Messages of an entry whose size is looked up; the others have about the same.
+constexpr std::size_t sizes_looked_up = 64;
+
 } // namespace
 
 result<listing> view_listing(queue_id queue, const queue_run& run, std::span<const char> entry) {
   auto header = decode_header(entry);
   if (!header)
     return header.error();
-  const bool lists = header->kind == entry_kind::redrive || header->kind == entry_kind::fire;
+  const bool lists = header->kind == entry_kind::redrive || header->kind == entry_kind::fire ||
+                     header->kind == entry_kind::transaction;
   if (!lists || header->index != run.index)
     return damaged("the queue's index points at an entry of another kind or index");
   auto body = decode_body(*header, in_place(entry));
@@ -41,11 +45,18 @@ result<listing> view_listing(queue_id queue, const queue_run& run, std::span<con
     found.messages = std::move(fire->messages);
     found.bytes += fire->message_bytes;
     found.fired = true;
-  } else {
-    auto& redrive = std::get<redrive_entry>(*body);
-    owner = redrive.queue;
-    found.only_for = redrive.group;
-    found.messages = std::move(redrive.messages);
+  } else if (auto* decide = std::get_if<decide_entry>(&*body)) {
+    const auto some = std::ranges::lower_bound(decide->queues, queue, {}, &decided_messages::queue);
+    if (some != decide->queues.end() && decide->commit) {
+      owner = some->queue;
+      found.messages = std::move(some->messages);
+      found.bytes += some->message_bytes;
+    }
+    found.fired = true;
+  } else if (auto* redrive = std::get_if<redrive_entry>(&*body)) {
+    owner = redrive->queue;
+    found.only_for = redrive->group;
+    found.messages = std::move(redrive->messages);
   }
   if (owner != queue || std::uint64_t{run.first_ordinal} + run.count > found.messages.size())
     return damaged("the queue's index and the list that it points at differ");
@@ -134,6 +145,26 @@ std::uint32_t message_reader::mean_size(queue_id queue, message_place at) {
   return found ? (*found)->place.header.size / (*found)->place.header.count : 0;
 }
 
+std::uint32_t message_reader::mean_size(queue_id queue, std::span<const message_place> some) {
+  const auto step = (some.size() + sizes_looked_up - 1) / sizes_looked_up;
+  std::uint64_t bytes = 0, looked_up = 0;
+  for (std::size_t i = 0; i < some.size(); i += step, ++looked_up)
+    bytes += mean_size(queue, some[i]);
+  return static_cast<std::uint32_t>(bytes / looked_up);
+}
+
+error message_reader::check_half(queue_id queue, message_place at, const half_of& whose) {
+  const auto found = open(queue, at);
+  if (!found)
+    return found.error();
+  const auto& [place, batch] = **found;
+  if (place.header.kind != batch_kind::transactional)
+    return damaged("the message was no half message");
+  if (batch->half() != half_view{whose.group, whose.transaction})
+    return damaged("the message was another group's, or of another transaction");
+  return {};
+}
+
 result<stored_batch> message_reader::read(queue_id queue, std::span<const message_place> messages,
                                           std::uint64_t max_bytes) {
   const auto at = messages.front();
@@ -156,7 +187,8 @@ result<stored_batch> message_reader::read(queue_id queue, std::span<const messag
   batch_builder builder;
   for (std::uint32_t i = 0; i < n && (builder.empty() || builder.size() < max_bytes); ++i)
     builder.add(batch->at(first + i));
-  auto some = builder.finish();
+  auto some =
+      place.header.kind == batch_kind::transactional ? builder.finish(batch->half()) : builder.finish();
   out.data = std::move(some.data);
   out.header.count = some.header.count;
   out.header.size = some.header.size;

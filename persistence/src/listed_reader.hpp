@@ -18,7 +18,7 @@
 namespace troupe {
 
 /// Bytes that a message of a run that lists counts in its queue: its place in the list, and of one that was
-/// delayed its own, which no other run counts.
+/// delayed or undecided its own, which no other run counts.
 inline constexpr std::uint32_t listed_bytes = 16;
 /// Of a run that lists.
 constexpr std::uint32_t bytes_of_list(std::uint64_t messages, std::uint64_t each) {
@@ -34,7 +34,7 @@ struct listing {
   std::vector<message_place> messages;
   /// What each of them counts in its queue.
   std::uint64_t bytes = listed_bytes;
-  /// They were delayed until now; else they are dead letters that were redriven.
+  /// They were delayed or undecided until now; else they are dead letters that were redriven.
   bool fired = false;
 };
 
@@ -58,6 +58,10 @@ public:
   /// About how many bytes a message has: the mean of its batch, which is not opened; 0 when it cannot be
   /// read.
   std::uint32_t mean_size(queue_id queue, message_place at);
+  /// The same of several, which are not empty; a few of them are looked up.
+  std::uint32_t mean_size(queue_id queue, std::span<const message_place> some);
+  /// `corrupt` as read(), and when it is no half message of this group and transaction.
+  error check_half(queue_id queue, message_place at, const half_of& whose);
   /// Bytes of batches that it opened so far.
   std::uint64_t opened() const { return opened_; }
 

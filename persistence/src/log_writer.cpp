@@ -24,6 +24,8 @@ constexpr std::uint64_t timer_buckets = 700;
 constexpr std::uint64_t timers_a_page = 200;
 /// A message between two repeats: a batch and a run of its own, half of the time.
 constexpr std::uint64_t repeat_bytes = 120;
+/// Whose some half messages are, with a name of ordinary length, and when they are looked at.
+constexpr std::uint64_t span_bytes = 100;
 /// Below this much room nothing is admitted: a transaction and a small entry.
 constexpr std::uint64_t admission_pages = 64;
 /// Room that must come back before a disk that was full is tried again.
@@ -31,13 +33,10 @@ constexpr std::uint64_t retry_room = 1u << 20;
 /// A file that must grow takes this part of the reserve beyond the need of the moment (8 MiB of 64).
 constexpr std::uint64_t growth_divisor = 8;
 
-/// What may stand in a log but not yet in this version's, or not in any.
+/// What may stand in no log.
 error check_append(const append_entry& e) {
   if (e.queue.value == 0 || e.batches.empty())
     return {errc::invalid_argument, "an append entry needs a queue and at least one batch"};
-  for (const auto& b : e.batches)
-    if (b.header.kind > batch_kind::delayed)
-      return {errc::not_supported, "transactional batches belong to a later version"};
   return {};
 }
 
@@ -60,6 +59,36 @@ std::uint64_t timer_pages(std::span<const proposal> proposals) {
   return pages;
 }
 
+/// Pages for the half messages of an append: two bits each, and whose they are, with a row in `checks`, in
+/// pages that are half full; and a path of pages in two tables.
+std::uint64_t half_pages(const append_entry& e) {
+  std::uint64_t bytes = 0;
+  for (const auto& b : e.batches)
+    if (b.header.kind == batch_kind::transactional)
+      bytes += 2 * (span_bytes + b.header.count / 4);
+  return bytes ? 4 + bytes / page : 0;
+}
+
+/// What a step of a transaction takes.
+std::uint64_t step_pages(const decide_entry& e) {
+  std::uint64_t messages = e.elsewhere.size();
+  for (const auto& some : e.queues)
+    messages += some.messages.size();
+  // Messages share rows, seldom one alone; each queue has a path of pages, and so has a guard.
+  return 16 + 4 * e.queues.size() + encoded_size(e) / page + messages / listed_a_page +
+         (e.guard ? 8 + e.guard->ranges.size() : 0);
+}
+std::uint64_t step_pages(const begin_entry&) { return 8; }
+std::uint64_t step_pages(const seal_entry& e) { return 8 + 2 * encoded_size(e) / page; }
+std::uint64_t step_pages(const confirm_entry&) { return 8; }
+std::uint64_t step_pages(const checked_entry& e) { return 8 + 3 * e.places.size(); }
+std::uint64_t step_pages(const forget_transactions_entry&) { return applier::rows_a_step + 16; }
+
+template <class Body>
+concept is_step = requires(const Body& e) {
+  step_pages(e);
+};
+
 std::uint64_t pages_of(const entry_body& body) {
   if (const auto* e = std::get_if<append_entry>(&body); e && e->window.count() > 0) {
     // Beside what any append takes: its keys, and what it costs to take repeats out, each with a run of its
@@ -68,10 +97,10 @@ std::uint64_t pages_of(const entry_body& body) {
     for (const auto& b : e->batches)
       messages += b.header.count;
     return (encoded_size(body) + messages * (firsts_row::item + repeat_bytes) + page - 1) / page + 4 +
-           e->batches.size() / 8;
+           e->batches.size() / 8 + half_pages(*e);
   }
   if (const auto* e = std::get_if<append_entry>(&body))
-    return (encoded_size(body) + 16 + page - 1) / page + 2 + e->batches.size() / 8;
+    return (encoded_size(body) + 16 + page - 1) / page + 2 + e->batches.size() / 8 + half_pages(*e);
   if (const auto* e = std::get_if<settle_entry>(&body)) {
     std::uint64_t pages = e->sections.size();
     for (const auto& section : e->sections)
@@ -97,7 +126,14 @@ std::uint64_t pages_of(const entry_body& body) {
     return 8;
   if (std::holds_alternative<evict_entry>(body)) // each producer in a page of its own
     return applier::rows_a_step + 32;
-  return 4;
+  return std::visit(
+      []<class Body>(const Body& e) -> std::uint64_t {
+        if constexpr (is_step<Body>)
+          return step_pages(e);
+        else
+          return 4;
+      },
+      body);
 }
 
 } // namespace
@@ -134,8 +170,10 @@ std::uint64_t log_writer::needed(std::span<const proposal> proposals) {
 }
 
 bool log_writer::publishes(std::span<const proposal> proposals) {
-  return std::ranges::any_of(proposals,
-                             [](const proposal& p) { return kind_of(p.body) == entry_kind::append; });
+  // A transaction that begins is new work as well; all else that it takes may use the reserve.
+  return std::ranges::any_of(proposals, [](const proposal& p) {
+    return std::holds_alternative<append_entry>(p.body) || std::holds_alternative<begin_entry>(p.body);
+  });
 }
 
 error log_writer::refuse(const char* which, std::uint64_t limit) const {

@@ -27,7 +27,7 @@ public:
   static error validate(std::span<const proposal> proposals);
   /// About how many bytes of pages they take.
   static std::uint64_t needed(std::span<const proposal> proposals);
-  /// True when one of them brings messages.
+  /// True when one of them brings messages, or a transaction.
   static bool publishes(std::span<const proposal> proposals);
 
   /// Makes room for `bytes`, or says why not. New messages leave the reserve alone; everything else may use

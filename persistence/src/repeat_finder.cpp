@@ -114,7 +114,7 @@ std::optional<std::vector<repeated_message>> repeat_finder::take(const batch& b,
       continue;
     }
     std::optional<queue_offset> offset;
-    if (b.header.kind != batch_kind::delayed)
+    if (b.header.kind == batch_kind::plain)
       offset = queue_offset{verdict.base.value + position - repeats.size()};
     taken_.add({key, verdict.first_ordinal + position, offset});
   }

@@ -24,7 +24,8 @@ struct format_row {
   /// 2: tables `dead` and `pins`, and runs that list messages of other entries. 3: subscriptions that count
   /// expired messages. 4: tables `timers`, `delayed` and `ages`, and runs that list fired messages.
   /// 5: table `firsts`, entries with a window for repeats.
-  static constexpr std::uint32_t current = 5;
+  /// 6: tables `halves`, `checks` and `transactions`, and runs that list committed messages.
+  static constexpr std::uint32_t current = 6;
   static constexpr std::uint32_t oldest = 1;
   bool known() const { return version >= oldest && version <= current; }
   std::uint32_t version = current;

@@ -1,4 +1,5 @@
 #include "guarded.hpp"
+#include "half_row.hpp"
 #include "listed_reader.hpp"
 #include "queue_index.hpp"
 #include "record_reader.hpp"
@@ -148,7 +149,13 @@ result<stored_batch> shard::find(const message_id& message, queue_id* queue) con
       const message_place place{message.index, message.ordinal};
       message_reader messages(txn, db);
       const auto due = messages.due(header->queue, place);
-      const bool waits = due && find_timer_row(txn, db, header->queue, {*due, place});
+      const auto half = find_half_row(txn, db, header->queue, place);
+      const auto state =
+          half ? half->second.state(*half->second.find(place.ordinal)) : transaction_state::unknown;
+      if (state == transaction_state::rolled_back)
+        return unknown;
+      const bool waits = state == transaction_state::prepared ||
+                         (due && find_timer_row(txn, db, header->queue, {*due, place}));
       const auto moved = waits ? std::optional(moved_to{}) : find_moved(txn, db, header->queue, place, due);
       if (!moved)
         return unknown;

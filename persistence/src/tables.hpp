@@ -22,6 +22,9 @@ struct tables {
   MDB_dbi delayed = 0;
   MDB_dbi ages = 0;
   MDB_dbi firsts = 0;
+  MDB_dbi halves = 0;
+  MDB_dbi checks = 0;
+  MDB_dbi transactions = 0;
 };
 
 /// Every table with its name and flags; all of them are replicated.
@@ -47,6 +50,9 @@ inline constexpr table_description all_tables[] = {
     {"delayed", &tables::delayed, 0, 4},
     {"ages", &tables::ages, 0, 4},
     {"firsts", &tables::firsts, 0, 5},
+    {"halves", &tables::halves, 0, 6},
+    {"checks", &tables::checks, 0, 6},
+    {"transactions", &tables::transactions, 0, 6},
 };
 
 } // namespace troupe

@@ -27,6 +27,7 @@ void verifier::run(const progress_handler& progress) {
   check_queues(progress);
   check_dead();
   check_timers();
+  check_transactions();
   check_pins();
   check_entries();
   check_producers();

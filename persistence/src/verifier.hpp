@@ -1,10 +1,12 @@
 #pragma once
 
 #include "environment.hpp"
+#include "half_row.hpp"
 #include "index_block.hpp"
 #include "listed_reader.hpp"
 #include "lmdb.hpp"
 #include "timer_row.hpp"
+#include "transaction_row.hpp"
 
 #include "troupe/shard.hpp"
 
@@ -44,7 +46,13 @@ private:
   void check_timers();
   void check_timers(queue_id queue, const timer_row_place& row, std::span<const char> value);
   void check_delayed_counts();
-  /// That entries are pinned as often as they are held: by dead letters, delayed messages and runs that list.
+  /// Half messages, that each is one of the group and transaction that its row says; transactions of several
+  /// messages; and that each stands in `checks` while it is open, and nothing else.
+  void check_transactions();
+  void check_halves(const check_place& place, const half_row& row);
+  void check_checks();
+  /// That entries are pinned as often as they are held: by dead letters, delayed and half messages, and runs
+  /// that list.
   /// After all of these.
   void check_pins();
   /// What is known of producers, and that each stands in `ages` under its hour, and nobody else.

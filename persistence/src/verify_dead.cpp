@@ -24,6 +24,8 @@ void verifier::check_list(queue_id queue, const queue_run& run, std::span<const 
     report_run(queue, run, "the entry's time is not the index's");
   if (run.bytes != bytes_of_list(run.count, list->bytes) || run.lane != 0)
     report_run(queue, run, "its bytes or lane are not those of a list");
+  if (run.shared)
+    ++held_[run.index];
   for (const auto& message : std::span(list->messages).subspan(run.first_ordinal, run.count)) {
     ++held_[message.index];
     if (message.index >= run.index)

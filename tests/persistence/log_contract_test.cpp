@@ -164,8 +164,8 @@ TEST_P(log_contract, appends_nothing_of_a_call_with_an_impossible_batch) {
   bad.header.size += 8;
   EXPECT_EQ(h.append({publish(1, {make_batch(8, 1, 1, 1)}), publish(2, {bad})}).code, errc::invalid_argument);
   auto later = make_batch(7, 1, 1, 1);
-  later.header.kind = batch_kind::transactional;
-  EXPECT_EQ(h.append({publish(1, {later})}).code, errc::not_supported);
+  later.header.kind = batch_kind{3};
+  EXPECT_EQ(h.append({publish(1, {later})}).code, errc::invalid_argument);
   EXPECT_EQ(h.append({publish(1, {})}).code, errc::invalid_argument);
   auto range = ack(0);
   range.count = 0;

@@ -48,9 +48,10 @@ batch make_keyed_batch(std::uint64_t producer, std::uint32_t epoch, std::uint64_
   return b;
 }
 
-batch make_keyed_delayed(std::uint64_t producer, std::uint32_t epoch, std::uint64_t sequence,
-                         const std::vector<keyed_message>& messages, std::size_t size) {
-  batch_builder builder;
+namespace {
+
+void fill(batch_builder& builder, std::uint64_t producer, std::uint32_t epoch, std::uint64_t sequence,
+          const std::vector<keyed_message>& messages, std::size_t size) {
   for (std::size_t i = 0; i < messages.size(); ++i) {
     message m;
     if (!messages[i].key.empty())
@@ -62,12 +63,39 @@ batch make_keyed_delayed(std::uint64_t producer, std::uint32_t epoch, std::uint6
     m.body.resize(std::max(m.body.size(), size), 'x');
     builder.add(m);
   }
-  auto b = builder.finish();
+}
+
+batch number(batch b, std::uint64_t producer, std::uint32_t epoch, std::uint64_t sequence, batch_kind kind) {
   b.header.producer = producer_id{producer};
   b.header.epoch = producer_epoch{epoch};
   b.header.sequence = batch_sequence{sequence};
-  b.header.kind = batch_kind::delayed;
+  b.header.kind = kind;
   return b;
+}
+
+} // namespace
+
+batch make_keyed_delayed(std::uint64_t producer, std::uint32_t epoch, std::uint64_t sequence,
+                         const std::vector<keyed_message>& messages, std::size_t size) {
+  batch_builder builder;
+  fill(builder, producer, epoch, sequence, messages, size);
+  return number(builder.finish(), producer, epoch, sequence, batch_kind::delayed);
+}
+
+batch make_keyed_half(std::uint64_t producer, std::uint32_t epoch, std::uint64_t sequence,
+                      const std::vector<std::string>& keys, const half_of& whose, std::size_t size) {
+  std::vector<keyed_message> messages;
+  for (const auto& key : keys)
+    messages.push_back({key, 0});
+  batch_builder builder;
+  fill(builder, producer, epoch, sequence, messages, size);
+  return number(builder.finish({whose.group, whose.transaction}), producer, epoch, sequence,
+                batch_kind::transactional);
+}
+
+batch make_half(std::uint64_t producer, std::uint64_t sequence, std::uint32_t count, const half_of& whose,
+                std::size_t size, std::uint32_t epoch) {
+  return make_keyed_half(producer, epoch, sequence, std::vector<std::string>(count), whose, size);
 }
 
 proposal publish(std::uint32_t queue, std::vector<batch> batches, std::int64_t time, milliseconds window) {

@@ -53,6 +53,9 @@ batch make_batch(std::uint64_t producer, std::uint32_t epoch, std::uint64_t sequ
 /// The same, delayed: due at these times, one message each.
 batch make_delayed(std::uint64_t producer, std::uint64_t sequence, const std::vector<std::int64_t>& dues,
                    std::size_t size = 20, std::uint32_t epoch = 1);
+/// Half messages.
+batch make_half(std::uint64_t producer, std::uint64_t sequence, std::uint32_t count, const half_of& whose,
+                std::size_t size = 20, std::uint32_t epoch = 1);
 /// The same with one message per key; an empty key is none.
 batch make_keyed_batch(std::uint64_t producer, std::uint32_t epoch, std::uint64_t sequence,
                        const std::vector<std::string>& keys, std::size_t size = 20);
@@ -62,6 +65,8 @@ struct keyed_message {
 };
 batch make_keyed_delayed(std::uint64_t producer, std::uint32_t epoch, std::uint64_t sequence,
                          const std::vector<keyed_message>& messages, std::size_t size = 20);
+batch make_keyed_half(std::uint64_t producer, std::uint32_t epoch, std::uint64_t sequence,
+                      const std::vector<std::string>& keys, const half_of& whose, std::size_t size = 20);
 proposal publish(std::uint32_t queue, std::vector<batch> batches, std::int64_t time = 1000,
                  milliseconds window = {});
 proposal settle(std::uint32_t group, std::uint32_t queue, std::uint64_t gen, std::vector<settle_range> ranges,

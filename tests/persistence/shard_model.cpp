@@ -19,6 +19,11 @@ applied shard_model::apply(const proposal& p) {
   out.index = log_index{index};
   out.time = from_unix_ms(time);
   std::visit([&](const auto& body) { apply(body, out); }, p.body);
+  // What is known of half messages goes with their entry.
+  if (!halves.empty()) {
+    const auto needed = entries();
+    std::erase_if(halves, [&](const auto& row) { return !needed.contains(row.first.second); });
+  }
   return out;
 }
 
@@ -108,7 +113,7 @@ std::vector<repeated_message> shard_model::repeats(const append_entry& e, const 
         continue;
       }
       known.push_back({time, index, ordinal + i, {}});
-      if (b.header.kind != batch_kind::delayed)
+      if (b.header.kind == batch_kind::plain)
         known.back().offset = offset;
     }
     ++offset;
@@ -138,7 +143,7 @@ void shard_model::apply(const append_entry& e, applied& out) {
     auto v = judge(e.queue.value, b);
     if (v.what == batch_verdict::outcome::duplicate && v.known) {
       const auto& first = producers[{e.queue.value, h.producer.value}].verdicts[h.sequence.value];
-      if (first.delayed_with_repeats || (h.kind != batch_kind::delayed && first.visible != h.count))
+      if (first.delayed_with_repeats || (h.kind == batch_kind::plain && first.visible != h.count))
         recall(e.queue.value, b, v);
     }
     if (v.what == batch_verdict::outcome::accepted) {
@@ -154,7 +159,7 @@ void shard_model::apply(const append_entry& e, applied& out) {
       p.last = h.sequence.value;
       p.time = time;
       const auto left = h.count - static_cast<std::uint32_t>(v.repeats.size());
-      const bool waits = h.kind == batch_kind::delayed;
+      const bool waits = h.kind != batch_kind::plain;
       p.verdicts[p.last] = {v.base.value, index, ordinal, waits ? 0 : left, waits && left < h.count};
       if (p.verdicts.size() > 64)
         p.verdicts.erase(p.verdicts.begin());
@@ -162,7 +167,9 @@ void shard_model::apply(const append_entry& e, applied& out) {
       for (const auto& r : v.repeats)
         positions.push_back(r.position);
       auto take = [&](const batch& some, std::uint32_t first) {
-        if (waits)
+        if (h.kind == batch_kind::transactional)
+          hold(e.queue.value, {some.header, 0, index, first, time, some.data, 0, 0}, out);
+        else if (waits)
           delay(e.queue.value, {some.header, 0, index, first, time, some.data, 0, 0}, out);
         else
           show(e.queue.value, some, first);
@@ -248,8 +255,10 @@ shard_model::stored shard_model::alone(std::uint64_t at, std::uint32_t ordinal) 
   for (const auto& b : accepted_.at(at))
     if (ordinal >= b.ordinal && ordinal - b.ordinal < b.header.count) {
       batch_builder builder;
-      builder.add(batch_reader::open(b.header, b.data).value().at(ordinal - b.ordinal).materialize());
-      const auto built = builder.finish();
+      const auto reader = batch_reader::open(b.header, b.data).value();
+      builder.add(reader.at(ordinal - b.ordinal).materialize());
+      const auto built =
+          b.header.kind == batch_kind::transactional ? builder.finish(reader.half()) : builder.finish();
       auto found = b;
       found.ordinal = ordinal;
       found.data = built.data;
@@ -363,6 +372,8 @@ void shard_model::apply(const drop_queue_entry& e, applied& out) {
   }
   if (group == 0)
     room -= forget_timers(queue, room);
+  if (group == 0)
+    room -= forget_halves(queue, room);
   // By these, whoever starts again finds what is left.
   for (auto s = subscriptions.begin(); s != subscriptions.end() && room > 0;)
     if (mine(s->first.first, s->first.second)) {
@@ -403,6 +414,14 @@ std::optional<shard_model::stored> shard_model::find(std::uint64_t at, std::uint
         *queue = std::get<3>(row);
         return alone(at, ordinal);
       }
+  for (const auto& [key, row] : halves)
+    if (const auto m = row.messages.find(ordinal); key.second == at && m != row.messages.end()) {
+      *queue = key.first;
+      if (m->second.state == transaction_state::prepared)
+        return alone(at, ordinal);
+      if (m->second.state == transaction_state::rolled_back)
+        return std::nullopt;
+    }
   for (const auto& [key, d] : dead_letters)
     if (std::get<2>(key) == at && std::get<3>(key) == ordinal) {
       auto found = alone(at, ordinal);
@@ -433,6 +452,9 @@ std::set<std::uint64_t> shard_model::entries() const {
   for (const auto& [row, waiting] : timers)
     for (const auto& t : waiting)
       needed.insert(std::get<1>(t));
+  for (const auto& [key, row] : halves)
+    if (row.undecided())
+      needed.insert(key.second);
   return needed;
 }
 

@@ -90,8 +90,23 @@ public:
   /// Due, log index, ordinal.
   using timer = std::tuple<std::int64_t, std::uint64_t, std::uint32_t>;
 
+  struct half {
+    half_of whose;
+    transaction_state state = transaction_state::prepared;
+  };
+  /// The half messages of one entry, by ordinal.
+  struct half_row {
+    std::int64_t since = 0;
+    std::int64_t next_check = 0;
+    std::uint16_t checks = 0;
+    std::map<std::uint32_t, half> messages;
+    bool undecided() const;
+  };
+
   /// Applies the next proposal and says what the shard must answer.
   applied apply(const proposal& p);
+  /// What is undecided or not confirmed, in the order in which the shard lists it.
+  std::vector<open_transaction> open() const;
 
   /// The batch that holds a message, if it is in a queue; the message alone, if something else holds it.
   std::optional<stored> find(std::uint64_t index, std::uint32_t ordinal, std::uint32_t* queue) const;
@@ -107,6 +122,10 @@ public:
   std::map<dead_key, dead> dead_letters;
   /// Delayed messages.
   std::map<timer_row, std::set<timer>> timers;
+  /// By queue and log index.
+  std::map<std::pair<std::uint32_t, std::uint64_t>, half_row> halves;
+  /// By the log index of the begin.
+  std::map<std::uint64_t, stored_transaction> transactions;
   std::map<std::uint32_t, topic_definition> topics;
   std::map<std::uint32_t, group_definition> groups;
   std::uint32_t last_topic = 0;
@@ -129,6 +148,12 @@ private:
   void apply(const cancel_entry& e, applied& out);
   void apply(const evict_entry& e, applied& out);
   void apply(const forget_keys_entry& e, applied& out);
+  void apply(const begin_entry& e, applied& out);
+  void apply(const seal_entry& e, applied& out);
+  void apply(const decide_entry& e, applied& out);
+  void apply(const confirm_entry& e, applied& out);
+  void apply(const checked_entry& e, applied& out);
+  void apply(const forget_transactions_entry& e, applied& out);
   void apply(std::monostate, applied&) {}
 
   batch_verdict judge(std::uint32_t queue, const batch& b) const;
@@ -142,6 +167,12 @@ private:
   /// The messages of a batch whose key came before; takes in the others.
   std::vector<repeated_message> repeats(const append_entry& e, const batch& b, std::uint32_t ordinal);
   void show(std::uint32_t queue, const batch& b, std::uint32_t ordinal);
+  void hold(std::uint32_t queue, const stored& b, applied& out);
+  half* find_half(std::uint32_t queue, message_place message);
+  bool holds(const settle_section& guard) const;
+  void decide(const decide_entry& e, const decided_messages& some, bool commit, bool changes, applied& out);
+  /// Removes a queue's half messages as far as there is room.
+  std::size_t forget_halves(std::uint32_t queue, std::size_t room);
   void bury(const settle_section& section, const settle_range& range, std::uint64_t offset);
   /// A message alone, whatever became of its entry.
   stored alone(std::uint64_t index, std::uint32_t ordinal) const;

@@ -176,8 +176,8 @@ public:
   /// The transaction that was begun here at that index; nothing when it is unknown.
   result<std::optional<stored_transaction>> transaction(log_index begin) const;
   /// What is due at `now`: half messages that were never asked about `first_check` after they were accepted,
-  /// all else when its next check is; whole rows, until they have about `max` messages. Those that are asked
-  /// about no more are never due.
+  /// all else when its next check is; of either, whole rows until they have about `max` messages. Those that
+  /// are asked about no more are never due.
   result<due_checks> checks_due(timestamp now, milliseconds first_check, std::size_t max) const;
   /// All that is undecided or not confirmed, behind the row of `after`: whole rows, until they have about
   /// `max` messages. Ordered by checked, due, row; what is asked about no more comes last.

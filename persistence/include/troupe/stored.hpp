@@ -137,8 +137,8 @@ struct open_transaction {
   std::vector<message_place> messages;
 };
 
-/// What is due to be looked at, and when to look again if that is nothing (nothing: nothing is undecided but
-/// what is asked about no more).
+/// What is due to be looked at, and when the next one is that is not among it (nothing: nothing else is
+/// undecided, but for what is asked about no more).
 struct due_checks {
   std::vector<open_transaction> items;
   std::optional<timestamp> next;
