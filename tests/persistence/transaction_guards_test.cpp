@@ -86,8 +86,10 @@ TEST_P(guarded_transactions, settle_what_waits_for_a_retry_and_no_late_failure_c
   // A SUBSCRIPTION that does not know of the guard yet says that these failed, expired, or are dead.
   auto expired = ack(4);
   expired.action = settle_action::expired;
-  h.apply(settle(5, 7, 1, {retry(2, 2, start + second), dead(4), dead(2, 1, dead_reason::expired), expired},
-                 start));
+  h.apply(settle(
+      5, 7, 1,
+      {dead(4), dead(2, 1, dead_reason::expired), expired, retry(2, 2, start + second), retry(4, 1, start)},
+      start));
   const auto s = h.store().subscription(group_id{5}, queue_id{7}).value().value();
   EXPECT_THAT(s.retries, IsEmpty());
   EXPECT_EQ(s.row.expired, 0u);
