@@ -109,8 +109,27 @@ struct acknowledged {
 
 class crash_images : public testing::TestWithParam<std::uint64_t> {
 protected:
-  /// One commit of a workload that writes, settles, buries, redrives, purges, trims and resets, so that pages
-  /// are freed and used again.
+  /// Decides about some of what is undecided.
+  proposal decide(const shard& s, random_source& random) {
+    std::vector<message_place> places;
+    const auto open = s.open_transactions({}, 20).value();
+    for (const auto& item : open)
+      for (const auto& message : item.messages)
+        if (!random.one_in(3) && places.size() < max_listed_messages)
+          places.push_back(message);
+    decide_entry e;
+    e.commit = !random.one_in(3);
+    e.queues = s.by_queue(places).value();
+    decided += places.size();
+    for (const auto& some : e.queues)
+      offsets_[some.queue.value] += e.commit ? some.messages.size() : 0;
+    if (e.queues.empty())
+      return {{}, begin_entry{"group", "key", from_unix_ms(5000)}};
+    return {{}, std::move(e)};
+  }
+
+  /// One commit of a workload that writes, settles, buries, redrives, purges, decides, trims and resets, so
+  /// that pages are freed and used again.
   std::vector<proposal> commit(const shard& s, random_source& random) {
     std::vector<proposal> all;
     for (auto n = random.between(1, 4); n > 0; --n) {
@@ -119,7 +138,7 @@ protected:
       auto& next = sequences_[queue];
       auto listed = dead_places(s, queue_id{queue}, group_id{1}, 20);
       std::erase_if(listed, [&](const auto&) { return random.one_in(2); });
-      switch (random.below(listed.empty() ? 11 : 13)) { // mostly messages
+      switch (random.below(listed.empty() ? 13 : 17)) { // mostly messages
       case 0:
         all.push_back(trim(queue, offsets_[queue] > 6 ? offsets_[queue] - 6 : 0));
         break;
@@ -138,10 +157,19 @@ protected:
                              {dead(random.below(offsets_[queue] + 1), 3, dead_reason::rejected,
                                    random.letters(random.below(1025)))}));
         break;
-      case 11:
+      case 5:
+        all.push_back(decide(s, random));
+        break;
+      case 6:
+        all.push_back(publish(queue, {make_half(1, ++next, static_cast<std::uint32_t>(random.between(1, 300)),
+                                                {"group", {}}, 10)}));
+        break;
+      case 13:
         all.push_back(purge(1, queue, std::move(listed)));
         break;
-      case 12:
+      case 14:
+      case 15:
+      case 16:
         redriven += listed.size();
         all.push_back(redrive(1, queue, std::move(listed)));
         break;
@@ -223,6 +251,7 @@ protected:
   std::map<std::uint32_t, std::uint64_t> generations_;
   std::size_t opened = 0;
   std::size_t redriven = 0;
+  std::size_t decided = 0;
 };
 
 INSTANTIATE_TEST_SUITE_P(seeds, crash_images, testing::Values(1, 2, 3));
@@ -255,6 +284,7 @@ TEST_P(crash_images, open_with_everything_acknowledged_wherever_the_power_went) 
   }
   EXPECT_GT(in_flight, 60u);
   EXPECT_GT(redriven, 0u);
+  EXPECT_GT(decided, 0u);
   RecordProperty("images", std::to_string(opened));
 }
 
