@@ -46,6 +46,8 @@ std::string_view to_string(errc code) {
     return "inconsistent_subscription";
   case errc::internal:
     return "internal";
+  case errc::conflict:
+    return "conflict";
   }
   // A code that a newer peer sent.
   return "unknown";

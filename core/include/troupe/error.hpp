@@ -54,6 +54,8 @@ enum class errc : std::uint8_t {
   inconsistent_subscription = 19,
   /// A bug: something that no input should reach.
   internal = 20,
+  /// It was decided otherwise before; the text says how.
+  conflict = 21,
 };
 
 /// Short, stable name of a code ("no_space"), as printed in JSON.
