@@ -67,6 +67,7 @@ void catalog_state::init(context_ptr context, catalog_start start) {
                   [this](const auto& entry, const auto& removed) { announce(entry, removed); });
   children.emplace(self, ctx, definitions());
   delayed.emplace(self, ctx, definitions());
+  transactions.emplace(self, ctx, definitions());
   broadcast.emplace(self, ctx, definitions(), *children, [this](auto names, auto propose, auto finish) {
     change(std::move(names), std::move(propose), std::move(finish));
   });
@@ -548,6 +549,10 @@ catalog_self::behavior_type catalog_behavior(catalog_self::stateful_pointer<cata
       [self](settle_dead& r) { return self->state.settle(std::move(r)); },
       [self](const list_delayed& r) { return self->state.list(r); },
       [self](const cancel_delayed& r) { return self->state.cancel(r); },
+      [self](const transactions_request&) { return self->state.who_decides(); },
+      [self](const list_transactions& r) { return self->state.list(r); },
+      [self](const decide_by_hand& d) { return self->state.decide(d); },
+      [self](const topics_request& r) { return self->state.topics_of(r); },
       [self](describe_atom, const group_name& r) { return self->state.describe(r); },
       [self](delete_atom, group_name& r) { return self->state.remove(std::move(r)); },
       [self](list_groups_atom) { return self->state.group_names(); },

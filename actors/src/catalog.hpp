@@ -6,6 +6,7 @@
 #include "catalog_start.hpp"
 #include "delayed_requests.hpp"
 #include "factories.hpp"
+#include "transaction_requests.hpp"
 #include "troupe/catalog_actor.hpp"
 #include "troupe/catalog_pipeline.hpp"
 
@@ -48,6 +49,10 @@ struct catalog_state {
   caf::result<dead_settled> settle(settle_dead r);
   caf::result<delayed_page> list(const list_delayed& r) { return delayed->list(r); }
   caf::result<cancelled_delayed> cancel(const cancel_delayed& r) { return delayed->cancel(r); }
+  transactions_route who_decides() const { return transactions->route(); }
+  caf::result<transactions_page> list(const list_transactions& r) { return transactions->list(r); }
+  caf::result<decided_by_hand> decide(const decide_by_hand& d) { return transactions->decide(d); }
+  topics_found topics_of(const topics_request& r) const { return transactions->topics_of(r); }
   caf::result<bool> remove(group_name r);
   caf::result<group_status> describe(const group_name& r);
   caf::result<joined> enter(join r);
@@ -103,6 +108,7 @@ private:
   std::optional<catalog_children> children;
   std::optional<broadcast_groups> broadcast;
   std::optional<delayed_requests> delayed;
+  std::optional<transaction_requests> transactions;
   /// A commit_changes is in the mailbox.
   bool armed = false;
   bool draining = false;

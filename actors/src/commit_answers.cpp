@@ -119,8 +119,8 @@ void commit_answers::applied(append_entry& entry, const std::vector<append_origi
       result.first_ordinal = verdict.first_ordinal;
       result.repeats = verdict.repeats;
     }
-    // What is delayed has an id, but no place yet.
-    result.visible = b.header.kind != batch_kind::delayed;
+    // What is delayed, or waits for a decision, has an id, but no place yet.
+    result.visible = b.header.kind == batch_kind::plain;
     if (verdict.what == batch_verdict::outcome::accepted && b.header.count > 0) {
       // Keys want to be forgotten though their messages wait.
       accepted = accepted || (verdict.repeats.size() < b.header.count &&
@@ -133,6 +133,8 @@ void commit_answers::applied(append_entry& entry, const std::vector<append_origi
   }
   if (const auto at = outcome.look_at)
     all_.look_at = std::min(all_.look_at.value_or(*at), *at);
+  if (outcome.halves)
+    all_.halves = std::min(all_.halves.value_or(outcome.time), outcome.time);
   if (accepted)
     got_messages(entry.queue);
 }

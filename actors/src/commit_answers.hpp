@@ -46,6 +46,8 @@ public:
     std::vector<queue_id> appended;
     /// When something must be done about the delayed messages that came.
     std::optional<timestamp> look_at;
+    /// Shard time of the first half messages.
+    std::optional<timestamp> halves;
     /// To give back to the budget of bytes in flight.
     std::uint64_t in_flight = 0;
   };

@@ -29,12 +29,38 @@ std::uint32_t rows_of(const settle_section& section) {
   return rows;
 }
 
+/// Rows that a check moves: the one that is due, and the one that it is due for.
+constexpr std::uint32_t check_rows = 3;
+/// Transactions that one step forgets at most.
+constexpr std::uint32_t forgotten_rows = 1024;
+
+/// Rows that a decision touches at most: of each message that of its half messages, their check and their
+/// pin, of each queue its new run, at home the transaction.
+std::uint32_t rows_of(const decide_entry& decide) {
+  auto rows = static_cast<std::uint32_t>(decide.home ? 3 : 1);
+  for (const auto& q : decide.queues) {
+    log_index last;
+    for (const auto& m : q.messages)
+      rows += std::exchange(last, m.index) != m.index ? 3 : 0;
+    ++rows;
+  }
+  if (decide.guard)
+    rows += rows_of(*decide.guard);
+  return rows;
+}
+
 /// Rows that another entry touches at most, of those that touch many.
 std::uint32_t rows_of(const entry_body& body) {
   if (const auto* fire = std::get_if<fire_entry>(&body))
     return static_cast<std::uint32_t>(fire->rows.size()) + 1;
   if (const auto* split = std::get_if<split_entry>(&body))
     return split->messages;
+  if (const auto* decide = std::get_if<decide_entry>(&body))
+    return rows_of(*decide);
+  if (const auto* checked = std::get_if<checked_entry>(&body))
+    return static_cast<std::uint32_t>(checked->places.size()) * check_rows;
+  if (std::holds_alternative<forget_transactions_entry>(body))
+    return forgotten_rows;
   return 1;
 }
 

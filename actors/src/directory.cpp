@@ -71,6 +71,7 @@ void directory_state::init(context_ptr context, directory_config config) {
   watch(ctx->readers, "a READER");
   watch(ctx->retentions, "RETENTION");
   watch(ctx->timers, "a TIMER");
+  watch(ctx->transactions, "TRANSACTIONS");
 }
 
 template <class Actors> void directory_state::watch(const Actors& actors, const char* name) {
@@ -298,6 +299,9 @@ caf::behavior directory_behavior(directory_pointer self, const context_ptr& ctx,
       [self](settle_dead& r) { return pass_on<dead_settled>(self, std::move(r)); },
       [self](list_delayed& r) { return pass_on<delayed_page>(self, std::move(r)); },
       [self](cancel_delayed& r) { return pass_on<cancelled_delayed>(self, std::move(r)); },
+      [self](transactions_request& r) { return pass_on<transactions_route>(self, std::move(r)); },
+      [self](list_transactions& r) { return pass_on<transactions_page>(self, std::move(r)); },
+      [self](decide_by_hand& r) { return pass_on<decided_by_hand>(self, std::move(r)); },
       [self](describe_atom verb, group_name& r) { return pass_on<group_status>(self, verb, std::move(r)); },
       [self](delete_atom verb, group_name& r) { return pass_on<bool>(self, verb, std::move(r)); },
       [self](list_groups_atom verb) { return pass_on<names>(self, verb); },

@@ -15,6 +15,8 @@
 #include "troupe/store_actor.hpp"
 #include "troupe/timer_actor.hpp"
 #include "troupe/timer_buckets.hpp"
+#include "troupe/transaction_checks.hpp"
+#include "troupe/transactions_actor.hpp"
 
 #include <caf/fwd.hpp>
 
@@ -34,8 +36,11 @@ struct node_context {
   std::vector<reader_actor> readers;
   std::vector<retention_actor> retentions;
   std::vector<timer_actor> timers;
+  std::vector<transactions_actor> transactions;
   /// How far ahead a message may be due.
   milliseconds max_delay = default_max_delay;
+  /// When producers are asked about what they left undecided.
+  check_schedule checks;
   /// Bytes of batches between QUEUEs and STOREs (default limit 64 MiB), and of hot tails (default 64 MiB).
   std::shared_ptr<byte_budget> in_flight;
   std::shared_ptr<byte_budget> tails;
@@ -62,8 +67,9 @@ struct store_config {
   std::function<void(const error&)> on_failure;
   /// Where appended_queues go; may be empty. Set by the node after both were started, before any message.
   std::function<retention_actor()> retention;
-  /// The same for timers_stored.
+  /// The same for timers_stored, and halves_stored.
   std::function<timer_actor()> timer;
+  std::function<transactions_actor()> transactions;
   log_sink log;
   /// node_config's; may be empty.
   std::function<void(std::string_view)> at_step;
@@ -75,6 +81,8 @@ retention_actor spawn_retention(caf::actor_system& sys, std::shared_ptr<shard> d
                                 std::function<timestamp()> now, log_sink log = {});
 timer_actor spawn_timer(caf::actor_system& sys, std::shared_ptr<shard> data, store_actor store,
                         std::shared_ptr<node_clock> clock, log_sink log = {});
+/// Begins when it hears of its peers (transactions_peers). Of `ctx` it needs the shards, STOREs and clock.
+transactions_actor spawn_transactions(caf::actor_system& sys, context_ptr ctx, shard_id shard);
 /// TOPIC; its QUEUEs are started (and owned, linked) by it on first use. One that `replaces` another that
 /// died starts them at once, and catches up with what the old ones had sent to the STORE.
 topic_actor spawn_topic(caf::actor_system& sys, context_ptr ctx, topic_definition definition,

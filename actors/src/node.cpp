@@ -136,6 +136,7 @@ struct node::impl {
 
   error open_shards();
   error spawn_actors();
+  void begin_transactions();
   error publish();
   void close_port(caf::scoped_actor& self);
   bool end_actors(caf::scoped_actor& self, steady::time_point until);
@@ -172,12 +173,14 @@ error node::impl::spawn_actors() {
   ctx.in_flight = std::make_shared<byte_budget>(config.in_flight);
   ctx.tails = std::make_shared<byte_budget>(config.tail_cache);
   ctx.max_delay = config.max_delay;
+  ctx.checks = config.transaction_checks;
   ctx.now = config.now;
   ctx.clock = std::make_shared<node_clock>(config.now, sys.clock().now());
   ctx.log = config.log;
   for (const auto& data : ctx.shards) {
     auto retention = std::make_shared<retention_actor>();
     auto timer = std::make_shared<timer_actor>();
+    auto transactions = std::make_shared<transactions_actor>();
     store_config store;
     store.data = data;
     store.in_flight = ctx.in_flight;
@@ -189,17 +192,21 @@ error node::impl::spawn_actors() {
     store.on_failure = [end = end](const error& err) { end->raise(err); };
     store.retention = [retention] { return *retention; };
     store.timer = [timer] { return *timer; };
+    store.transactions = [transactions] { return *transactions; };
     ctx.stores.push_back(spawn_store(sys, std::move(store)));
     ctx.readers.push_back(spawn_reader(sys, data));
     *retention = spawn_retention(sys, data, ctx.stores.back(), config.now, config.log);
     ctx.retentions.push_back(*retention);
     *timer = spawn_timer(sys, data, ctx.stores.back(), ctx.clock, config.log);
     ctx.timers.push_back(*timer);
+    *transactions = spawn_transactions(sys, parts->ctx, data->id());
+    ctx.transactions.push_back(*transactions);
   }
   auto catalog = spawn_catalog(sys, parts->ctx);
   if (!catalog)
     return catalog.error();
   parts->catalog = *catalog;
+  begin_transactions();
   directory_config directory;
   directory.catalog = *catalog;
   directory.about.name = config.name;
@@ -209,6 +216,15 @@ error node::impl::spawn_actors() {
   directory.on_end = [end = end](const error& err) { end->raise(err); };
   parts->directory = spawn_directory(sys, parts->ctx, std::move(directory));
   return {};
+}
+
+/// Only now each can reach all that it needs.
+void node::impl::begin_transactions() {
+  caf::scoped_actor self{*parts->system, true};
+  transactions_peers peers{{parts->ctx->transactions.begin(), parts->ctx->transactions.end()},
+                           parts->catalog};
+  for (const auto& handle : parts->ctx->transactions)
+    self->send(handle, peers);
 }
 
 error node::impl::publish() {
@@ -260,6 +276,8 @@ bool node::impl::end_actors(caf::scoped_actor& self, steady::time_point until) {
     all = all && end(handle);
   for (const auto& handle : ctx.timers)
     all = all && end(handle);
+  for (const auto& handle : ctx.transactions)
+    all = all && end(handle);
   for (const auto& handle : ctx.readers)
     all = all && end(handle);
   for (const auto& handle : ctx.stores)
@@ -301,6 +319,7 @@ error node::impl::stop() {
       all->ctx->readers.clear();
       all->ctx->retentions.clear();
       all->ctx->timers.clear();
+      all->ctx->transactions.clear();
     }
     all->ctx->shards.clear();
     { const auto lock = std::move(all->files); }

@@ -90,6 +90,8 @@ error validate(const node_config& c) {
     return invalid("the memory for keys is " + format_size(c.key_memory) + " for " + std::to_string(shards) +
                        " shard(s); each needs at least " + format_size(min_key_memory),
                    "raise it");
+  if (auto wrong = validate(c.transaction_checks))
+    return wrong;
   if (c.max_producers == 0)
     return invalid("a shard would remember no producer", "let it remember at least one");
   if (c.producer_memory < min_producer_memory || c.producer_memory > max_producer_memory)

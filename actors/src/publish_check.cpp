@@ -14,6 +14,9 @@ error above(const std::string& what, std::uint64_t is, std::uint64_t limit, std:
           std::move(hint)};
 }
 
+/// Half messages lie together, with a check that they wait for and a pin.
+constexpr std::uint32_t half_rows(std::uint32_t messages) { return 3 + messages / 1024; }
+
 error invalid(std::string why) {
   return {errc::invalid_argument, std::move(why), "use a client library of this version"};
 }
@@ -36,6 +39,22 @@ result<std::uint32_t> check_times(const batch_reader& reader, const publish_rule
   return rows.rows();
 }
 
+/// As check_content(), of a batch of half messages: who decides about them was read with the batch.
+result<std::uint32_t> check_halves(const batch_reader& reader) {
+  const auto& half = reader.half();
+  if (half.group.empty() && !half.transaction.known())
+    return invalid("a transactional batch names no producer group and no transaction");
+  if (!half.group.empty())
+    if (auto wrong = validate_group_name(half.group))
+      return wrong;
+  for (std::uint32_t i = 0; i < reader.count(); ++i)
+    if (reader.due(i) != timestamp{})
+      return error{errc::invalid_argument,
+                   "message " + std::to_string(i) + " of a transactional batch is delayed",
+                   "a message is delayed or part of a transaction, not both"};
+  return half_rows(reader.count());
+}
+
 } // namespace
 
 error check_header(const publish& p) {
@@ -44,8 +63,6 @@ error check_header(const publish& p) {
     return invalid("durability " + std::to_string(static_cast<unsigned>(p.wanted)) + " is unknown");
   if (h.kind > batch_kind::transactional)
     return invalid("batch kind " + std::to_string(static_cast<unsigned>(h.kind)) + " is unknown");
-  if (h.kind == batch_kind::transactional)
-    return {errc::not_supported, "this version takes no transactional messages", "publish plain ones"};
   if (h.lane != 0) // reserved: a lane is a queue of its own
     return invalid("lane " + std::to_string(h.lane) + " is not 0");
   if (h.producer.value == 0 || h.epoch.value == 0 || h.sequence.value == 0)
@@ -73,9 +90,14 @@ result<std::uint32_t> check_content(publish& p, const publish_rules& rules) {
     if (const auto n = reader->body(i).size(); n > rules.max_message)
       return above("the body of message " + std::to_string(i) + " in the batch", n, rules.max_message,
                    "send a smaller message, or raise the topic's max_message");
-  if (p.header.kind != batch_kind::delayed)
+  switch (p.header.kind) {
+  case batch_kind::delayed:
+    return check_times(*reader, rules);
+  case batch_kind::transactional:
+    return check_halves(*reader);
+  default:
     return 0u;
-  return check_times(*reader, rules);
+  }
 }
 
 } // namespace troupe

@@ -20,8 +20,9 @@ struct publish_rules {
 
 /// Then its bytes: corrupt when they contradict the header or are no batch, too_large when a body exceeds the
 /// topic's limit, invalid_argument when a delayed message has no time or one too far ahead (but for 10
-/// minutes: clocks differ, and producers judged it by theirs). On success the block is aligned for reading in
-/// place, and the answer is about how many rows its delayed messages make.
+/// minutes: clocks differ, and producers judged it by theirs), or a half message is delayed or nobody's. On
+/// success the block is aligned for reading in place, and the answer is about how many rows its delayed or
+/// half messages make.
 result<std::uint32_t> check_content(publish& p, const publish_rules& rules);
 
 } // namespace troupe

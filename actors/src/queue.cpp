@@ -44,6 +44,8 @@ void queue_state::init(context_ptr ctx, const topic_definition& definition, lane
   }
   if (!ctx_->timers.empty())
     self_->send(ctx_->timers[shard], timed_queue{id_, queue_actor{self_}});
+  if (!ctx_->transactions.empty())
+    self_->send(ctx_->transactions[shard], timed_queue{id_, queue_actor{self_}});
 }
 
 /// What the header alone decides, then what there is room for, then the bytes: the cheapest refusal first.

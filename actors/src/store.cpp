@@ -244,6 +244,8 @@ void store_state::on_applied(const applied& outcome) {
   } else if (auto promise = promises_.extract(std::get<std::uint64_t>(origin))) {
     if (const auto* fire = std::get_if<fire_entry>(&it->call.proposals[i].body))
       answers_->got_messages(fire->queue);
+    for (const auto& v : outcome.visible)
+      answers_->got_messages(v.queue);
     promise.mapped().deliver(outcome);
   } else {
     evicted(&outcome);
@@ -317,6 +319,9 @@ void store_state::flush() {
     self_->send(retention, appended_queues{std::move(all.appended)});
   if (const auto timer = all.look_at && cfg_.timer ? cfg_.timer() : timer_actor{})
     self_->send(timer, timers_stored{*all.look_at});
+  const auto transactions = all.halves && cfg_.transactions ? cfg_.transactions() : transactions_actor{};
+  if (transactions)
+    self_->send(transactions, halves_stored{*all.halves});
 }
 
 void store_state::fail(const error& why) {

@@ -93,7 +93,7 @@ void timer_state::propose(queue_id queue, entry_body body) {
       .then(
           [this, queue](const applied& a) {
             if (queue.value)
-              tell(queue, a.next);
+              queues_.tell(self_, queue, a.next);
             answered({});
           },
           [this](const caf::error& err) { answered(from_caf(err)); });
@@ -120,24 +120,17 @@ void timer_state::answered(const error& failed) {
   self_->delayed_send(self_, pause, timer_work_atom::value, ++arming_);
 }
 
-void timer_state::tell(queue_id queue, queue_offset next) {
-  if (const auto known = queues_.find(queue); known != queues_.end())
-    self_->send(known->second, visible{.queue = queue, .batches = {}, .next = next});
-}
-
 void timer_state::follow(const timed_queue& q) {
   if (!from_here(self_))
     return;
-  queues_.insert_or_assign(q.queue, q.handle);
+  queues_.add(q);
   self_->monitor(q.handle);
   // It may have looked before something fired that it did not hear of.
   if (const auto extent = cfg_.data->extent(q.queue))
-    tell(q.queue, extent->next);
+    queues_.tell(self_, q.queue, extent->next);
 }
 
-void timer_state::lost(const caf::actor_addr& who) {
-  std::erase_if(queues_, [&](const auto& q) { return q.second.address() == who; });
-}
+void timer_state::lost(const caf::actor_addr& who) { queues_.lost(who); }
 
 caf::result<cancelled_timer> timer_state::cancel(const cancel_timer& c) {
   if (!from_here(self_))

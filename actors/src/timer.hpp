@@ -1,6 +1,7 @@
 #pragma once
 
 #include "factories.hpp"
+#include "followed_queues.hpp"
 
 #include "troupe/backoff.hpp"
 #include "troupe/timer_actor.hpp"
@@ -12,7 +13,6 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <unordered_map>
 
 namespace troupe {
 
@@ -64,7 +64,6 @@ private:
   void propose(timer_work found);
   void propose(queue_id queue, entry_body body);
   void answered(const error& failed);
-  void tell(queue_id queue, queue_offset next);
   void try_cancel(cancel_round round);
   void end(cancel_round& round, result<cancelled_timer> answer);
   timestamp wall();
@@ -74,7 +73,7 @@ private:
   timer_config cfg_;
   /// At the last look.
   bool clock_trusted_ = true;
-  std::unordered_map<queue_id, queue_actor> queues_;
+  followed_queues queues_;
   std::uint64_t arming_ = 0;
   /// What the work message under way is for.
   std::optional<timestamp> armed_for_;

@@ -3,6 +3,7 @@
 #include "troupe/wire_dead.hpp"
 #include "troupe/wire_delayed.hpp"
 #include "troupe/wire_reply.hpp"
+#include "troupe/wire_transactions.hpp"
 
 #include <caf/actor_system_config.hpp>
 #include <caf/binary_deserializer.hpp>
@@ -173,6 +174,17 @@ void add_wire_types(caf::actor_system_config& cfg) {
       cfg, {"expect_replies", "reply_message", "replies_taken"});
   add_types<delayed_status, list_delayed, delayed_page, cancel_delayed, cancelled_delayed>(
       cfg, {"delayed_status", "list_delayed", "delayed_page", "cancel_delayed", "cancelled_delayed"});
+  add_types<transaction_id, transactions_request, transactions_route, decide_halves, decided_halves,
+            begin_transaction, seal_transaction, offset_run, settle_guard, decide_transaction,
+            transaction_answer, expect_checks, checked_item, check_transactions, checks_done,
+            transaction_status, transaction_cursor, list_transactions, transactions_page, decide_by_hand,
+            decided_by_hand>(cfg, {"transaction_id",     "transactions_request", "transactions_route",
+                                   "decide_halves",      "decided_halves",       "begin_transaction",
+                                   "seal_transaction",   "offset_run",           "settle_guard",
+                                   "decide_transaction", "transaction_answer",   "expect_checks",
+                                   "checked_item",       "check_transactions",   "checks_done",
+                                   "transaction_status", "transaction_cursor",   "list_transactions",
+                                   "transactions_page",  "decide_by_hand",       "decided_by_hand"});
   cfg.add_error_category(troupe_category, [](std::uint8_t code, caf::atom_value, const caf::message& text) {
     const auto context = text.match_elements<std::string, std::string, std::int64_t>();
     return to_string(error{static_cast<errc>(code), context ? text.get_as<std::string>(0) : std::string{},

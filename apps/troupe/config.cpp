@@ -76,6 +76,10 @@ std::vector<std::pair<std::string, json>> values_of(const configuration& c) {
   values.emplace_back("in-flight", format_size(n.in_flight));
   values.emplace_back("tail-cache", format_size(n.tail_cache));
   values.emplace_back("max-delay", format_duration(n.max_delay));
+  values.emplace_back("transaction-check-after", format_duration(n.transaction_checks.after));
+  values.emplace_back("transaction-check-every", format_duration(n.transaction_checks.every));
+  values.emplace_back("transaction-max-checks", n.transaction_checks.most);
+  values.emplace_back("transaction-timeout", format_duration(n.transaction_checks.gathering));
   values.emplace_back("max-producers", n.max_producers);
   values.emplace_back("producer-memory", format_duration(n.producer_memory));
   values.emplace_back("key-memory", format_size(n.key_memory));

@@ -60,6 +60,10 @@ struct texts {
   std::string in_flight = "64MiB";
   std::string tail_cache = "64MiB";
   std::string max_delay = "40d";
+  std::string check_after = "6s";
+  std::string check_every = "30s";
+  std::string max_checks = "15";
+  std::string transaction_timeout = "1m";
   std::string max_producers = "1000000";
   std::string producer_memory = "7d";
   std::string key_memory = "256MiB";
@@ -92,6 +96,18 @@ void add_options(CLI::App& app, texts& t) {
                  "Bytes of newest messages kept in memory for consumers that keep up")
       ->type_name("SIZE");
   app.add_option("--max-delay", t.max_delay, "How far ahead a message may be due when it is published")
+      ->type_name("DURATION");
+  app.add_option("--transaction-check-after", t.check_after,
+                 "How long a prepared transaction may stay undecided before a program of its producer group "
+                 "is asked about it")
+      ->type_name("DURATION");
+  app.add_option("--transaction-check-every", t.check_every, "Time between two checks of a transaction")
+      ->type_name("DURATION");
+  app.add_option("--transaction-max-checks", t.max_checks,
+                 "After so many it is parked: kept, listed, and decided by hand (troupe transaction)")
+      ->type_name("N");
+  app.add_option("--transaction-timeout", t.transaction_timeout,
+                 "How long a transaction of several messages may gather them; then it is rolled back")
       ->type_name("DURATION");
   app.add_option("--max-producers", t.max_producers,
                  "Producers that each shard remembers, per queue; beyond, those that were silent for longest "
@@ -219,6 +235,14 @@ std::variant<options, leave> understand(const texts& t, const origins& from) {
   read.take("in-flight", troupe::parse_size(t.in_flight), o.node.in_flight);
   read.take("tail-cache", troupe::parse_size(t.tail_cache), o.node.tail_cache);
   read.take("max-delay", troupe::parse_duration(t.max_delay), o.node.max_delay);
+  read.take("transaction-check-after", troupe::parse_duration(t.check_after),
+            o.node.transaction_checks.after);
+  read.take("transaction-check-every", troupe::parse_duration(t.check_every),
+            o.node.transaction_checks.every);
+  read.take("transaction-max-checks", read_number<std::uint32_t>(t.max_checks, 1'000'000),
+            o.node.transaction_checks.most);
+  read.take("transaction-timeout", troupe::parse_duration(t.transaction_timeout),
+            o.node.transaction_checks.gathering);
   read.take("max-producers", read_number<std::uint64_t>(t.max_producers, 1'000'000'000),
             o.node.max_producers);
   read.take("producer-memory", troupe::parse_duration(t.producer_memory), o.node.producer_memory);

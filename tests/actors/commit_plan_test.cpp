@@ -143,6 +143,23 @@ TEST(commit_plan, an_entry_larger_than_a_commit_may_be_is_not_kept_out_by_settle
   EXPECT_TRUE(aut.empty());
 }
 
+TEST(commit_plan, counts_the_rows_of_decisions_and_of_checks) {
+  commit_plan aut{{.rows = 100}};
+  decide_entry scattered;
+  scattered.queues = {{queue_id{1}, 0, {}}};
+  for (std::uint64_t i = 1; i <= 30; ++i)
+    scattered.queues[0].messages.push_back({log_index{i}, 0});
+  decide_entry together;
+  together.queues = {{queue_id{1}, 0, {}}};
+  for (std::uint32_t i = 0; i < 1000; ++i)
+    together.queues[0].messages.push_back({log_index{1}, i});
+  aut.add(scattered, 1); // 92 rows
+  aut.add(together, 2);  // 5 rows: they lie in one
+  aut.add(checked_entry{{{{queue_id{1}, log_index{1}, 0}, now}, {{queue_id{1}, log_index{2}, 0}, now}}}, 3);
+  EXPECT_EQ(trace(aut.take(now)), "o1 o2");
+  EXPECT_EQ(trace(aut.take(now)), "o3");
+}
+
 TEST(commit_plan, takes_at_most_20_000_rows_but_lets_batches_join_records_that_are_there) {
   commit_plan aut;
   for (std::uint32_t q = 1; q <= 20'001; ++q)

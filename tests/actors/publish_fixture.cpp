@@ -4,6 +4,7 @@
 #include "retention.hpp"
 #include "store.hpp"
 #include "timer.hpp"
+#include "transactions.hpp"
 
 #include <stdexcept>
 
@@ -98,6 +99,8 @@ publish_fixture::publish_fixture(const shard_options& options, const producer_li
       .on_failure = [this](const error& e) { failures_.push_back(e); },
       .retention = [this] { return ctx_->retentions.empty() ? retention_actor{} : ctx_->retentions[0]; },
       .timer = [this] { return ctx_->timers.empty() ? timer_actor{} : ctx_->timers[0]; },
+      .transactions =
+          [this] { return ctx_->transactions.empty() ? transactions_actor{} : ctx_->transactions[0]; },
       .log = ctx_->log,
       .at_step = [this](std::string_view step) { steps_.emplace_back(step); }};
   // Undetached: what the factories start in threads of their own runs in ours here.
@@ -107,6 +110,8 @@ publish_fixture::publish_fixture(const shard_options& options, const producer_li
       retention_actor{sys.spawn(retention, retention_config{data, ctx_->stores[0], ctx_->now, ctx_->log})})};
   ctx_->timers = {world_.owned(
       timer_actor{sys.spawn(timers, timer_config{data, ctx_->stores[0], ctx_->clock, ctx_->log})})};
+  ctx_->transactions = {world_.owned(
+      transactions_actor{sys.spawn(transactions_behavior, transactions_config{ctx_, data->id()})})};
   run();
 }
 
@@ -116,6 +121,7 @@ publish_fixture::~publish_fixture() {
   ctx_->readers.clear();
   ctx_->retentions.clear();
   ctx_->timers.clear();
+  ctx_->transactions.clear();
 }
 
 void publish_fixture::advance(milliseconds step) {
@@ -136,7 +142,7 @@ topic_definition publish_fixture::topic_of(std::uint32_t queues, topic_options o
 append_request publish_fixture::request(std::uint32_t queue, batch b, const producer_probe& producer,
                                         const queue_probe& queue_handle, durability wanted) {
   EXPECT_TRUE(ctx_->in_flight->try_take(in_flight_cost(b.header)));
-  const auto rows = b.header.kind == batch_kind::delayed ? b.header.count : 0;
+  const auto rows = b.header.kind == batch_kind::plain ? 0 : b.header.count;
   return {queue_id{queue}, wanted, std::move(b), rows, producer.handle(), queue_handle.handle()};
 }
 

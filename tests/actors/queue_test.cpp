@@ -85,7 +85,8 @@ TEST_F(queue, refuses_what_its_header_forbids_with_the_reason) {
   EXPECT_EQ(code([](publish& p) { p.header.kind = static_cast<batch_kind>(9); }), errc::invalid_argument);
   EXPECT_EQ(code([](publish& p) { p.header.kind = batch_kind::delayed; }), errc::invalid_argument)
       << "its messages have no time";
-  EXPECT_EQ(code([](publish& p) { p.header.kind = batch_kind::transactional; }), errc::not_supported);
+  EXPECT_EQ(code([](publish& p) { p.header.kind = batch_kind::transactional; }), errc::invalid_argument)
+      << "nobody decides about its messages";
   EXPECT_EQ(code([](publish& p) { p.header.lane = 1; }), errc::invalid_argument);
   EXPECT_EQ(code([](publish& p) { p.header.producer = producer_id{0}; }), errc::invalid_argument);
   EXPECT_EQ(code([](publish& p) { p.header.epoch = producer_epoch{0}; }), errc::invalid_argument);

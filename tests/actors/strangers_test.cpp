@@ -61,6 +61,7 @@ struct strangers : group_fixture {
             {"READER", any(ctx_->readers[0])},
             {"RETENTION", any(ctx_->retentions[0])},
             {"TIMER", any(ctx_->timers[0])},
+            {"TRANSACTIONS", any(ctx_->transactions[0])},
             {"CATALOG", any(*catalog)},
             {"DIRECTORY", directory}};
   }

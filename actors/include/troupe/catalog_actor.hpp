@@ -2,6 +2,7 @@
 
 #include "troupe/group_actor.hpp"
 #include "troupe/queue_actor.hpp"
+#include "troupe/transactions_actor.hpp"
 #include "troupe/wire_admin.hpp"
 #include "troupe/wire_delayed.hpp"
 
@@ -41,6 +42,12 @@ using catalog_actor = caf::typed_actor<
     // Delayed messages of all shards; a cancel is durable when answered.
     caf::replies_to<list_delayed>::with<delayed_page>,
     caf::replies_to<cancel_delayed>::with<cancelled_delayed>,
+    // Who decides about transactions; open ones of all shards; a decision is durable when answered.
+    caf::replies_to<transactions_request>::with<transactions_route>,
+    caf::replies_to<list_transactions>::with<transactions_page>,
+    caf::replies_to<decide_by_hand>::with<decided_by_hand>,
+    // INTERNAL
+    caf::replies_to<topics_request>::with<topics_found>,
     // INTERNAL: counts.
     caf::replies_to<status_atom>::with<catalog_status>,
     // INTERNAL: the node drains; groups dismiss their members.

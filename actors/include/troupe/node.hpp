@@ -4,6 +4,7 @@
 #include "troupe/ids.hpp"
 #include "troupe/log.hpp"
 #include "troupe/timer_buckets.hpp"
+#include "troupe/transaction_checks.hpp"
 
 #include <caf/fwd.hpp>
 
@@ -41,6 +42,8 @@ struct node_config {
   std::uint64_t tail_cache = 64u << 20;
   /// How far ahead a message may be due when it is published: 1 ms to 100 years.
   milliseconds max_delay = default_max_delay;
+  /// When producers are asked about transactions that they left undecided.
+  check_schedule transaction_checks;
   /// Producers that each shard remembers, per queue, so that what they send twice counts once: above the
   /// number (at least 1) those that were silent for longest are forgotten, and each after so much time (at
   /// least an hour) since its last batch.

@@ -21,7 +21,7 @@ struct append_request {
   queue_id queue;
   durability wanted = durability::durable;
   batch data;
-  /// About how many rows its delayed messages make.
+  /// About how many rows its delayed or half messages make.
   std::uint32_t timer_rows = 0;
   /// The PRODUCER, for `published`; the QUEUE, for `visible`.
   caf::actor producer;

@@ -11,8 +11,8 @@ namespace troupe {
 struct timers_stored {
   timestamp look_at{};
 };
-/// QUEUE -> TIMER: it hears (`visible`) when its delayed messages become visible, and once at once how far
-/// the queue reaches.
+/// QUEUE -> TIMER, TRANSACTIONS: it hears (`visible`) when its delayed or half messages become visible, and
+/// once at once how far the queue reaches.
 struct timed_queue {
   queue_id queue;
   queue_actor handle;

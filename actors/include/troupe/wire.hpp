@@ -25,7 +25,7 @@
 namespace troupe {
 
 /// Version of this protocol; `hello` with another one is refused with unknown_version.
-inline constexpr std::uint16_t wire_version = 5;
+inline constexpr std::uint16_t wire_version = 6;
 
 /// No block on the wire is longer: one batch, or one delivery.
 inline constexpr std::uint32_t max_block = 8u << 20;
