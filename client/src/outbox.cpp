@@ -112,7 +112,10 @@ error outbox::check_priority(const message& m) const {
           "choose one of these; the highest goes first"};
 }
 
-error outbox::put(const message& m, completion&& done, bool may_block) {
+error outbox::put(const message& m, completion&& done, bool may_block, const half_of* half) {
+  if (half && m.deliver_at)
+    return {errc::invalid_argument, "a message is delayed or part of a transaction, not both",
+            "leave out when it is due, or publish it without a transaction"};
   const auto cost = cost_of(m);
   const auto now = cfg_.now();
   std::unique_lock lock{mutex_};
@@ -129,13 +132,16 @@ error outbox::put(const message& m, completion&& done, bool may_block) {
   // Again: the topic may have been replaced by another one of this name since check().
   if (auto wrong = check_priority(m))
     return wrong;
-  const auto lane = pick(m);
-  if (auto& g = gathering_[lane];
-      !g.builder.empty() && (g.cost + cost > cfg_.options.batch_bytes || is_old(g, now)))
+  const auto lane = pick(m, half);
+  if (auto& g = gathering_[lane]; !g.builder.empty() && (g.cost + cost > cfg_.options.batch_bytes ||
+                                                         is_old(g, now) || (half && g.half != *half)))
     seal(lane);
   auto& g = gathering_[lane];
-  if (g.builder.empty())
+  if (g.builder.empty()) {
     open(lane, now);
+    if (half)
+      g.half = *half;
+  }
   if (done.wanted()) {
     done.position = g.builder.count();
     g.completions.push_back(std::move(done));
@@ -188,14 +194,14 @@ std::string_view outbox::leading_key(const message& m) const {
 
 /// An order key has its queue; the others stay with one queue for a whole batch, so that batches grow large.
 /// The priority has its lane.
-std::uint32_t outbox::pick(const message& m) const {
+std::uint32_t outbox::pick(const message& m, bool half) const {
   const bool delayed = m.deliver_at && *m.deliver_at > cfg_.wall();
   const auto priorities = priorities_.load(std::memory_order_relaxed);
   const auto n = static_cast<std::uint32_t>(lanes_.size()) / priorities;
   const auto key = leading_key(m);
   const auto number = key.empty() ? sticky_ % n : queue_of_hash(short_hash(key), n);
   const auto lane = lane_at({number, priorities == 1 ? std::uint8_t{0} : m.priority}, priorities);
-  return lane + (delayed ? static_cast<std::uint32_t>(lanes_.size()) : 0);
+  return lane + (half ? 2u : delayed ? 1u : 0u) * static_cast<std::uint32_t>(lanes_.size());
 }
 
 bool outbox::make_room(std::unique_lock<std::mutex>& lock, std::uint64_t cost, bool may_block) {
@@ -221,7 +227,10 @@ void outbox::seal(std::uint32_t lane) {
   b.ticket = batch_ticket{++last_ticket_};
   b.queue = lanes_[lane % lanes];
   b.at = place_of_lane(lane % lanes, priorities);
-  b.kind = lane < lanes ? batch_kind::plain : batch_kind::delayed;
+  b.kind = lane < lanes       ? batch_kind::plain
+           : lane < 2 * lanes ? batch_kind::delayed
+                              : batch_kind::transactional;
+  b.half = std::exchange(g.half, {});
   b.count = g.builder.count();
   b.cost = std::exchange(g.cost, 0);
   b.deadline = g.deadline;
@@ -307,7 +316,7 @@ void outbox::route(const std::vector<queue_id>& queues, std::uint8_t priorities,
         seal(dirty_.back());
       lanes_ = queues;
       priorities_.store(priorities, std::memory_order_relaxed);
-      gathering_.resize(2 * queues.size());
+      gathering_.resize(3 * queues.size());
     }
     by_key_ = most.by_key;
     routed_ = true;

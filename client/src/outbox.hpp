@@ -63,6 +63,8 @@ struct sealed_batch {
   queue_id queue;
   lane_place at;
   batch_kind kind = batch_kind::plain;
+  /// Transactional: whose decision the messages wait for.
+  half_of half;
   std::uint32_t count = 0;
   /// What it takes of the window.
   std::uint64_t cost = 0;
@@ -101,8 +103,9 @@ public:
   /// What can be said of a message before it is taken.
   error check(const message& m) const;
   /// Takes a message that passed check(). Blocks while the window is full (`timeout` at the producer's
-  /// timeout), or refuses with overloaded. `done` is moved from only when the message was taken.
-  error put(const message& m, completion&& done, bool may_block);
+  /// timeout), or refuses with overloaded. `done` is moved from only when the message was taken. `half`: it
+  /// is a half message.
+  error put(const message& m, completion&& done, bool may_block, const half_of* half = nullptr);
   /// Waits until everything taken so far is answered.
   error flush(milliseconds limit);
   /// Takes nothing more.
@@ -143,13 +146,15 @@ private:
     std::uint64_t cost = 0;
     milliseconds deadline{0};
     bool keyed = false;
+    /// One batch is of one transaction, or of messages that are transactions of their own.
+    half_of half;
   };
 
   error check_priority(const message& m) const;
   error check_delay(const message& m) const;
-  /// Its lane, and whether it waits there with others that are delayed.
   std::string_view leading_key(const message& m) const;
-  std::uint32_t pick(const message& m) const;
+  /// Its lane, and whether it waits there with others that are delayed, or half messages.
+  std::uint32_t pick(const message& m, bool half) const;
   bool make_room(std::unique_lock<std::mutex>& lock, std::uint64_t cost, bool may_block);
   void open(std::uint32_t lane, milliseconds now);
   void seal(std::uint32_t lane);
@@ -162,7 +167,7 @@ private:
   std::function<void()> wake_;
 
   std::vector<queue_id> lanes_;
-  std::vector<gathering> gathering_; // by lane: plain messages of all lanes, then delayed ones
+  std::vector<gathering> gathering_; // by lane: plain messages of all lanes, delayed ones, half messages
   std::vector<std::uint32_t> dirty_; // of these, which gather something
   std::vector<sealed_batch> sealed_;
   std::vector<batch_builder> spare_;

@@ -1,9 +1,7 @@
 #include "troupe/producer.hpp"
 
-#include "client_impl.hpp"
-#include "producer_actor.hpp"
+#include "producer_impl.hpp"
 
-#include <atomic>
 #include <random>
 
 namespace troupe {
@@ -20,6 +18,8 @@ error out_of_range(const char* what, std::uint64_t value, const char* range) {
           std::string{"choose "} + range};
 }
 
+} // namespace
+
 error check(const producer_options& o) {
   if (auto wrong = validate_topic_name(o.topic))
     return wrong;
@@ -34,53 +34,48 @@ error check(const producer_options& o) {
   return {};
 }
 
+namespace {
+
 const error callback_waits{errc::invalid_argument, "a synchronous call in a callback would wait for itself",
                            "use send_async there, or another thread"};
 
 } // namespace
 
-struct producer::impl {
-  client owner;
-  producer_options options;
-  std::shared_ptr<outbox> messages;
-  caf::actor actor;
-  std::atomic<bool> closed{false};
+result<std::unique_ptr<producer::impl>> producer::impl::open(const client& c, producer_options options) {
+  const visit here;
+  auto i = std::make_unique<impl>(c, std::move(options));
+  auto& internals = *c.internals();
+  if (internals.closed)
+    return client_closed();
+  i->messages =
+      std::make_shared<outbox>(outbox_config{i->options, static_cast<std::uint32_t>(random_number() % 1024)});
+  producer_config cfg{i->options, producer_id{random_number()}, internals.connection, i->messages};
+  i->actor = internals.system->spawn(producer_actor, std::move(cfg));
+  i->messages->wake_with([handle = i->actor] { caf::anon_send(handle, flush_atom::value); });
+  if (auto failed = i->messages->wait_open(internals.options.timeout + milliseconds{200}))
+    return failed;
+  return i;
+}
 
-  impl(const client& c, producer_options o) : owner(c), options(std::move(o)) {}
-  ~impl() { close(); }
+error producer::impl::close() {
+  if (closed.exchange(true) || !actor)
+    return {};
+  messages->refuse({errc::shutting_down, "the producer was closed", "open another one"});
+  // In a callback nothing may wait: what is in flight then fails.
+  auto outcome = inside_callback() ? error{} : messages->flush(options.timeout);
+  caf::anon_send(actor, stop_atom::value);
+  if (!inside_callback())
+    messages->wait_ended(std::chrono::seconds{5});
+  return outcome;
+}
 
-  error start() {
-    auto& internals = *owner.internals();
-    if (internals.closed)
-      return client_closed();
-    messages =
-        std::make_shared<outbox>(outbox_config{options, static_cast<std::uint32_t>(random_number() % 1024)});
-    producer_config cfg{options, producer_id{random_number()}, internals.connection, messages};
-    actor = internals.system->spawn(producer_actor, std::move(cfg));
-    messages->wake_with([handle = actor] { caf::anon_send(handle, flush_atom::value); });
-    return messages->wait_open(internals.options.timeout + milliseconds{200});
-  }
-
-  error close() {
-    if (closed.exchange(true) || !actor)
-      return {};
-    messages->refuse({errc::shutting_down, "the producer was closed", "open another one"});
-    // In a callback nothing may wait: what is in flight then fails.
-    auto outcome = inside_callback() ? error{} : messages->flush(options.timeout);
-    caf::anon_send(actor, stop_atom::value);
-    if (!inside_callback())
-      messages->wait_ended(std::chrono::seconds{5});
-    return outcome;
-  }
-
-  error put(message& m, completion&& done, bool may_block) {
-    if (m.born == timestamp{})
-      m.born = std::chrono::time_point_cast<milliseconds>(std::chrono::system_clock::now());
-    if (auto wrong = messages->check(m))
-      return wrong;
-    return messages->put(m, std::move(done), may_block);
-  }
-};
+error producer::impl::put(message& m, completion&& done, bool may_block, const half_of* half) {
+  if (m.born == timestamp{})
+    m.born = std::chrono::time_point_cast<milliseconds>(std::chrono::system_clock::now());
+  if (auto wrong = messages->check(m))
+    return wrong;
+  return messages->put(m, std::move(done), may_block, half);
+}
 
 producer::producer(std::unique_ptr<impl> i) : impl_(std::move(i)) {}
 producer::producer(producer&&) noexcept = default;
@@ -90,11 +85,10 @@ producer::~producer() = default;
 result<producer> producer::open(const client& c, producer_options options) {
   if (auto wrong = check(options))
     return wrong;
-  const visit here;
-  auto i = std::make_unique<impl>(c, std::move(options));
-  if (auto failed = i->start())
-    return failed;
-  return producer{std::move(i)};
+  auto i = impl::open(c, std::move(options));
+  if (!i)
+    return i.error();
+  return producer{std::move(*i)};
 }
 
 result<receipt> producer::send(message m) {

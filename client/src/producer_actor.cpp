@@ -143,7 +143,9 @@ void producer_state::take(std::vector<sealed_batch> batches) {
     const auto ticket = b.ticket;
     const auto queue = b.queue;
     const auto deadline = b.deadline;
-    auto encoded = b.builder.finish();
+    auto encoded = b.kind == batch_kind::transactional
+                       ? b.builder.finish(half_view{b.half.group, b.half.transaction})
+                       : b.builder.finish();
     encoded.header.producer = cfg_.id;
     encoded.header.kind = b.kind;
     cfg_.messages->recycle(std::move(b.builder));

@@ -141,6 +141,49 @@ TEST_F(ProducerActor, SendsDelayedMessagesInBatchesOfTheirOwnAndSaysThatTheyHave
   EXPECT_EQ(receipts[1].id.ordinal, 8u);
 }
 
+TEST_F(ProducerActor, SendsHalfMessagesInBatchesOfOneTransactionEach) {
+  open();
+  send("plain");
+  send("busy");
+  send("line");
+  send("now");
+  broker.take_published();
+  const half_of alone{"shop", {}};
+  const half_of one{"shop", {shard_id{1}, log_index{7}}};
+  const half_of other{"shop", {shard_id{2}, log_index{7}}};
+  const auto half = [&](const std::string& body, const half_of& whose) {
+    message m;
+    m.body = body;
+    m.order_key = "k";
+    m.born = from_unix_ms(1);
+    EXPECT_FALSE(box->put(m, {}, false, &whose));
+  };
+  half("a", alone);
+  half("b", alone);
+  half("c", one);
+  half("d", one);
+  half("e", other);
+  half("waits for a free line", alone);
+  fixture.run();
+  std::vector<std::pair<strings, half_of>> got;
+  for (const auto& p : broker.take_published()) {
+    const auto reader = batch_reader::open(p.header, p.data);
+    ASSERT_TRUE(reader) << to_string(reader.error());
+    EXPECT_EQ(p.header.kind, batch_kind::transactional);
+    got.emplace_back(bodies(p), reader->half().copy());
+  }
+  const std::vector<std::pair<strings, half_of>> expected{
+      {{"a", "b"}, alone}, {{"c", "d"}, one}, {{"e"}, other}};
+  EXPECT_EQ(got, expected);
+}
+
+TEST_F(ProducerActor, RefusesAHalfMessageThatIsDelayed) {
+  open();
+  const half_of alone{"shop", {}};
+  const message later{.body = "x", .born = wall, .deliver_at = wall + 1h};
+  EXPECT_EQ(box->put(later, {}, false, &alone).code, errc::invalid_argument);
+}
+
 TEST_F(ProducerActor, RefusesWhatIsDueTooLateOrExpiresBefore) {
   wall = from_unix_ms(1'000'000'000'000);
   open();

@@ -7,6 +7,7 @@
 #include "troupe/ids.hpp"
 #include "troupe/log.hpp"
 #include "troupe/message.hpp"
+#include "troupe/open_transactions.hpp"
 #include "troupe/status.hpp"
 
 #include <chrono>
@@ -124,6 +125,26 @@ public:
   /// gone.
   result<cancel_result> cancel_delayed(const message_id& id);
 
+  /// A page of the transactions that are undecided, or whose decision some shard has not confirmed. What
+  /// comes, is asked about or is decided between two pages may be missed or be in both. invalid_argument
+  /// (max).
+  result<transactions_list_page> list_transactions(const transaction_query& query = {});
+  /// Decides by hand, durably, about a half message or a transaction, in the place of programs that do not.
+  /// What it is then. not_found (it never was, was rolled back, or went long ago), conflict (it was decided
+  /// otherwise), invalid_argument (not prepared; a message of a transaction, which is decided as a whole).
+  result<transaction_state> commit_transaction(const message_id& half) {
+    return decide_transaction(half, true);
+  }
+  result<transaction_state> commit_transaction(const transaction_id& id) {
+    return decide_transaction(id, true);
+  }
+  result<transaction_state> rollback_transaction(const message_id& half) {
+    return decide_transaction(half, false);
+  }
+  result<transaction_state> rollback_transaction(const transaction_id& id) {
+    return decide_transaction(id, false);
+  }
+
   /// A message by its id. not_found when there is none or retention deleted it, corrupt when it is damaged.
   result<received_message> get(const message_id& id);
   result<node_info> node_status();
@@ -139,6 +160,9 @@ public:
   const std::shared_ptr<impl>& internals() const { return impl_; }
 
 private:
+  result<transaction_state> decide_transaction(const message_id& half, bool commit);
+  result<transaction_state> decide_transaction(const transaction_id& id, bool commit);
+
   std::shared_ptr<impl> impl_;
 };
 

@@ -84,8 +84,9 @@ public:
   };
   stats statistics() const;
 
-private:
   struct impl;
+
+private:
   explicit producer(std::unique_ptr<impl> i);
   std::unique_ptr<impl> impl_;
 };
