@@ -19,8 +19,8 @@ bool concerns_all(errc code) {
 
 } // namespace
 
-bulk_sender::bulk_sender(producer& to, output& out, bulk_options options)
-    : to_(to), out_(out), options_(std::move(options)), reporter_([this] { report_all(); }) {}
+bulk_sender::bulk_sender(send_function send, output& out, bulk_options options)
+    : send_(std::move(send)), out_(out), options_(std::move(options)), reporter_([this] { report_all(); }) {}
 
 bulk_sender::~bulk_sender() { finish(); }
 
@@ -36,14 +36,7 @@ bool bulk_sender::push(message m, std::uint64_t number) {
     ++totals_.sent;
     totals_.bytes += m.body.size();
   }
-  if (!options_.one_way) {
-    to_.send_async(std::move(m), [this, position](const result<receipt>& r) { answer(position, r); });
-    return true;
-  }
-  auto err = to_.send_one_way(std::move(m));
-  receipt held;
-  held.topic = options_.topic;
-  answer(position, err ? result<receipt>(err) : result<receipt>(std::move(held)));
+  send_(std::move(m), [this, position](const result<receipt>& r) { answer(position, r); });
   return true;
 }
 
@@ -118,6 +111,8 @@ void bulk_sender::report(const slot& s) {
     return;
   auto line = options_.one_way ? json{{"topic", options_.topic}, {"durability", "one-way"}}
                                : to_json(*r, to_string(options_.durability));
+  if (!options_.state.empty())
+    line["state"] = options_.state;
   out_.line(line);
 }
 

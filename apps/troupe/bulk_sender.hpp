@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -20,16 +21,21 @@ struct bulk_options {
   bool one_way = false;
   /// No line per message.
   bool quiet = false;
+  /// What became of the transaction that each message is; empty: it is none.
+  std::string state;
 };
 
-/// Pipelines messages through a producer and reports on them in the order in which they were given, from a
+/// Sends a message; calls back once, from any thread.
+using send_function = std::function<void(message, producer::callback)>;
+
+/// Pipelines messages and reports on them in the order in which they were given, from a
 /// thread of its own: an answer is printed while the program waits for more input. Holds at most `window`
 /// answers; push() waits for the oldest beyond that. Used by one thread.
 class bulk_sender {
 public:
   static constexpr std::size_t window = 1 << 16;
 
-  bulk_sender(producer& to, output& out, bulk_options options);
+  bulk_sender(send_function send, output& out, bulk_options options);
   ~bulk_sender();
   bulk_sender(const bulk_sender&) = delete;
   bulk_sender& operator=(const bulk_sender&) = delete;
@@ -59,7 +65,7 @@ private:
   void report_all();
   void report(const slot& s);
 
-  producer& to_;
+  const send_function send_;
   output& out_;
   const bulk_options options_;
   mutable std::mutex mutex_;

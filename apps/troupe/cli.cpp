@@ -112,10 +112,10 @@ void declare(CLI::App& app, context& ctx) {
   add_dlq_verbs(app, ctx);
   add_message_verbs(app, ctx);
   add_delay_verbs(app, ctx);
+  add_transaction_verbs(app, ctx);
   add_node_verbs(app, ctx);
   add_config_verbs(app, ctx);
   add_bench_verbs(app, ctx);
-  add_later_verbs(app);
   examples(app,
            {"troupe topic create orders --queues 8", "troupe send orders 'one book' --key order-1 --tag paid",
             "troupe receive orders --group billing --max 10", "troupe group describe billing",
@@ -256,8 +256,6 @@ void add_later_verb(CLI::App& app, const std::string& name, const std::string& f
   auto path = app.get_parent() != nullptr ? app.get_name() + " " + name : name;
   verb->callback([path, feature] { throw not_built_yet("'" + path + "': " + feature + " not built yet"); });
 }
-
-void add_later_verbs(CLI::App& app) { add_later_verb(app, "transaction", "transactions are"); }
 
 int run(int argc, const char* const* argv) {
   context ctx;

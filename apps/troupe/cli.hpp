@@ -92,11 +92,10 @@ void add_group_verbs(CLI::App& app, context& ctx);
 void add_dlq_verbs(CLI::App& app, context& ctx);
 void add_message_verbs(CLI::App& app, context& ctx);
 void add_delay_verbs(CLI::App& app, context& ctx);
+void add_transaction_verbs(CLI::App& app, context& ctx);
 void add_node_verbs(CLI::App& app, context& ctx);
 void add_config_verbs(CLI::App& app, context& ctx);
 void add_bench_verbs(CLI::App& app, context& ctx);
-/// Families of verbs of which none is built yet.
-void add_later_verbs(CLI::App& app);
 
 /// The whole program but for the process: parses, does, gives the exit code. Throws nothing.
 int run(int argc, const char* const* argv);

@@ -225,6 +225,26 @@ json to_json(const delayed_info& message) {
           {"deliver_at", to_unix_ms(message.deliver_at)}};
 }
 
+std::string id_of(const transaction_info& t) {
+  return t.message ? troupe::to_string(*t.message)
+                   : troupe::to_string(t.transaction.value_or(transaction_id{}));
+}
+
+std::string_view state_of(const transaction_info& t) {
+  return t.parked ? std::string_view{"parked"} : troupe::to_string(t.state);
+}
+
+json to_json(const transaction_info& t) {
+  json object{{"id", id_of(t)},       {"group", t.group},
+              {"state", state_of(t)}, {"since", to_unix_ms(t.since)},
+              {"checks", t.checks},   {"messages", t.messages}};
+  if (!t.topic.empty())
+    object["topic"] = t.topic;
+  if (!t.key.empty())
+    object["key"] = t.key;
+  return object;
+}
+
 std::uint64_t delayed_of(const topic_info& topic) {
   std::uint64_t sum = 0;
   for (const auto& q : topic.queues)

@@ -30,6 +30,13 @@ json to_json(const dead_letter_info& letter, const std::string& group);
 /// A message that waits for its time.
 json to_json(const delayed_info& message);
 
+/// A transaction that is not over.
+json to_json(const transaction_info& transaction);
+/// As both print it.
+std::string id_of(const transaction_info& transaction);
+/// Its state, or that it is parked.
+std::string_view state_of(const transaction_info& transaction);
+
 /// The topics with several priorities: their queues have a row for each.
 std::set<std::string> topics_with_priorities(const group_info& group);
 

@@ -9,6 +9,7 @@
 #include "text.hpp"
 
 #include "troupe/timer_buckets.hpp"
+#include "troupe/transactions.hpp"
 #include "troupe/units.hpp"
 
 #include <unistd.h>
@@ -35,6 +36,8 @@ struct send_settings : content_settings {
   std::optional<milliseconds> delay;
   std::optional<timestamp> at;
   std::optional<unsigned> delay_level;
+  std::optional<std::string> transaction;
+  std::string producer_group = "troupe";
 
   bool many() const { return !lines.empty() || !jsonl.empty(); }
 };
@@ -64,21 +67,81 @@ error settle_all(const context& ctx, producer& to) {
   return to.flush(ctx.connection.timeout + std::chrono::seconds{2});
 }
 
+// -- transactions
+// ---------------------------------------------------------------------------------------------------
+
+result<transactions> open_transactions(context& ctx, const send_settings& s, client& c) {
+  transaction_options options;
+  options.group = s.producer_group;
+  options.timeout = ctx.connection.timeout;
+  return transactions::open(c, std::move(options));
+}
+
+/// What a message is once it was sent so.
+std::string state_after(const send_settings& s) {
+  if (!s.transaction)
+    return {};
+  const auto state = *s.transaction == "commit"     ? transaction_state::committed
+                     : *s.transaction == "rollback" ? transaction_state::rolled_back
+                                                    : transaction_state::prepared;
+  return std::string{troupe::to_string(state)};
+}
+
+/// Each message is a transaction of its own, decided as soon as it is prepared, or left.
+void send_half(transactions& to, const send_settings& s, message m, producer::callback done) {
+  const auto& how = *s.transaction;
+  to.prepare_async(s.topic, std::move(m), [&to, &how, done = std::move(done)](const result<receipt>& half) {
+    if (!half || how == "leave")
+      return done(half);
+    const auto decided = [done, half](const result<transaction_state>& state) {
+      done(state ? half : result<receipt>{state.error()});
+    };
+    how == "commit" ? to.commit_async(half->id, decided) : to.rollback_async(half->id, decided);
+  });
+}
+
 // -- one message
 // ----------------------------------------------------------------------------------------------------
 
 void report(context& ctx, const send_settings& s, const receipt& r) {
   if (s.quiet)
     return;
-  if (ctx.out.json_lines)
-    return ctx.out.line(to_json(r, s.durability));
+  const auto state = state_after(s);
+  if (ctx.out.json_lines) {
+    auto line = to_json(r, s.durability);
+    if (!state.empty())
+      line["state"] = state;
+    return ctx.out.line(line);
+  }
   std::string place;
   if (r.placed)
-    place = (r.visible ? " offset " + std::to_string(r.offset.value) : " delayed") + " id " +
-            troupe::to_string(r.id);
+    place = (r.visible       ? " offset " + std::to_string(r.offset.value)
+             : state.empty() ? " delayed"
+                             : " " + state) +
+            " id " + troupe::to_string(r.id);
   ctx.out.text(escape(r.topic) + "/" + std::to_string(r.queue) +
                (r.priority > 0 ? " priority " + std::to_string(r.priority) : "") + place + " " +
                s.durability + (r.duplicate ? " (the broker had it already)" : "") + "\n");
+}
+
+int send_transaction(context& ctx, const send_settings& s, message m) {
+  const auto doing = "sending to '" + s.topic + "' in a transaction";
+  return ctx.with_client([&](client& c) {
+    auto to = open_transactions(ctx, s, c);
+    if (!to)
+      return ctx.fail(doing, to.error());
+    const auto& how = *s.transaction;
+    const auto local = how == "commit"     ? decision::commit
+                       : how == "rollback" ? decision::rollback
+                                           : decision::unknown;
+    auto r = to->send(s.topic, std::move(m), [local](const message&, const message_id&) { return local; });
+    if (!r)
+      return ctx.fail(doing, r.error());
+    if (r->undecided)
+      return ctx.fail("deciding about half message " + troupe::to_string(r->half.id), r->undecided);
+    report(ctx, s, r->half);
+    return static_cast<int>(done);
+  });
 }
 
 int send_one(context& ctx, const send_settings& s, message m) {
@@ -90,6 +153,8 @@ int send_one(context& ctx, const send_settings& s, message m) {
                : ctx.fail(doing, body.error());
   m.body = std::move(*body);
   m.deliver_at = due(s);
+  if (s.transaction)
+    return send_transaction(ctx, s, std::move(m));
   return ctx.with_client([&](client& c) {
     auto to = open_producer(ctx, s, c);
     if (!to)
@@ -176,7 +241,10 @@ void summarize(context& ctx, const send_settings& s, const bulk_sender::totals& 
                about_bytes(static_cast<double>(t.bytes)) + ") in " +
                format_duration(milliseconds(static_cast<std::int64_t>(seconds * 1000))) + ", " +
                about_rate(static_cast<double>(t.accepted) / std::max(seconds, 1e-6)) +
-               (s.one_way ? ", one-way" : ", " + s.durability) + "\n");
+               (s.one_way       ? ", one-way"
+                : s.transaction ? ", " + state_after(s)
+                                : ", " + s.durability) +
+               "\n");
 }
 
 /// Says which messages were not accepted, as far as that is known: `lost` when not all were answered.
@@ -224,6 +292,29 @@ void count_refused(bulk_sender::totals& t, const producer::stats& known) {
     t.first_failure = known.last_failure;
 }
 
+int send_many_transactions(context& ctx, const send_settings& s, const message& defaults) {
+  return ctx.with_client([&](client& c) {
+    interrupt stop(2);
+    auto to = open_transactions(ctx, s, c);
+    if (!to)
+      return ctx.fail("sending to '" + s.topic + "' in transactions", to.error());
+    const auto started = clock::now();
+    const auto half = [&](message m, producer::callback answer) {
+      send_half(*to, s, std::move(m), std::move(answer));
+    };
+    bulk_sender sender(half, ctx.out, {s.topic, level_of(s), false, s.quiet, state_after(s)});
+    const auto end = feed(ctx, s, defaults, sender, stop);
+    sender.finish();
+    ctx.out.progress({});
+    const auto totals = sender.so_far();
+    if (end.code == done || totals.sent > 0)
+      summarize(ctx, s, totals, std::chrono::duration<double>(clock::now() - started).count());
+    const int answered = tell_refused(ctx, totals, {});
+    const int read = conclude(ctx, s, totals, end, stop.requested() && answered == done);
+    return read != done ? read : answered;
+  });
+}
+
 int send_many(context& ctx, const send_settings& s, const message& defaults) {
   return ctx.with_client([&](client& c) {
     // The first signal: no more is sent, and what was is answered within the timeout. The second: at once.
@@ -232,7 +323,15 @@ int send_many(context& ctx, const send_settings& s, const message& defaults) {
     if (!to)
       return ctx.fail("sending to '" + s.topic + "'", to.error());
     auto started = clock::now();
-    bulk_sender sender(*to, ctx.out, {s.topic, level_of(s), s.one_way, s.quiet});
+    const auto one = [&](message m, const producer::callback& answer) {
+      if (!s.one_way)
+        return to->send_async(std::move(m), answer);
+      auto err = to->send_one_way(std::move(m));
+      receipt held;
+      held.topic = s.topic;
+      answer(err ? result<receipt>(err) : result<receipt>(std::move(held)));
+    };
+    bulk_sender sender(one, ctx.out, {s.topic, level_of(s), s.one_way, s.quiet, {}});
     auto end = feed(ctx, s, defaults, sender, stop);
     error lost = s.one_way ? settle_all(ctx, *to) : error{};
     sender.finish();
@@ -255,9 +354,19 @@ int send(context& ctx, const send_settings& s) {
   if (s.one_way && s.durability == "buffered")
     return ctx.misuse("send", "--one-way and --durability exclude each other",
                       "one-way has no answer; leave one out");
+  if (s.transaction && (s.one_way || s.durability == "buffered"))
+    return ctx.misuse("send",
+                      std::string{"--transaction and "} +
+                          (s.one_way ? "--one-way" : "--durability buffered") + " exclude each other",
+                      "a transaction is always durable, and answered; leave one out");
+  if (!s.transaction && s.producer_group != "troupe")
+    return ctx.misuse("send", "--producer-group means nothing without --transaction",
+                      "add --transaction commit, rollback or leave");
   auto m = attributes_of(s);
   if (!m)
     return ctx.misuse("send", m.error().reason, m.error().hint);
+  if (s.transaction && s.many())
+    return send_many_transactions(ctx, s, *m);
   return s.many() ? send_many(ctx, s, *m) : send_one(ctx, s, std::move(*m));
 }
 
@@ -279,6 +388,23 @@ void add_sources(CLI::App& verb, send_settings& s) {
     for (auto* b : {body, file, lines, jsonl})
       if (a != b)
         a->excludes(b);
+}
+
+void add_transaction(CLI::App& verb, send_settings& s) {
+  const auto* group = "As a transaction";
+  auto* how = verb.add_option("--transaction", s.transaction,
+                              "First as a half message, durable and invisible; then commit: it becomes "
+                              "visible; rollback: it is forgotten; leave: programs of the producer group are "
+                              "asked about it (see troupe transaction list). Each message on its own, also "
+                              "with --lines and --jsonl")
+                  ->check(CLI::IsMember({"commit", "rollback", "leave"}))
+                  ->group(group);
+  verb.add_option("--producer-group", s.producer_group,
+                  "Whose programs are asked about what nobody decided (`transaction_options::checker`)")
+      ->capture_default_str()
+      ->group(group);
+  for (const auto* delay : {"--delay", "--at", "--delay-level"})
+    how->excludes(verb.get_option(delay));
 }
 
 void add_delay(CLI::App& verb, send_settings& s) {
@@ -336,10 +462,11 @@ void add_send_verb(CLI::App& app, context& ctx) {
       "code 1");
   verb->add_option("--rate", s->rate, "At most so many messages per second, with --lines and --jsonl");
   verb->add_flag("--quiet", s->quiet, "Print errors only");
-  add_later(*verb, "--transaction", "transactions are");
+  add_transaction(*verb, *s);
   examples(*verb, {"troupe send orders 'one book' --key order-1 --tag paid",
-                   "troupe send orders 'call back' --delay 30m", "troupe send orders --file order.json",
-                   "tail -f app.log | troupe send logs --lines -",
+                   "troupe send orders 'call back' --delay 30m",
+                   "troupe send orders 'one book' --transaction leave --producer-group shop",
+                   "troupe send orders --file order.json", "tail -f app.log | troupe send logs --lines -",
                    R"(echo '{"body":"hi","tag":"a","properties":{"v":"1"}}' | troupe send orders --jsonl -)",
                    "troupe send orders -- '-begins with a dash'"});
 }

@@ -137,9 +137,7 @@ TEST_F(cli_usage, a_body_over_the_limit_is_not_read_to_its_end) {
 
 TEST_F(cli_usage, verbs_that_are_not_built_yet_are_refused_by_name) {
   const std::vector<std::vector<std::string>> later{{"message", "find", "t", "--key", "k"},
-                                                    {"message", "trace", "0-1-0"},
-                                                    {"transaction", "list"},
-                                                    {"transaction", "commit", "x"}};
+                                                    {"message", "trace", "0-1-0"}};
   for (const auto& verb : later) {
     refused(2, verb, "not built yet");
     refused(2, verb, verb[0]);
@@ -147,15 +145,13 @@ TEST_F(cli_usage, verbs_that_are_not_built_yet_are_refused_by_name) {
 }
 
 TEST_F(cli_usage, options_that_are_not_built_yet_are_refused_by_name) {
-  const std::vector<std::string> send{"send", "t", "b"};
   const std::vector<std::string> create{"topic", "create", "t"};
   struct option {
     const std::vector<std::string>& verb;
     std::vector<std::string> rest;
   };
   for (const auto& [verb, rest] :
-       {option{send, {"--transaction", "commit"}}, option{create, {"--cleanup", "compact"}},
-        option{create, {"--key-index", "on"}}}) {
+       {option{create, {"--cleanup", "compact"}}, option{create, {"--key-index", "on"}}}) {
     refused(2, joined(verb, rest), "not built yet");
     refused(2, joined(verb, rest), rest.front());
   }
@@ -170,6 +166,17 @@ TEST_F(cli_usage, delays_and_ids_must_be_right) {
   refused(2, {"send", "t", "b", "--delay", "1s", "--at", "1900000000000"}, "--at");
   refused(2, {"delay", "cancel", "seven"}, "not a message id");
   refused(2, {"delay", "list", "--max", "0"}, "at least 1");
+}
+
+TEST_F(cli_usage, transactions_and_their_ids_must_be_right) {
+  refused(2, {"send", "t", "b", "--transaction", "perhaps"}, "commit");
+  refused(2, {"send", "t", "b", "--transaction", "commit", "--one-way"}, "--one-way");
+  refused(2, {"send", "t", "b", "--transaction", "commit", "--durability", "buffered"}, "--durability");
+  refused(2, {"send", "t", "b", "--transaction", "commit", "--delay", "1s"}, "--delay");
+  refused(2, {"send", "t", "b", "--producer-group", "shop"}, "--transaction");
+  refused(2, {"transaction", "commit", "seven"}, "not an id");
+  refused(2, {"transaction", "rollback", "0-0"}, "not an id");
+  refused(2, {"transaction", "list", "--max", "0"}, "at least 1");
 }
 
 TEST_F(cli_usage, a_mode_and_its_order_must_be_named_rightly) {
