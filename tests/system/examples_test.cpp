@@ -20,14 +20,14 @@ protected:
   finished example(const std::string& name) { return example(name, {"--node", node_.address()}); }
 
   temporary_directory dir_;
-  node_process node_{dir_ / "data"};
+  node_process node_{dir_ / "data", {"--transaction-check-after", "200ms"}};
 };
 
 } // namespace
 
 TEST_F(examples_test, wrong_usage_ends_with_2) {
-  for (const auto* name :
-       {"audit", "broadcast_group", "inventory", "ordered_group", "packages", "retry_and_dead_letters"}) {
+  for (const auto* name : {"audit", "broadcast_group", "inventory", "ordered_group", "packages",
+                           "retry_and_dead_letters", "transactions"}) {
     EXPECT_EQ(example(name, {"127.0.0.1:1"}).status, 2) << name;
     EXPECT_EQ(example(name, {"--help"}).status, 0) << name;
   }
@@ -49,6 +49,16 @@ TEST_F(examples_test, retry_and_dead_letters_ships_the_lamp_in_the_end) {
                            "dead after 1 attempts (rejected): the order is unreadable\n",
                            "shipped lamp at attempt 1\n", "1 dead letter left\n"})
     EXPECT_THAT(said.out, HasSubstr(line));
+}
+
+TEST_F(examples_test, transactions_packs_what_was_sold_and_nothing_else) {
+  const auto said = example("transactions");
+  EXPECT_EQ(said.status, 0) << said.err;
+  for (const auto* line :
+       {"chair is committed\n", "lamp is rolled_back\n", "table is prepared\n", "asked about table: sold\n",
+        "the warehouse packs chair\n", "the warehouse packs table\n"})
+    EXPECT_THAT(said.out, HasSubstr(line));
+  EXPECT_THAT(said.out, testing::Not(HasSubstr("packs lamp")));
 }
 
 TEST_F(examples_test, broadcast_group_tells_every_cache_every_price) {
