@@ -76,20 +76,6 @@ bool says_whose(const batch& b, half_of& whose) {
   return found.has_value();
 }
 
-/// The messages of a batch of half messages, the first of which has `ordinal`, without its repeats.
-void add_halves(const batch_header& h, std::uint32_t ordinal, std::span<const repeated_message> repeats,
-                const half_of& whose, std::vector<half_span>& to) {
-  std::uint32_t from = 0;
-  auto add_up_to = [&](std::uint32_t end) {
-    if (from < end)
-      add_half(to, ordinal + from, end - from, whose);
-    from = end + 1;
-  };
-  for (const auto& repeat : repeats)
-    add_up_to(repeat.position);
-  add_up_to(h.count);
-}
-
 /// The producers of one entry, each read once and written once.
 class producer_cache {
 public:
@@ -196,8 +182,8 @@ void applier::apply_body(const append_entry& e, outcome& out) {
         !add_timers(b, {state_.applied, ordinal}, verdict.repeats, delayed))
       verdict = {.what = batch_verdict::outcome::corrupt};
     if (verdict.what == batch_verdict::outcome::accepted) {
-      if (h.kind == batch_kind::transactional)
-        add_halves(h, ordinal, verdict.repeats, whose, halves);
+      if (h.kind == batch_kind::transactional && h.count > 0)
+        add_half(halves, ordinal, h.count, whose);
       const auto repeats = static_cast<std::uint32_t>(verdict.repeats.size());
       producer.record.accept(
           h.epoch, h.sequence,

@@ -49,7 +49,10 @@ repeat_finder::repeat_finder(lmdb_txn& txn, const tables& t, key_index& index, c
 
 void repeat_finder::complete(batch_verdict& verdict, const batch& b, bool had_repeats) {
   using outcome = batch_verdict::outcome;
-  if (verdict.what == outcome::accepted && b.header.count > 0 && here_.window.count() > 0) {
+  // A half message may yet be rolled back, and its sender free to send it again.
+  const bool takes_keys =
+      b.header.count > 0 && b.header.kind != batch_kind::transactional && here_.window.count() > 0;
+  if (verdict.what == outcome::accepted && takes_keys) {
     auto found = take(b, verdict);
     if (found)
       verdict.repeats = *std::move(found);

@@ -150,7 +150,7 @@ void shard_model::apply(const append_entry& e, applied& out) {
       v.base = queue_offset{queues[e.queue.value].next};
       v.index = log_index{index};
       v.first_ordinal = ordinal;
-      if (e.window.count() > 0)
+      if (e.window.count() > 0 && h.kind != batch_kind::transactional)
         v.repeats = repeats(e, b, ordinal);
       auto& p = producers[{e.queue.value, h.producer.value}];
       if (p.epoch != h.epoch.value)

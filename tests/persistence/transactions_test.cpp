@@ -123,28 +123,18 @@ TEST_P(transactions, of_a_repeated_batch_wait_once_and_it_gets_its_first_answer)
   expect_sound();
 }
 
-TEST_P(transactions, take_their_keys_when_they_are_accepted_and_repeats_are_answered_with_their_ids) {
+TEST_P(transactions, take_no_keys_and_are_no_repeats_so_that_what_was_rolled_back_can_be_sent_again) {
   const milliseconds window{60 * second};
   auto keyed = [&](std::uint64_t sequence, const std::vector<std::string>& keys) {
     return publish(1, {make_keyed_half(1, 1, sequence, keys, alone)}, start, window);
   };
   h.apply(publish(1, {make_keyed_batch(9, 1, 1, {"plain"})}, start, window));
-  h.apply(keyed(1, {"a", "b"}));
-  const auto p = h.apply(publish(1, {make_keyed_batch(9, 1, 2, {"b", "c"})}, start, window));
-  EXPECT_THAT(p.verdicts.at(0).repeats, ElementsAre(repeated_message{0, log_index{2}, 1, {}, true}));
-  const auto second_batch = keyed(2, {"d", "plain", "a", "e", "f"});
-  const auto q = h.apply(second_batch);
-  EXPECT_THAT(q.verdicts.at(0).repeats,
-              ElementsAre(repeated_message{1, log_index{1}, 0, queue_offset{0}, false},
-                          repeated_message{2, log_index{2}, 0, {}, true}));
-  EXPECT_EQ(h.apply(second_batch).verdicts.at(0).repeats, q.verdicts[0].repeats) << "sent again";
-  const auto c = commit({at(4, 0), at(4, 1), at(4, 2), at(4, 3), at(4, 4)});
-  EXPECT_THAT(c.states, ElementsAre(committed, unknown, unknown, committed, committed));
-  EXPECT_THAT(visible(), ElementsAre(at(1, 0), at(3, 1), at(4, 0), at(4, 3), at(4, 4)));
-  expect_sound();
-  roll_back({at(2, 0), at(2, 1)});
-  EXPECT_THAT(h.apply(keyed(3, {"a"})).verdicts.at(0).repeats, SizeIs(1))
-      << "what is rolled back keeps its key";
+  EXPECT_THAT(h.apply(keyed(1, {"a", "plain", "a"})).verdicts.at(0).repeats, IsEmpty());
+  roll_back({at(2, 0), at(2, 1), at(2, 2)});
+  EXPECT_THAT(h.apply(keyed(2, {"a"})).verdicts.at(0).repeats, IsEmpty());
+  commit({at(4, 0)});
+  EXPECT_THAT(h.apply(publish(1, {make_keyed_batch(9, 1, 2, {"a"})}, start, window)).verdicts.at(0).repeats,
+              IsEmpty());
   expect_sound();
 }
 

@@ -72,7 +72,7 @@ struct repeated_message {
   log_index index;
   std::uint32_t ordinal = 0;
   queue_offset offset;
-  /// The first one was delayed, or a half message: it had no offset when it came, which is 0 here.
+  /// The first one was delayed: it had no offset when it came, which is 0 here.
   bool delayed = false;
   bool operator==(const repeated_message&) const = default;
 };
