@@ -109,8 +109,12 @@ caf::result<cancelled_delayed> delayed_requests::cancel(const cancel_delayed& r)
           [this, promise, id = r.id](const cancelled_timer& done) mutable {
             --under_way_;
             const auto place = definitions_.find(done.queue);
-            promise.deliver(cancelled_delayed{
-                {id, place ? place->topic->name : std::string{}, to_unix_ms(done.due)}, done.cancelled});
+            if (!place)
+              return static_cast<void>(promise.deliver(
+                  to_caf({errc::not_found, "message " + to_string(id) + " went with its topic",
+                          "see: troupe topic list"})));
+            promise.deliver(
+                cancelled_delayed{{id, place->topic->name, to_unix_ms(done.due)}, done.cancelled});
           },
           [this, promise](caf::error& err) mutable {
             --under_way_;

@@ -82,7 +82,9 @@ void add_delay_verbs(CLI::App& app, context& ctx) {
   delay->require_subcommand(1);
   auto [list_verb, l] =
       add_verb(*delay, ctx, "list", "Lists the messages that wait for their time, the next one first", list);
-  list_verb->add_option("--topic", l->topic, "Only those of this topic");
+  list_verb->add_option("--topic", l->topic, "Only those of this topic")->check([](const std::string& given) {
+    return given.empty() ? "must name a topic; leave it out for all" : "";
+  });
   list_verb->add_option("--max", l->max, "At most so many")->check(whole_number());
   examples(*list_verb, {"troupe delay list", "troupe delay list --topic orders --max 10 --json"});
   auto [cancel_verb, c] =

@@ -167,6 +167,8 @@ result<message> parse_jsonl(std::string_view line, const message& defaults) {
     if (auto at = why.find("column "); at != std::string::npos)
       why = why.substr(at);
     return wrong("not JSON: " + escape(why, 200));
+  } catch (const json::out_of_range&) {
+    return wrong("it has a number that is too large");
   }
   if (!object.is_object())
     return wrong(std::string("a JSON ") + object.type_name() + " instead of an object");

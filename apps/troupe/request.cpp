@@ -32,11 +32,14 @@ int request(context& ctx, const request_settings& s) {
                ? ctx.misuse(doing, body.error().reason, body.error().hint)
                : ctx.fail(doing, body.error());
   m->body = std::move(*body);
+  // The whole of it takes no longer than was asked for.
+  const auto wait = s.wait.value_or(ctx.connection.timeout);
+  ctx.connection.timeout = std::min(ctx.connection.timeout, wait);
   return ctx.with_client([&](client& c) {
     auto by = requester::open(c, {.topic = s.topic, .timeout = ctx.connection.timeout});
     if (!by)
       return ctx.fail(doing, by.error());
-    const auto answer = by->request(std::move(*m), s.wait.value_or(ctx.connection.timeout));
+    const auto answer = by->request(std::move(*m), wait);
     if (!answer)
       return ctx.fail(doing, answer.error());
     report(ctx, s, *answer);
@@ -55,7 +58,13 @@ void add_request_verb(CLI::App& app, context& ctx) {
       add_body(*verb, *s, "The body; without BODY and --file: standard input", "What to send");
   body->excludes(file);
   add_attributes(*verb, *s);
-  add_duration(*verb, "--wait", s->wait, "How long to wait for the reply (default: the --timeout)");
+  add_duration(*verb, "--wait", s->wait,
+               "How long to wait for the reply: 1ms to 24h (default: the --timeout)")
+      ->check([](const std::string& given) {
+        const auto wait = parse_duration(given);
+        return wait && (*wait < milliseconds{1} || *wait > std::chrono::hours{24}) ? "must be from 1ms to 24h"
+                                                                                   : "";
+      });
   examples(*verb, {"troupe request questions 'how many?'",
                    "troupe receive questions --group desk --exec 'wc -c' --reply    answers them",
                    "troupe request prices EURUSD --wait 2s || echo nobody answered",

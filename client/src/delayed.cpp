@@ -27,6 +27,8 @@ result<delayed_messages_page> client::delayed(const delayed_query& query) {
     page.messages.push_back(to_info(m));
   if (found->more && !page.messages.empty())
     page.next = page.messages.back();
+  // Of a topic that was deleted, and what waits in it is on its way out.
+  std::erase_if(page.messages, [](const delayed_info& m) { return m.topic.empty(); });
   return page;
 }
 

@@ -47,6 +47,12 @@ TEST_F(cli_request, that_nobody_answers_ends_in_time_and_expires_with_its_asker)
   refused(1, {"request", topic, "anybody?", "--wait", "200ms"}, "no reply came in time");
   refused(1, {"request", "nothing", "anybody?"}, "nothing");
   refused(2, {"request", topic, "x", "--wait", "soon"}, "soon");
+  refused(2, {"request", topic, "x", "--wait", "0"}, "1ms to 24h");
+  refused(2, {"request", topic, "x", "--wait", "25h"}, "1ms to 24h");
+  // Nor does a node that does not answer make it wait for longer.
+  node_->signal(SIGSTOP);
+  EXPECT_EQ(troupe({"--timeout", "1h", "request", topic, "x", "--wait", "100ms"}).status, 1);
+  node_->signal(SIGCONT);
   // It expired with its asker: nobody would wait for what it costs.
   EXPECT_TRUE(eventually([&] {
     return works_json({"receive", topic, "--group", "late", "--max", "1", "--wait", "100ms"}).empty();

@@ -256,6 +256,7 @@ TEST_F(cli_delay, what_is_too_far_ahead_or_expires_before_it_comes_is_refused) {
   refused(1, {"send", "far", "x", "--delay", "41d"}, "the limit of the node is 40d");
   refused(1, {"send", "far", "x", "--delay", "2h", "--ttl", "1h"}, "would expire before");
   refused(1, {"delay", "list", "--topic", "nothing"}, "nothing");
+  refused(2, {"delay", "list", "--topic", ""}, "must name a topic");
   refused(1, {"delay", "cancel", "9-1-0"}, "no shard 9");
 }
 

@@ -26,7 +26,7 @@ struct delayed_query {
   std::optional<delayed_info> after;
 };
 
-/// In the order in which they are due.
+/// In the order in which they are due. May have fewer than `max`, or none, and not be the last.
 struct delayed_messages_page {
   std::vector<delayed_info> messages;
   /// Nothing: these were the last.

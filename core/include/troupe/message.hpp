@@ -30,7 +30,7 @@ struct message {
   timestamp born{};
   /// How long after `born` it is worth delivering.
   std::optional<milliseconds> ttl;
-  /// When it shall become visible (a later version publishes such messages).
+  /// When it shall become visible.
   std::optional<timestamp> deliver_at;
 
   bool operator==(const message&) const = default;

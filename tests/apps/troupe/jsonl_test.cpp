@@ -62,6 +62,7 @@ TEST(jsonl, a_wrong_line_is_refused_with_the_field_and_the_reason) {
         wrong{R"({"body":"x","priority":10})", "'priority'"},
         wrong{R"({"body":"x","priority":0.5})", "'priority'"},
         wrong{R"({"body":"x","colour":"red"})", "unknown field 'colour'"},
+        wrong{R"({"body":"x","delay":1e400})", "too large"},
         wrong{"{\"body\":\"\xff\"}", "not JSON"}}) {
     auto m = parse_jsonl(line, {});
     ASSERT_FALSE(m) << line;
