@@ -70,7 +70,8 @@ joined group_state::answer_for(std::uint64_t id) const {
           definition_.version,
           topics(),
           definition_.options.order_by,
-          definition_.options.order_batch};
+          definition_.options.order_batch,
+          definition_.id};
 }
 
 std::vector<topic_filter> group_state::topics() const {

@@ -164,7 +164,13 @@ void home_transactions::decide(wanted w, const finish& done) {
           [this, done, index = w.transaction, others = std::move(elsewhere)](const applied& a) {
             --under_way_;
             parts_.tell(a);
-            done(a.state);
+            if (a.guard_refused)
+              done(error{errc::lease_lost,
+                         "what the commit acknowledges was settled already, or its generation is over; the "
+                         "transaction was rolled back",
+                         "leave it: another run of it counts"});
+            else
+              done(a.state);
             if (has_ended(a.state) && !others.empty())
               spread(index, a.state == transaction_state::committed, others);
           },

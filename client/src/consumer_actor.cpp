@@ -91,6 +91,7 @@ void consumer_state::joined_group(std::uint64_t attempt, const joined& j) {
   }
   group_ = j.group;
   member_ = j.member;
+  group_id_ = j.id;
   lease_ = milliseconds{j.lease_ms};
   opened_ = true;
   learn(j.version, j.topics);
@@ -159,6 +160,7 @@ void consumer_state::delivered(delivery& d) {
     return;
   }
   auto opened = std::make_shared<leased_message::impl>(std::move(*messages));
+  opened->group = group_id_;
   opened->queue = d.queue;
   opened->topic = std::move(d.topic);
   opened->number = d.number;

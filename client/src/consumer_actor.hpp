@@ -91,6 +91,7 @@ private:
   caf::actor directory_;
   caf::actor group_;
   std::uint64_t member_ = 0;
+  group_id group_id_;
   std::uint64_t attempt_ = 0;
   /// Of the group's definition, as far as we learned it; what the group subscribes to is in cfg_ then.
   std::uint64_t version_ = 0;

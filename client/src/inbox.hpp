@@ -21,6 +21,7 @@ namespace troupe {
 
 /// One delivery, opened: what leased_messages point into. Immutable but for the counter.
 struct leased_message::impl {
+  group_id group;
   queue_id queue;
   std::string topic;
   std::uint32_t number = 0;

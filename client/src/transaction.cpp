@@ -133,7 +133,10 @@ result<transaction_state> commit_with(transaction& t, settle_guard guard) {
   auto& i = *t.internals();
   if (auto ids = i.durable(); !ids)
     return ids.error();
-  return i.decide(true, {std::move(guard)});
+  auto outcome = i.decide(true, {std::move(guard)});
+  if (!outcome && outcome.error().code == errc::lease_lost)
+    i.now = transaction::impl::phase::decided;
+  return outcome;
 }
 
 // -- what a program holds

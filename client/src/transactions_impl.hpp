@@ -88,8 +88,9 @@ struct transaction::impl {
 };
 
 /// For processors: waits until the messages of `t` are durable, then commits them together with these
-/// acknowledgements, which the transaction's home shard holds; needs no prepare(). conflict: it was rolled
-/// back, because the generation is not current or something of it is settled already (another run won).
+/// acknowledgements, which the transaction's home shard holds; needs no prepare(). lease_lost: the generation
+/// is not current, or something of it is settled already (another run won), so it was rolled back. conflict:
+/// it was rolled back before, for its age or by hand.
 result<transaction_state> commit_with(transaction& t, settle_guard guard);
 
 /// Waits for one answer.

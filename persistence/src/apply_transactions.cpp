@@ -76,6 +76,7 @@ void applier::apply_body(const decide_entry& e, outcome& out) {
     commit = ended->state == transaction_state::committed;
     if (commit && e.guard)
       out.answer.subscriptions.push_back(settle(*e.guard));
+    out.answer.guard_refused = e.commit && !commit;
   }
   const bool shared = e.queues.size() > 1;
   for (const auto& some : e.queues) {

@@ -26,8 +26,8 @@ protected:
 } // namespace
 
 TEST_F(examples_test, wrong_usage_ends_with_2) {
-  for (const auto* name : {"audit", "broadcast_group", "inventory", "ordered_group", "packages",
-                           "retry_and_dead_letters", "transactions"}) {
+  for (const auto* name : {"audit", "broadcast_group", "exactly_once", "inventory", "ordered_group",
+                           "packages", "retry_and_dead_letters", "transactions"}) {
     EXPECT_EQ(example(name, {"127.0.0.1:1"}).status, 2) << name;
     EXPECT_EQ(example(name, {"--help"}).status, 0) << name;
   }

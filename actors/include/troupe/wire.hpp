@@ -152,6 +152,8 @@ struct joined {
   /// Of an ordered group: what stays in order, and how many messages of one key come at a time.
   group_order order_by = group_order::key;
   std::uint32_t order_batch = 1;
+  /// What acknowledgements name that a transaction takes along.
+  group_id id;
 };
 /// GROUP -> CONSUMER: what the group subscribes to from now on.
 struct group_news {
@@ -298,7 +300,7 @@ template <class Inspector> auto inspect(Inspector& f, join& x) {
 }
 template <class Inspector> auto inspect(Inspector& f, joined& x) {
   return f(caf::meta::type_name("joined"), x.group, x.member, x.lease_ms, x.max_unsettled, x.mode, x.version,
-           x.topics, x.order_by, x.order_batch);
+           x.topics, x.order_by, x.order_batch, x.id);
 }
 template <class Inspector> auto inspect(Inspector& f, group_news& x) {
   return f(caf::meta::type_name("group_news"), x.member, x.version, x.topics);

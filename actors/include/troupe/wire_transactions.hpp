@@ -67,7 +67,8 @@ struct settle_guard {
   std::vector<offset_run> runs;
 };
 /// Commits or rolls back. With a guard (one, of a queue of the home shard) a commit settles what the guard
-/// lists, when its generation is current and nothing of it is settled; else the transaction is rolled back.
+/// lists, when its generation is current and nothing of it is settled; else the transaction is rolled back,
+/// and the answer's code is lease_lost.
 struct decide_transaction {
   std::uint64_t tag = 0;
   transaction_id id;

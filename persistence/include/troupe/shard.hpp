@@ -91,6 +91,8 @@ struct applied {
   std::vector<transaction_state> states;
   /// begin, seal, decide at home, confirm: the transaction's state after this entry.
   transaction_state state = transaction_state::unknown;
+  /// decide: its guard did not hold, and that is why it rolled the transaction back.
+  bool guard_refused = false;
   /// decide: the queues in which messages became visible, in order.
   std::vector<visible_messages> visible;
   /// append: half messages were accepted. They are due to be asked about some time after `time`.
