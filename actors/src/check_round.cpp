@@ -88,7 +88,9 @@ void check_round::add(plan& p, const open_transaction& t) {
       p.busy = true;
     return;
   case check_step::rollback:
-    if (at_home)
+    if (at_home && home_.is_sealing(t.row.index))
+      p.busy = true;
+    else if (at_home)
       p.rollbacks.push_back(t.row.index);
     else
       p.decisions[{}].insert(p.decisions[{}].end(), t.messages.begin(), t.messages.end());

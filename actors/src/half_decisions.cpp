@@ -56,7 +56,8 @@ void half_decisions::arm() {
 
 void half_decisions::flush() {
   armed_ = false;
-  for (const bool commit : {true, false})
+  commits_first_ = !commits_first_;
+  for (const bool commit : {commits_first_, !commits_first_})
     while (under_way_ < most_entries && !waiting_[commit].empty())
       propose(commit, take(waiting_[commit]));
 }

@@ -59,6 +59,8 @@ private:
   transactions_parts& parts_;
   /// Rollbacks, commits.
   std::array<std::deque<waiting>, 2> waiting_;
+  /// In turn, so that neither starves.
+  bool commits_first_ = false;
   std::size_t under_way_ = 0;
   bool armed_ = false;
 };

@@ -25,12 +25,29 @@ error wrong(std::string why) {
 }
 
 error check_name(const char* what, const std::string& name) {
+  if (!is_utf8(name))
+    return wrong(std::string{what} + " is not UTF-8");
   if (name.size() <= max_transaction_name)
     return {};
   return {errc::invalid_argument,
           std::string{what} + " has " + std::to_string(name.size()) + " bytes; at most " +
               std::to_string(max_transaction_name) + " are allowed",
           "choose a shorter one"};
+}
+
+error no_such_shard(const message_id& m) {
+  return wrong("message " + to_string(m) + " is of a shard that this node does not have");
+}
+
+/// What one guard may acknowledge: apply() looks at each offset.
+error check_guard(const settle_guard& guard) {
+  std::uint64_t offsets = 0;
+  for (const auto& run : guard.runs)
+    offsets += run.count;
+  if (!guard.runs.empty() && guard.runs.size() <= max_listed_messages && offsets <= max_listed_messages)
+    return {};
+  return wrong("a guard of " + std::to_string(offsets) + " messages in " + std::to_string(guard.runs.size()) +
+               " runs; 1 to " + std::to_string(max_listed_messages) + " are allowed");
 }
 
 error check_count(std::size_t messages) {
@@ -64,6 +81,9 @@ void home_transactions::begin(const begin_transaction& b, caf::actor client,
   for (const auto& why : {check_name("the producer group's name", b.group), check_name("the key", b.key)})
     if (why)
       return refuse(why);
+  if (!b.group.empty())
+    if (auto why = validate_group_name(b.group))
+      return refuse(why);
   const auto look = parts_.now() + parts_.schedule().gathering;
   ++under_way_;
   parts_.propose(begin_entry{b.group, b.key, look})
@@ -94,12 +114,17 @@ void home_transactions::seal(const seal_transaction& s, caf::actor client,
     return refuse(wrong("transaction " + to_string(s.id) + " cannot be prepared here, or has no message"));
   if (auto why = check_count(s.messages.size()))
     return refuse(why);
+  for (const auto& m : s.messages)
+    if (m.shard.value >= parts_.peers.shards.size())
+      return refuse(no_such_shard(m));
   const auto look = parts_.schedule().first(parts_.now());
   ++under_way_;
+  sealing_.insert(s.id.index);
   parts_.propose(seal_entry{s.id.index, look, s.messages})
       .then(
           [this, client, due, look, tag = s.tag, id = s.id](const applied& a) {
             --under_way_;
+            sealing_.erase(sealing_.find(id.index));
             due(look);
             transaction_answer answer;
             answer.tag = tag;
@@ -107,8 +132,9 @@ void home_transactions::seal(const seal_transaction& s, caf::actor client,
             answer.state = a.state;
             troupe::tell(parts_.self, client, std::move(answer));
           },
-          [this, client, tag = s.tag](const caf::error& err) {
+          [this, client, tag = s.tag, id = s.id](const caf::error& err) {
             --under_way_;
+            sealing_.erase(sealing_.find(id.index));
             troupe::tell(parts_.self, client, failed_answer<transaction_answer>(tag, from_caf(err)));
           });
 }
@@ -122,7 +148,7 @@ error home_transactions::check(const decide_transaction& d) const {
     return wrong("a commit takes one guard, a rollback none");
   if (!d.guard.empty() && parts_.ctx->shard_of(d.guard.front().queue) != parts_.id.value)
     return wrong("the guard of transaction " + to_string(d.id) + " is of a queue in another shard");
-  return {};
+  return d.guard.empty() ? error{} : check_guard(d.guard.front());
 }
 
 void home_transactions::decide(const decide_transaction& d, caf::actor client) {
@@ -192,8 +218,8 @@ result<decide_entry> home_transactions::entry_for(const wanted& w,
       here.push_back({m.index, m.ordinal});
     else if (m.shard.value < parts_.peers.shards.size())
       entry.elsewhere.push_back(m);
-    else
-      return wrong("message " + to_string(m) + " is of a shard that this node does not have");
+    else if (w.commit)
+      return no_such_shard(m);
   }
   auto queues = parts_.data().by_queue(here);
   if (!queues)

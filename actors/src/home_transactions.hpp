@@ -30,6 +30,9 @@ public:
   void start();
   void begin(const begin_transaction& b, caf::actor client, const std::function<void(timestamp)>& due);
   void seal(const seal_transaction& s, caf::actor client, const std::function<void(timestamp)>& due);
+  /// A seal is on its way to the STORE: what is only begun by now may be prepared in a moment, and must not
+  /// be rolled back for its age.
+  bool is_sealing(log_index transaction) const { return sealing_.contains(transaction); }
   void decide(const decide_transaction& d, caf::actor client);
   /// Decides about a row of this shard as an operator, or a check, says: these have bounds of their own.
   void decide(log_index transaction, bool commit, finish done);
@@ -55,6 +58,7 @@ private:
 
   transactions_parts& parts_;
   std::size_t under_way_ = 0;
+  std::multiset<log_index> sealing_;
   /// Shards that are being told.
   std::set<std::pair<log_index, shard_id>> spreading_;
 };

@@ -63,6 +63,8 @@ error check_header(const publish& p) {
     return invalid("durability " + std::to_string(static_cast<unsigned>(p.wanted)) + " is unknown");
   if (h.kind > batch_kind::transactional)
     return invalid("batch kind " + std::to_string(static_cast<unsigned>(h.kind)) + " is unknown");
+  if (h.kind == batch_kind::transactional && p.wanted != durability::durable)
+    return invalid("a transactional batch is not to be durable");
   if (h.lane != 0) // reserved: a lane is a queue of its own
     return invalid("lane " + std::to_string(h.lane) + " is not 0");
   if (h.producer.value == 0 || h.epoch.value == 0 || h.sequence.value == 0)

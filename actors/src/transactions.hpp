@@ -27,8 +27,9 @@ public:
   /// Before a program that is slow is offered a question again.
   static constexpr milliseconds busy_pause = std::chrono::seconds{1};
   /// How long the end of a transaction is remembered, and how often what is older is looked for.
-  static constexpr milliseconds memory = std::chrono::hours{24};
-  static constexpr milliseconds forget_every = std::chrono::hours{1};
+  /// Each commit of a processor leaves one.
+  static constexpr milliseconds memory = std::chrono::minutes{10};
+  static constexpr milliseconds forget_every = std::chrono::minutes{1};
   static constexpr milliseconds first_forget = std::chrono::minutes{1};
 
   explicit transactions_state(transactions_impl::pointer self);

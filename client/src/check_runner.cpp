@@ -36,7 +36,14 @@ checked_transaction to_checked(const checked_item& item) {
 
 void check_runner::start(handled tell) {
   tell_ = std::move(tell);
-  thread_ = std::thread{[this] { run(); }};
+  // It lives as long as its thread: the checker may be who lets go of it last.
+  thread_ = std::thread{[self = shared_from_this()] { self->run(); }};
+}
+
+check_runner::~check_runner() {
+  // Its thread, if it was not joined, is at its end, or the one that does this.
+  if (thread_.joinable())
+    thread_.detach();
 }
 
 void check_runner::put(job j) {
@@ -49,14 +56,14 @@ void check_runner::put(job j) {
   changed_.notify_all();
 }
 
-void check_runner::stop() {
+void check_runner::stop(bool wait) {
   {
     std::lock_guard lock{mutex_};
     stopping_ = true;
     waiting_.clear();
   }
   changed_.notify_all();
-  if (thread_.joinable())
+  if (wait && thread_.joinable() && thread_.get_id() != std::this_thread::get_id())
     thread_.join();
 }
 

@@ -15,7 +15,7 @@ namespace troupe {
 
 /// Asks a program's checker, one question at a time, in a thread of its own, and passes on what it decides.
 /// Bounded by what the node has open with one checker (checker_groups::most_open). Thread-safe.
-class check_runner {
+class check_runner : public std::enable_shared_from_this<check_runner> {
 public:
   struct job {
     checked_item item;
@@ -27,14 +27,14 @@ public:
 
   check_runner(transaction_checker checker, std::shared_ptr<decision_board> board, milliseconds timeout)
       : checker_(std::move(checker)), board_(std::move(board)), timeout_(timeout) {}
-  ~check_runner() { stop(); }
+  ~check_runner();
   check_runner(const check_runner&) = delete;
   check_runner& operator=(const check_runner&) = delete;
 
   void start(handled tell);
   void put(job j);
-  /// What waits is dropped; waits for the checker to return, unless it is the checker that calls.
-  void stop();
+  /// What waits is dropped; with `wait` until the checker has returned, unless it is the checker that calls.
+  void stop(bool wait);
 
 private:
   void run();

@@ -104,13 +104,14 @@ void transaction_client_state::found(const transactions_route& r) {
 }
 
 void transaction_client_state::expect_checks_again() {
+  expecting_ = false;
   if (!cfg_.checks)
     return;
   for (const auto& shard : shards_)
     self->request(shard, answer_timeout, expect_checks{cfg_.group, caf::actor_cast<caf::actor>(self)})
         .then([](bool) {},
               [this, session = session_](const caf::error&) {
-                if (session == session_ && directory_)
+                if (session == session_ && directory_ && !std::exchange(expecting_, true))
                   self->delayed_send(self, expect_pause, expect_again_atom::value);
               });
 }

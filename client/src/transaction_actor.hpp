@@ -103,6 +103,8 @@ private:
   std::uint64_t last_tag_ = 0;
   std::size_t settled_ = 0;
   bool paused_ = false;
+  /// Shards will be asked again to tell what is to be checked.
+  bool expecting_ = false;
   bool sweeping_ = false;
   error ended_{errc::shutting_down, "the transactions were closed", "open others"};
 };

@@ -86,9 +86,10 @@ error transactions::impl::close() {
   }
   for (const auto& [topic, to] : all)
     to->close();
-  if (checks)
-    checks->stop();
+  // First, so that a checker that decides does not wait.
   board->refuse(closed_error());
+  if (checks)
+    checks->stop(!inside_callback());
   if (actor)
     caf::anon_send(actor, decide_stop_atom::value);
   if (actor && !inside_callback())
@@ -116,8 +117,10 @@ result<std::shared_ptr<producer::impl>> transactions::impl::to(const std::string
   auto opened = producer::impl::open(owner, std::move(wanted));
   if (!opened)
     return opened.error();
+  // Of two that opened it at once one is too many, and its end takes time.
+  const std::shared_ptr<producer::impl> fresh = std::move(*opened);
   std::lock_guard lock{mutex};
-  return producers.emplace(topic, std::move(*opened)).first->second;
+  return producers.try_emplace(topic, fresh).first->second;
 }
 
 void transactions::impl::forget(const std::string& topic, const std::shared_ptr<producer::impl>& gone) {

@@ -268,6 +268,16 @@ TEST_F(transactions_test, one_that_is_not_prepared_in_a_minute_is_rolled_back_wi
   expect_sound();
 }
 
+TEST_F(transactions_test, one_whose_preparation_is_on_its_way_is_not_rolled_back_for_its_age) {
+  const auto id = begin();
+  const auto all = publish({"a"}, {"shop", id});
+  pass(59s);
+  program.send(aut, seal_transaction{7, id, all});
+  pass(1s);
+  ASSERT_THAT(program.take<transaction_answer>(), SizeIs(1));
+  EXPECT_EQ(decide(id, true), state::committed);
+}
+
 TEST_F(transactions_test, a_prepared_one_is_asked_about_by_its_name) {
   expect_checks_for(program);
   const auto id = begin("shop", "order 7");
@@ -317,7 +327,10 @@ TEST_F(transactions_test, a_guard_that_does_not_hold_rolls_back) {
   d.commit = true;
   d.messages = all;
   d.guard = {{group_id{1}, queue_id{1}, generation{1}, {{queue_offset{0}, 1}}}};
-  EXPECT_EQ(ask(d).state, state::rolled_back) << "there is no such subscription";
+  EXPECT_EQ(ask(d).code, errc::lease_lost) << "there is no such subscription";
+  const auto again = ask(d);
+  EXPECT_EQ(again.code, errc::none) << "by now it is not known why";
+  EXPECT_EQ(again.state, state::rolled_back);
   EXPECT_THAT(stored(queue_id{1}), IsEmpty());
 }
 
@@ -328,6 +341,17 @@ TEST_F(transactions_test, refuses_what_makes_no_sense) {
   EXPECT_EQ(ask(seal_transaction{0, id, {}}).code, errc::invalid_argument);
   EXPECT_EQ(ask(seal_transaction{0, {shard_id{1}, id.index}, {{}}}).code, errc::invalid_argument);
   EXPECT_EQ(ask(seal_transaction{0, id, std::vector<message_id>(1025)}).code, errc::too_large);
+  EXPECT_EQ(ask(seal_transaction{0, id, {{shard_id{60'000}, log_index{1}, 0}}}).code, errc::invalid_argument);
+  EXPECT_EQ(ask(begin_transaction{0, "shop", "\xff"}).code, errc::invalid_argument);
+  EXPECT_EQ(ask(begin_transaction{0, "no group", {}}).code, errc::invalid_argument);
+  const auto guarded = [&](std::vector<offset_run> runs) {
+    return ask(decide_transaction{
+                   0, id, true, {}, {settle_guard{group_id{1}, queue_id{1}, generation{1}, std::move(runs)}}})
+        .code;
+  };
+  EXPECT_EQ(guarded({}), errc::invalid_argument);
+  EXPECT_EQ(guarded({{queue_offset{0}, 1025}}), errc::invalid_argument);
+  EXPECT_EQ(guarded(std::vector<offset_run>(1025, {queue_offset{0}, 0})), errc::invalid_argument);
   EXPECT_EQ(ask(decide_transaction{0, {shard_id{0}, log_index{0}}, true, {}, {}}).code,
             errc::invalid_argument);
   decide_transaction rollback{0, id, false, {}, {settle_guard{}}};
@@ -336,14 +360,14 @@ TEST_F(transactions_test, refuses_what_makes_no_sense) {
   EXPECT_EQ(by_hand({}, {shard_id{0}, log_index{4711}}, true)->state, state::unknown);
 }
 
-TEST_F(transactions_test, what_ended_is_forgotten_after_a_day) {
+TEST_F(transactions_test, what_ended_is_forgotten_after_ten_minutes) {
   const auto id = begin();
   ASSERT_EQ(decide(id, false), state::rolled_back);
-  for (int i = 0; i < 23; ++i)
-    advance(1h);
+  for (int i = 0; i < 9; ++i)
+    advance(1min);
   EXPECT_EQ(decide(id, true), state::rolled_back);
   for (int i = 0; i < 3; ++i)
-    advance(1h);
+    advance(1min);
   EXPECT_EQ(decide(id, true), state::unknown);
 }
 

@@ -301,7 +301,7 @@ TEST_P(transactions_client, acknowledgements_go_with_a_commit_or_not_at_all) {
   const auto won = run("first run");
   ASSERT_TRUE(won) << to_string(won.error());
   EXPECT_EQ(*won, state::committed);
-  EXPECT_EQ(run("second run").error().code, errc::conflict);
+  EXPECT_EQ(run("second run").error().code, errc::lease_lost);
   EXPECT_FALSE(from.ack(work[0]));
   EXPECT_FALSE(from.close());
   auto results = pull("readers", "orders");
