@@ -64,7 +64,7 @@ int cancel(context& ctx, const cancel_settings& s) {
       return ctx.fail(doing, answer.error());
     const auto due = format_time(answer->message.deliver_at);
     if (!answer->cancelled)
-      return ctx.fail(doing, {errc::not_found, "it was due " + due + " and is delivered: too late",
+      return ctx.fail(doing, {errc::conflict, "it was due " + due + " and is delivered: too late",
                               "see it with: troupe message get " + s.id});
     if (ctx.out.json_lines)
       ctx.out.line(to_json(answer->message));

@@ -167,6 +167,8 @@ json to_json(const receipt& place, std::string_view durability) {
   if (place.placed) {
     if (place.visible)
       object["offset"] = place.offset.value;
+    else
+      object["state"] = "delayed";
     object["id"] = troupe::to_string(place.id);
   }
   object["durability"] = durability;
@@ -180,6 +182,8 @@ json to_json(const received_message& message, bool delivered) {
   json object{{"id", troupe::to_string(message.id)}, {"topic", message.topic}, {"queue", message.queue}};
   if (!message.waits)
     object["offset"] = message.offset.value;
+  else
+    object["state"] = m.deliver_at ? "delayed" : "prepared";
   put_content(object, m);
   object["born"] = to_unix_ms(m.born);
   object["stored"] = to_unix_ms(message.stored);

@@ -16,7 +16,8 @@ namespace troupe::cli {
 json to_json(const topic_info& topic);
 json to_json(const group_info& group);
 json to_json(const node_info& node);
-/// A send line; `durability` is the one that was asked for.
+/// A send line; `durability` is the one that was asked for. What has no offset yet has a `state`: delayed,
+/// unless the caller knows better (a half message).
 json to_json(const receipt& place, std::string_view durability);
 /// A message that was delivered (with its attempt) or read (without).
 json to_json(const received_message& message, bool delivered);

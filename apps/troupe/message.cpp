@@ -17,6 +17,8 @@ void print(output& out, const received_message& message) {
                                                           {"queue", std::to_string(message.queue)}};
   if (!message.waits)
     values.emplace_back("offset", std::to_string(message.offset.value));
+  else if (!m.deliver_at)
+    values.emplace_back("state", "prepared: of a transaction that nobody decided");
   if (m.deliver_at)
     values.emplace_back(message.waits ? "due" : "was due", format_time(*m.deliver_at));
   for (const auto& key : m.keys)
@@ -40,7 +42,7 @@ void print(output& out, const received_message& message) {
 int get(context& ctx, const get_settings& s) {
   auto id = parse_message_id(s.id);
   if (!id)
-    return ctx.misuse("message get", "'" + s.id + "' is not a message id",
+    return ctx.misuse("message get", "'" + escape(s.id, 80) + "' is not a message id",
                       "an id is three numbers, SHARD-INDEX-ORDINAL, as `send` and `receive` print it");
   return ctx.with_client([&](client& c) {
     auto message = c.get(*id);

@@ -244,6 +244,7 @@ void summarize(context& ctx, const send_settings& s, const bulk_sender::totals& 
                (s.one_way       ? ", one-way"
                 : s.transaction ? ", " + state_after(s)
                                 : ", " + s.durability) +
+               (t.duplicates > 0 ? "; the broker had " + grouped(t.duplicates) + " of them already" : "") +
                "\n");
 }
 

@@ -22,8 +22,12 @@ bool passes(errc code) {
          code == errc::no_space || code == errc::disconnected;
 }
 
-error too_late() {
-  return {errc::timeout, "the decision was not answered in time; it may have been carried out",
+std::string subject(const half_decision& d) { return "half message " + to_string(d.message); }
+std::string subject(const transaction_step&) { return "the transaction"; }
+
+error too_late(const std::string& what) {
+  return {errc::timeout,
+          "the decision about " + what + " was not answered in time; it may have been carried out",
           "say it again: the first decision stands; or leave it to the checker"};
 }
 
@@ -286,7 +290,7 @@ void transaction_client_state::sweep() {
   const auto late = [&](const auto& x) {
     if (x.deadline > now)
       return false;
-    settle(x, too_late());
+    settle(x, too_late(subject(x)));
     return true;
   };
   std::erase_if(steps_, late);

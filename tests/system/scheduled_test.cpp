@@ -213,6 +213,7 @@ TEST_F(cli_delay, a_delayed_message_has_an_id_and_no_offset_until_it_comes) {
   new_topic("later", {"--queues", "1"});
   const auto sent = works_json({"send", "later", "hello", "--delay", "300ms"}).at(0);
   EXPECT_FALSE(sent.contains("offset"));
+  EXPECT_EQ(sent["state"], "delayed");
   const std::string id = sent["id"];
   const auto found = works_json({"message", "get", id}).at(0);
   EXPECT_FALSE(found.contains("offset"));
@@ -232,6 +233,7 @@ TEST_F(cli_delay, a_delayed_message_has_an_id_and_no_offset_until_it_comes) {
   EXPECT_EQ(got[1]["deliver_at"], found["deliver_at"]);
   EXPECT_EQ(got[1]["offset"], 1);
   refused(1, {"delay", "cancel", id}, "too late");
+  EXPECT_EQ(objects(troupe({"--json", "delay", "cancel", id}).err).at(0)["error"], "conflict");
   EXPECT_THAT(works({"delay", "list"}), HasSubstr("no message waits"));
 }
 

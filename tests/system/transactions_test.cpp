@@ -412,6 +412,7 @@ TEST_F(cli_transaction, a_sent_message_is_committed_rolled_back_or_left) {
   const auto open = works_json({"transaction", "list"});
   ASSERT_EQ(open.size(), 1u);
   EXPECT_EQ(open[0]["state"], "prepared");
+  EXPECT_EQ(objects(troupe({"--json", "message", "get", open[0]["id"]}).out).at(0)["state"], "prepared");
   EXPECT_EQ(open[0]["group"], "troupe");
   EXPECT_EQ(open[0]["topic"], "orders");
   EXPECT_EQ(works_json({"message", "get", open[0]["id"]}).at(0)["body"], "c");
