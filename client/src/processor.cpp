@@ -23,7 +23,7 @@ using namespace std::chrono_literals;
 
 /// How often a thread that waits for inputs looks whether it is to stop.
 constexpr milliseconds glance = 250ms;
-/// Leases of a batch are renewed this often, a part of the shortest lease there is.
+/// Leases are renewed at most this often, between two inputs or attempts.
 constexpr milliseconds renewal = 1s;
 
 error check(const processor_options& o, std::size_t threads, const processor::handler& h) {
@@ -132,13 +132,15 @@ public:
       auto some = from_.fetch(all_.options.batch, glance);
       if (!some)
         return ended(some.error());
+      held_ = *some;
       for (std::span<const leased_message> rest{*some}; !rest.empty();) {
         const auto end = std::ranges::find_if_not(
             rest, [&](const leased_message& m) { return together(rest.front(), m); });
         const auto size = static_cast<std::size_t>(end - rest.begin());
-        handle(rest.first(size), true);
+        handle(rest.first(size));
         rest = rest.subspan(size);
       }
+      held_ = {};
     }
   }
 
@@ -149,21 +151,23 @@ private:
     outputs::list messages;
   };
 
-  void handle(std::span<const leased_message> messages, bool first_time) {
+  void handle(std::span<const leased_message> messages) {
     batch done;
     for (const auto& m : messages) {
-      if (all_.stops() && first_time) {
+      if (all_.stops()) {
         from_.give_back(m);
         continue;
       }
       if (from_.comes_again(m))
         continue;
-      renew(messages);
+      renew();
       auto made = run_handler(m);
       if (!made)
         continue;
       if (done.messages.size() + made->size() > transactions::most_messages)
         finish(std::exchange(done, {}));
+      if (from_.comes_again(m))
+        continue; // one before it in its key failed meanwhile
       done.inputs.push_back(m);
       std::ranges::move(*made, std::back_inserter(done.messages));
     }
@@ -218,7 +222,7 @@ private:
       if (!wait(std::max(pauses.next(attempt * 0x9e3779b97f4a7c15u), committed.retry_after)) ||
           from_.comes_again(done.inputs.front()))
         return give_back(done);
-      renew(done.inputs);
+      renew();
     }
   }
 
@@ -262,7 +266,7 @@ private:
 
   void one_by_one(const batch& done) {
     for (const auto& m : done.inputs)
-      handle(std::span(&m, 1), false);
+      handle(std::span(&m, 1));
   }
 
   void give_back(const batch& done) {
@@ -270,13 +274,14 @@ private:
       from_.give_back(m);
   }
 
-  void renew(std::span<const leased_message> messages) {
+  /// Of all that was fetched: what waits for its turn is held as well.
+  void renew() {
     const auto now = std::chrono::steady_clock::now();
     if (now - renewed_ < renewal)
       return;
     renewed_ = now;
     const leased_message::impl* last = nullptr;
-    for (const auto& m : messages)
+    for (const auto& m : held_)
       if (std::exchange(last, m.delivery.get()) != m.delivery.get())
         from_.renew(m);
   }
@@ -295,6 +300,7 @@ private:
 
   impl& all_;
   pull_consumer& from_;
+  std::span<const leased_message> held_;
   std::chrono::steady_clock::time_point renewed_ = std::chrono::steady_clock::now();
 };
 

@@ -174,10 +174,13 @@ bool applier::holds(const settle_section& guard) {
     return false;
   const auto next = next_offset(guard.queue);
   chunk_cache chunks(txn_, tables_.settled, guard);
-  return std::ranges::all_of(guard.ranges, [&, floor = floor](const settle_range& range) {
+  // What is listed twice was worked on twice, and must not be settled by both at once.
+  auto end = floor.value;
+  return std::ranges::all_of(guard.ranges, [&](const settle_range& range) {
     const auto from = range.first.value, to = from + range.count;
-    if (range.first < floor || to > next.value)
+    if (from < end || to > next.value)
       return false;
+    end = to;
     const auto open = chunks.open(from, to);
     return open.size() == 1 && open.front() == std::pair(from, to);
   });

@@ -34,11 +34,15 @@ bool shard_model::holds(const settle_section& guard) const {
   const auto s = subscriptions.find({guard.queue.value, guard.group.value});
   if (s == subscriptions.end() || s->second.gen != guard.gen.value)
     return false;
-  for (const auto& r : guard.ranges)
-    for (auto offset = r.first.value; offset < r.first.value + r.count; ++offset)
-      if (offset < s->second.floor || offset >= queues.at(guard.queue.value).next ||
-          s->second.settled.contains(offset))
+  auto end = s->second.floor;
+  for (const auto& r : guard.ranges) {
+    if (r.first.value < end)
+      return false;
+    end = r.first.value + r.count;
+    for (auto offset = r.first.value; offset < end; ++offset)
+      if (offset >= queues.at(guard.queue.value).next || s->second.settled.contains(offset))
         return false;
+  }
   return true;
 }
 

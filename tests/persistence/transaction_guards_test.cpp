@@ -46,7 +46,9 @@ TEST_P(guarded_transactions, commit_and_settle_at_once_without_a_seal) {
 TEST_P(guarded_transactions, are_rolled_back_when_something_that_they_settle_is_settled) {
   struct {
     std::vector<settle_range> before, guard;
-  } const cases[] = {{{ack(0)}, {ack(0, 3)}}, {{ack(5)}, {ack(0), ack(4, 3)}}, {{ack(9)}, {ack(9)}}};
+  } const cases[] = {
+      {{ack(0)}, {ack(0, 3)}},      {{ack(5)}, {ack(0), ack(4, 3)}}, {{ack(9)}, {ack(9)}},
+      {{ack(9)}, {ack(0), ack(0)}}, {{ack(9)}, {ack(0, 3), ack(2)}}, {{ack(9)}, {ack(4), ack(2)}}};
   for (const auto& c : cases) {
     h.apply(reset(5, 7, 0));
     const auto gen = h.store().subscription(group_id{5}, queue_id{7}).value()->row.gen.value;

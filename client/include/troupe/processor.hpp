@@ -75,7 +75,8 @@ public:
     std::uint64_t processed = 0;
     std::uint64_t outputs = 0;
     std::uint64_t transactions = 0;
-    /// Runs that another one of the same input was ahead of; nobody sees their outputs.
+    /// Runs that another commit of the same input was ahead of, perhaps our own whose answer was lost; nobody
+    /// sees their outputs.
     std::uint64_t repeats = 0;
     std::uint64_t retried = 0;
     std::uint64_t rejected = 0;
