@@ -134,7 +134,8 @@ error transactions::impl::put(const std::string& topic, message& m, completion&&
     auto producer = to(topic);
     if (!producer)
       return producer.error();
-    auto refused = (*producer)->put(m, std::move(done), true, &half);
+    auto given = done;
+    auto refused = (*producer)->put(m, std::move(given), true, &half);
     // The topic was deleted, and may be there again.
     if (refused.code != errc::not_found || attempt > 0)
       return refused;

@@ -71,9 +71,10 @@ bool says_whose(const batch& b, half_of& whose) {
   if (b.header.kind != batch_kind::transactional || b.header.count == 0)
     return true;
   auto found = half_of_batch(b.header, b.data.bytes());
-  if (found)
-    whose = *std::move(found);
-  return found.has_value();
+  if (!found)
+    return false;
+  whose = *std::move(found);
+  return true;
 }
 
 /// The producers of one entry, each read once and written once.
